@@ -1,0 +1,171 @@
+"""The nouns of an evaluation: threat model, examples, classifier, attack.
+
+This module needs no torch; the tensors that pass through it are only named in annotations.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from bench.core.errors import BenchError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Attack", "Classifier", "Examples", "Norm", "ThreatModel"]
+
+_THREAT_MODEL = re.compile(r"(?P<norm>[A-Za-z0-9]+):(?P<epsilon>[^:]+)")
+
+
+class Norm(str, enum.Enum):
+    """The norm that bounds a perturbation, over all pixels and channels of one example."""
+
+    LINF = "Linf"
+    L2 = "L2"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreatModel:
+    """What the attacker may do: move an input by at most `epsilon` in `norm`, inside [0, 1].
+
+    Args:
+        norm: the norm of the perturbation.
+        epsilon: its radius in input units, exact; above 0, and below 1 for Linf.
+
+    Raises:
+        BenchError: if epsilon is out of range.
+    """
+
+    norm: Norm
+    epsilon: Fraction
+
+    def __post_init__(self) -> None:
+        if self.epsilon <= 0:
+            raise BenchError(f"Expected epsilon above 0, but got {self.epsilon}. Example: Linf:8/255.")
+        if self.norm is Norm.LINF and self.epsilon >= 1:
+            raise BenchError(
+                f"Expected an Linf epsilon below 1 (inputs are in [0, 1]), but got {self.epsilon}."
+                " Did you mean Linf:8/255?"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> ThreatModel:
+        """Read `Linf:8/255` or `L2:0.5`.
+
+        >>> ThreatModel.parse("Linf:8/255").epsilon
+        Fraction(8, 255)
+
+        Raises:
+            BenchError: if the text is not NORM:EPSILON or epsilon is out of range.
+        """
+        match = _THREAT_MODEL.fullmatch(text.strip())
+        if match is None:
+            raise BenchError(f"Expected a threat model as NORM:EPSILON, such as Linf:8/255 or L2:0.5, but got {text!r}.")
+        names = {norm.value.lower(): norm for norm in Norm}
+        norm = names.get(match["norm"].lower())
+        if norm is None:
+            raise BenchError(f"Unknown norm {match['norm']!r} in threat model {text!r}. Known: Linf, L2.")
+        try:
+            epsilon = Fraction(match["epsilon"].strip())
+        except (ValueError, ZeroDivisionError):
+            got = match["epsilon"]
+            raise BenchError(f"Expected epsilon as a number or a fraction, such as 8/255, but got {got!r}.") from None
+        return cls(norm=norm, epsilon=epsilon)
+
+    def __str__(self) -> str:
+        return f"{self.norm}:{self._epsilon_text()}"
+
+    @property
+    def folder(self) -> str:
+        """The name of this threat model as a folder.
+
+        >>> ThreatModel.parse("Linf:8/255").folder
+        'Linf-8_255'
+        """
+        return f"{self.norm}-{self._epsilon_text().replace('/', '_')}"
+
+    def _epsilon_text(self) -> str:
+        if 255 % self.epsilon.denominator == 0:
+            return f"{self.epsilon.numerator * 255 // self.epsilon.denominator}/255"
+        return str(self.epsilon)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Labelled inputs and where they stand in the official split.
+
+    Args:
+        inputs: float32 `(N, C, H, W)`, in [0, 1].
+        labels: int64 `(N,)`.
+        indices: int64 `(N,)`, position of each example in the official split.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    indices: Tensor
+
+    def __post_init__(self) -> None:
+        if not len(self.inputs) == len(self.labels) == len(self.indices):
+            raise ValueError(
+                "Expected as many `inputs` as `labels` and `indices`, but got "
+                f"{len(self.inputs)}, {len(self.labels)} and {len(self.indices)}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, which: slice | Tensor) -> Examples:
+        """The examples that a slice, a mask or an index tensor picks."""
+        return Examples(inputs=self.inputs[which], labels=self.labels[which], indices=self.indices[which])
+
+    def to(self, device: object) -> Examples:
+        """The same examples on `device`."""
+        return Examples(
+            inputs=self.inputs.to(device),  # type: ignore[call-overload]
+            labels=self.labels.to(device),  # type: ignore[call-overload]
+            indices=self.indices.to(device),  # type: ignore[call-overload]
+        )
+
+    def split(self, size: int) -> Iterator[Examples]:
+        """Consecutive parts of at most `size` examples."""
+        return (self[start : start + size] for start in range(0, len(self), size))
+
+
+class Classifier(Protocol):
+    """A deterministic map from inputs `(N, C, H, W)` in [0, 1] to logits `(N, num_classes)`."""
+
+    def __call__(self, inputs: Tensor, /) -> Tensor: ...
+
+
+@runtime_checkable
+class Attack(Protocol):
+    """Searches for adversarial examples. A frozen dataclass: its fields are its parameters.
+
+    Attributes:
+        name: how rows and messages call it.
+        norms: the norms that it knows.
+        stages: what runs, in order, each on the examples that those before it left robust;
+            an attack in one piece is its own only stage.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def norms(self) -> frozenset[Norm]: ...
+    @property
+    def stages(self) -> Sequence[Attack]: ...
+
+    def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
+        """Return one candidate per example, `(N, C, H, W)`: the best iterate seen.
+
+        The harness verifies every candidate; an attack's own idea of success is never used.
+        """
+        ...
