@@ -1,0 +1,140 @@
+"""Checkpoints on disk: `<folder>/<dataset>.safetensors` with its manifest `<dataset>.json`, written atomically.
+
+`<folder>` is `checkpoints/<model>`. The weights are data: safetensors alone is written, and the manifest holds the
+file's SHA-256, which is checked whenever the file is read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from bench.core import digest
+from bench.core.errors import BenchError
+from bench.models import weights
+from bench.models.manifest import Accuracy, ArchitectureSpec, Manifest
+
+__all__ = ["Accuracy", "ArchitectureSpec", "Manifest", "load_state", "manifest_path", "read", "weights_path", "write"]
+
+
+def weights_path(folder: Path, dataset: str) -> Path:
+    """Where the weights of `dataset` lie in a model's folder."""
+    return folder / f"{dataset}.safetensors"
+
+
+def manifest_path(folder: Path, dataset: str) -> Path:
+    """Where the manifest of `dataset` lies in a model's folder."""
+    return folder / f"{dataset}.json"
+
+
+def write(
+    folder: Path, dataset: str, state: Mapping[str, Tensor], manifest: Manifest, *, dtype: torch.dtype = torch.float32
+) -> Manifest:
+    """Store weights and manifest so that a reader finds the old pair or the new one, never half a file.
+
+    Args:
+        folder: `checkpoints/<model>`; made where it is missing.
+        dataset: name of the data set, the stem of both files.
+        state: the module's state dict, on any device and in any memory format.
+        manifest: what is known about it; its `sha256` is filled in here.
+        dtype: of the stored floating-point tensors, float32 or float16.
+
+    Returns:
+        The manifest as stored, with the SHA-256 of the weights file.
+
+    Raises:
+        BenchError: if the folder cannot be written.
+        ValueError: if `dtype` is another one, or a weight is not finite in it.
+    """
+    if dtype not in (torch.float32, torch.float16):
+        raise ValueError(f"Expected `dtype` to be torch.float32 or torch.float16, but got {dtype}.")
+    content = save({name: _stored(name, tensor, dtype) for name, tensor in state.items()})
+    stored = dataclasses.replace(manifest, sha256=hashlib.sha256(content).hexdigest())
+    weights_file, manifest_file = weights_path(folder, dataset), manifest_path(folder, dataset)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (
+            _prepared(weights_file, content) as new_weights,
+            _prepared(manifest_file, stored.to_json().encode()) as new,
+        ):
+            # Both files are durable before either name changes; a crash between the two shows as a SHA-256 mismatch.
+            new_weights.replace(weights_file)
+            new.replace(manifest_file)
+        _sync_folder(folder)
+    except OSError as error:
+        raise BenchError(f"Cannot write checkpoint {weights_file}: {error.strerror or error}.") from None
+    return stored
+
+
+def read(folder: Path, dataset: str) -> tuple[dict[str, Tensor], Manifest]:
+    """Read the weights, on the CPU and with their SHA-256 verified, and the manifest.
+
+    Raises:
+        BenchError: if either is missing or damaged, or the two do not belong together.
+    """
+    manifest = Manifest.read(manifest_path(folder, dataset))
+    return load_state(weights_path(folder, dataset), sha256=manifest.sha256), manifest
+
+
+def load_state(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
+    """Read a state dict from safetensors or torch weights (told by content), running no code of the file's.
+
+    Args:
+        path: the file.
+        sha256: what its SHA-256 must be; None skips the check.
+
+    Raises:
+        BenchError: if the file is missing, damaged, no weights file, or another one than `sha256` says.
+    """
+    if sha256 is not None and path.is_file():
+        found = digest.of_file(path)
+        if found != sha256:
+            raise BenchError(
+                f"Weights {path} have sha256 {found[:12]}..., but their manifest says {sha256[:12] or 'none'}...:"
+                " the file is damaged or another one; restore it or train it again."
+            )
+    return weights.read(path)
+
+
+def _stored(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """`tensor` as it is stored: on the CPU, contiguous, sharing no memory, floating point in `dtype`."""
+    kept = tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype, copy=True).contiguous()
+    if not torch.isfinite(kept).all():
+        raise ValueError(f"Expected `state` to be finite in {dtype}, but {name!r} is not.")
+    return kept
+
+
+@contextmanager
+def _prepared(path: Path, content: bytes) -> Iterator[Path]:
+    """Write `content` durably to a new file beside `path`; remove it at the end where it was not renamed."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames in `folder` durable; Windows knows no such thing."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
