@@ -1,0 +1,22 @@
+"""Models: from a name to a module that maps inputs in [0, 1] to logits."""
+
+from __future__ import annotations
+
+from bench.models.checkpoint import Accuracy, ArchitectureSpec, Manifest
+from bench.models.loaded import LoadedModel
+from bench.models.normalize import Normalize
+from bench.models.registry import Listing, listing, load, names
+from bench.models.zoo import ModelSpec
+
+__all__ = [
+    "Accuracy",
+    "ArchitectureSpec",
+    "Listing",
+    "LoadedModel",
+    "Manifest",
+    "ModelSpec",
+    "Normalize",
+    "listing",
+    "load",
+    "names",
+]

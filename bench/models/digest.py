@@ -1,0 +1,62 @@
+"""Digests of a model: of its state, and of the sources that turn the state into a function."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bench.core import digest
+from bench.models.manifest import ArchitectureSpec
+
+__all__ = ["of_architecture", "of_factory", "of_state"]
+
+PACKAGE = "bench.models.architectures."
+LISTING = "bench.models.architectures.architecture"  # names and papers; it computes nothing
+
+
+def of_state(state: Mapping[str, Tensor]) -> str:
+    """Digest of names, dtypes, shapes and bytes; neither order, device nor memory format counts."""
+    parts: list[bytes] = []
+    for name in sorted(state):
+        tensor = state[name].detach().to("cpu", memory_format=torch.contiguous_format).contiguous()
+        parts += [name.encode(), str(tensor.dtype).encode(), str(tuple(tensor.shape)).encode()]
+        parts.append(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.of_bytes(*parts)
+
+
+def of_architecture(module: nn.Module, spec: ArchitectureSpec) -> str:
+    """Digest of the arguments of one of this package's architectures and of every source file behind `module`."""
+    pending = {type(each).__module__ for each in module.modules()}
+    seen: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name.startswith(PACKAGE) and name not in seen | {LISTING}:
+            seen.add(name)
+            pending |= _imports(_source(name))
+    sources = (part for name in sorted(seen) for part in (name.encode(), _source(name).read_bytes()))
+    return digest.of_bytes(digest.of_json({"name": spec.name, "kwargs": dict(spec.kwargs)}).encode(), *sources)
+
+
+def of_factory(path: Path, factory: str) -> str:
+    """Digest of a user's file and of the name of the factory in it; what the file imports does not count."""
+    return digest.of_bytes(path.read_bytes(), factory.encode())
+
+
+def _source(name: str) -> Path:
+    module = sys.modules.get(name)
+    spec = module.__spec__ if module is not None else importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ValueError(f"Expected `name` to be a module with a source file, but got {name!r}.")
+    return Path(spec.origin)
+
+
+def _imports(path: Path) -> set[str]:
+    """The modules that the file imports from."""
+    nodes = ast.walk(ast.parse(path.read_bytes()))
+    return {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module is not None}

@@ -1,0 +1,92 @@
+"""Names to models: the one entry to everything that can be evaluated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from bench.core.errors import BenchError
+from bench.core.types import ThreatModel
+from bench.models import store
+from bench.models.loaded import LoadedModel
+from bench.models.probe import probe
+from bench.models.sources import robustbench, shipped, user_file
+from bench.models.zoo import ZOO, ModelSpec
+
+if TYPE_CHECKING:
+    from bench.data import Dataset
+
+__all__ = ["Listing", "listing", "load", "names"]
+
+PROBE_EXAMPLES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """One line of `bench list models`.
+
+    Args:
+        spec: what the zoo says.
+        datasets: those with a checkpoint.
+    """
+
+    spec: ModelSpec
+    datasets: tuple[str, ...]
+
+
+def names() -> tuple[str, ...]:
+    """The models of the zoo, sorted; whether one has a checkpoint is in `listing`."""
+    return ZOO.names()
+
+
+def listing() -> tuple[Listing, ...]:
+    """The models of the zoo, each with the datasets that it has a checkpoint for."""
+    return tuple(Listing(spec=spec, datasets=store.available(spec.name)) for spec in ZOO)
+
+
+def load(
+    name: str,
+    *,
+    dataset: Dataset,
+    weights: Path | None = None,
+    threat_model: ThreatModel | None = None,
+    device: str | torch.device = "cpu",
+    check: bool = True,
+) -> LoadedModel:
+    """Load a model, in eval mode and with frozen parameters.
+
+    Args:
+        name: a model of the zoo ("aw-net"), "robustbench:<ID>", or "path/to/file.py:factory".
+        dataset: what it will be evaluated on: picks the checkpoint, and gives the images of the probe.
+        weights: a weights file, for models of the zoo and of a file.
+        threat_model: picks RobustBench's list; the dataset's default where None. Other models do not depend on it.
+        device: where the module goes.
+        check: probe the model on a few images (see `bench.models.probe`).
+
+    Raises:
+        UnknownNameError: if there is no such model.
+        BenchError: if it cannot be loaded, or does not pass the probe.
+    """
+    loaded = _loaded(name, dataset, weights, threat_model or dataset.default_threat_model, device)
+    if check:
+        inputs = dataset.examples.inputs[:PROBE_EXAMPLES].to(device)
+        probe(loaded.module, inputs, num_classes=dataset.num_classes, name=name, dataset=dataset.name)
+    return loaded
+
+
+def _loaded(
+    name: str, dataset: Dataset, weights: Path | None, threat_model: ThreatModel, device: str | torch.device
+) -> LoadedModel:
+    classes = dataset.num_classes
+    if name.startswith(robustbench.PREFIX):
+        if weights is not None:
+            raise BenchError(f"Model {name!r} brings its own weights; leave --weights out.")
+        return robustbench.load(
+            name, dataset=dataset.name, num_classes=classes, threat_model=threat_model, device=device
+        )
+    if user_file.matches(name):
+        return user_file.load(name, weights=weights, num_classes=classes, device=device)
+    return shipped.load(name, weights=weights, dataset=dataset.name, num_classes=classes, device=device)

@@ -1,0 +1,80 @@
+"""Models of the zoo: weights and manifest from the checkpoints that come with bench, or from the user's `--weights`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from bench.core.errors import BenchError
+from bench.models import checkpoint, digest, store
+from bench.models.building import build_empty
+from bench.models.fitting import fit
+from bench.models.loaded import LoadedModel, freeze
+from bench.models.manifest import ArchitectureSpec, Manifest
+from bench.models.zoo import ZOO, ModelSpec
+
+__all__ = ["load"]
+
+
+def load(name: str, *, weights: Path | None, dataset: str, num_classes: int, device: str | torch.device) -> LoadedModel:
+    """Load the zoo's model `name` as trained on `dataset`.
+
+    Args:
+        name: of a model of the zoo.
+        weights: a weights file to use instead of the one that comes with bench; its manifest lies beside it under the
+            same name, or else the architecture is that of bench's own checkpoint.
+        dataset: name of the dataset.
+        num_classes: classes of the dataset.
+        device: where the module goes.
+
+    Raises:
+        UnknownNameError: if the zoo has no such model.
+        BenchError: if there is no checkpoint for the dataset, or it is damaged or does not fit.
+    """
+    spec = ZOO.get(name)
+    source = _find(spec, dataset) if weights is None else _given(spec, weights, dataset)
+    state = checkpoint.load_state(source.path, sha256=source.manifest.sha256 if source.manifest else None)
+    module = build_empty(source.architecture)
+    fit(module, state, name=f"architecture {source.architecture.name!r}", path=source.path, assign=True)
+    freeze(module, device)
+    return LoadedModel(
+        name=name,
+        module=module,
+        digest=digest.of_state(module.state_dict()),
+        factory_digest=digest.of_architecture(module, source.architecture),
+        num_classes=num_classes,
+        manifest=source.manifest,
+        spec=spec,
+    )
+
+
+class _Source(NamedTuple):
+    path: Path
+    architecture: ArchitectureSpec
+    manifest: Manifest | None
+
+
+def _find(spec: ModelSpec, dataset: str) -> _Source:
+    """The checkpoint that comes with bench."""
+    folder = store.model_folder(spec.name)
+    known = store.available(spec.name)
+    if folder is None or dataset not in known:
+        raise BenchError(
+            f"Model {spec.name!r} has no checkpoint for {dataset!r} (it has: {', '.join(known) or 'none'})."
+            f" Make one with: bench train --recipe {spec.recipe} --dataset {dataset}"
+        )
+    manifest = Manifest.read(checkpoint.manifest_path(folder, dataset))
+    return _Source(checkpoint.weights_path(folder, dataset), manifest.architecture, manifest)
+
+
+def _given(spec: ModelSpec, weights: Path, dataset: str) -> _Source:
+    """The user's file with the manifest beside it, or else for the architecture of bench's own checkpoint."""
+    beside = weights.with_suffix(".json")
+    if not beside.is_file():
+        return _Source(weights, _find(spec, dataset).architecture, None)
+    manifest = Manifest.read(beside)
+    if manifest.model != spec.name:
+        raise BenchError(f"Weights {weights} are of model {manifest.model!r} by their manifest, not of {spec.name!r}.")
+    return _Source(weights, manifest.architecture, manifest)

@@ -1,0 +1,141 @@
+"""A model of the user's: `path/to/file.py:factory`, with its weights in a file or inside the factory.
+
+The file is the user's own code and is run. Its folder is on the import path meanwhile, as for a script, so that it can
+import its neighbours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.core.errors import BenchError, UnknownNameError
+from bench.models import checkpoint, digest
+from bench.models.fitting import fit
+from bench.models.loaded import LoadedModel, freeze
+
+__all__ = ["load", "matches"]
+
+FORM = "path/to/file.py:factory"
+
+
+def matches(name: str) -> bool:
+    """Whether `name` has the form of a factory in a file."""
+    return ".py:" in name or name.endswith(".py")
+
+
+def load(name: str, *, weights: Path | None, num_classes: int, device: str | torch.device) -> LoadedModel:
+    """Call the factory that `name` gives, and load `weights` into what it returns.
+
+    Args:
+        name: `path/to/file.py:factory`; the factory takes no arguments and returns a module.
+        weights: safetensors or torch weights; None where the factory loads its own.
+        num_classes: classes of the dataset.
+        device: where the module goes.
+
+    Raises:
+        BenchError: if there is no such file or factory, it fails, it returns no module, or the weights do not fit.
+    """
+    file, _, factory = name.rpartition(":")
+    path = Path(file).expanduser()
+    if not file.endswith(".py") or not factory:
+        raise BenchError(
+            f"Expected a model as {FORM}, but got {name!r}; add the name of a function that returns the model."
+        )
+    if not path.is_file():
+        raise BenchError(f"No file {path} for model {name!r}.")
+    module = _made(path.resolve(), factory, name)
+    if weights is not None:
+        fit(module, checkpoint.load_state(weights), name=repr(name), path=weights)
+    freeze(module, device)
+    return LoadedModel(
+        name=name,
+        module=module,
+        digest=digest.of_state(module.state_dict()),
+        factory_digest=digest.of_factory(path, factory),
+        num_classes=num_classes,
+    )
+
+
+def _made(path: Path, factory: str, name: str) -> nn.Module:
+    with _importable(path.parent):
+        found = getattr(source := _executed(path), factory, None)
+        if found is None:
+            choices = (each for each, value in vars(source).items() if callable(value) and not each.startswith("_"))
+            raise UnknownNameError(f"factory in {path.name}", factory, choices)
+        made = found if isinstance(found, nn.Module) else _called(found, path, name)
+    if not isinstance(made, nn.Module):
+        raise BenchError(f"Expected {name} to return a torch.nn.Module, but got a {type(made).__name__}.")
+    return made
+
+
+def _executed(path: Path) -> ModuleType:
+    """Import the file under a name of its own, so that two files never share one."""
+    unique = f"bench_user_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(unique, path)
+    if spec is None or spec.loader is None:
+        raise BenchError(f"Cannot import {path} as Python.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[unique] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[unique]
+        raise _failure(error, path, f"Importing {path}") from error
+    return module
+
+
+def _called(factory: Callable[[], Any], path: Path, name: str) -> Any:
+    if not callable(factory):
+        raise BenchError(
+            f"Expected {name} to be a function that returns the model, but it is a {type(factory).__name__}."
+        )
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except ValueError:  # builtins have none
+        parameters = {}.values()
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [each.name for each in parameters if each.default is each.empty and each.kind not in kinds]
+    if needed:
+        raise BenchError(
+            f"Expected {name} to take no arguments, but it needs {', '.join(needed)}; write a function around it."
+        )
+    try:
+        return factory()
+    except (Exception, SystemExit) as error:
+        raise _failure(error, path, f"Calling {name}") from error
+
+
+def _failure(error: BaseException, path: Path, doing: str) -> BenchError:
+    """Turn whatever the user's code raised into one line that says where in the file."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        lines.append(error.lineno)
+    where = f" (line {lines[-1]})" if lines else ""
+    reason = (str(error).strip() or "no message").splitlines()[0][:200]
+    return BenchError(f"{doing} failed{where}: {type(error).__name__}: {reason}")
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Put `folder` last on the import path, where it shadows nothing."""
+    entry = str(folder)
+    if entry in sys.path:
+        yield
+        return
+    sys.path.append(entry)
+    try:
+        yield
+    finally:
+        sys.path.remove(entry)

@@ -1,0 +1,35 @@
+"""What a file of the zoo says about its model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Decision", "ModelSpec", "Structure"]
+
+Decision = Literal["argmax", "pair-max"]
+Structure = Literal["routes", "raw-pairs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A trained model of the zoo; its checkpoints are found by its name.
+
+    Args:
+        name: how commands and rows call it.
+        title: its name as people write it.
+        summary: one sentence on what it is.
+        paper: the source of the method.
+        recipe: the training recipe that makes it.
+        decision: "argmax" over the logits; "pair-max" where each logit is the larger of a class and its dummy.
+        structure: what adaptive attacks can use: "routes" (the module has `route` and `routed`), "raw-pairs" (it has
+            `raw`), or None.
+    """
+
+    name: str
+    title: str
+    summary: str
+    paper: str
+    recipe: str
+    decision: Decision = "argmax"
+    structure: Structure | None = None
