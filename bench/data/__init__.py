@@ -1,0 +1,12 @@
+"""Datasets: by name, from a file or from a folder, always checked.
+
+>>> from bench import data
+>>> data.load("digits").shape
+(1, 8, 8)
+"""
+
+from bench.data.dataset import Dataset, DatasetSpec, Split
+from bench.data.loading import DATASETS, load, names
+from bench.data.selection import select
+
+__all__ = ["DATASETS", "Dataset", "DatasetSpec", "Split", "load", "names", "select"]

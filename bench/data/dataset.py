@@ -1,0 +1,100 @@
+"""What a dataset is, once loaded (`Dataset`) and as a page of facts (`DatasetSpec`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core.types import Examples, Norm, ThreatModel
+
+__all__ = ["IMAGE_THREAT_MODELS", "Content", "Dataset", "DatasetSpec", "Split"]
+
+Split = Literal["test", "train"]
+
+IMAGE_THREAT_MODELS = (ThreatModel.parse("Linf:8/255"), ThreatModel.parse("L2:128/255"))
+"""The radii that the literature uses for natural images of 32 x 32 and 64 x 64 pixels."""
+
+
+class Content(NamedTuple):
+    """What a reader hands over, before it is checked.
+
+    Attributes:
+        inputs: uint8 `(N, C, H, W)`, or floating point in [0, 1].
+        labels: integers `(N,)`.
+        class_names: what each label stands for.
+        notice: set where this is a substitute sample, not the split that was asked for.
+    """
+
+    inputs: NDArray[np.generic]
+    labels: NDArray[np.generic]
+    class_names: tuple[str, ...]
+    notice: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """The facts about one dataset; a file of `bench.data.datasets` holds one as `ENTRY`.
+
+    Args:
+        name: how options and rows call it.
+        summary: one line for a listing.
+        read: reads a split, given the split and the folder that the user named (or None).
+        sizes: the number of examples of each split.
+        threat_models: the default one first, at most one per norm.
+        digests: the content digest of each split, where it is pinned.
+    """
+
+    name: str
+    summary: str
+    read: Callable[[Split, Path | None], Content]
+    sizes: Mapping[Split, int]
+    threat_models: tuple[ThreatModel, ...]
+    digests: Mapping[Split, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """One split of a dataset, in memory and checked.
+
+    Args:
+        name: how rows call it; safe as the name of a folder.
+        split: "test" or "train".
+        examples: the whole split, in its official order; indices are 0..N-1.
+        class_names: what each label stands for.
+        threat_models: the default threat model of each norm, the preferred norm first.
+        digest: SHA-256 over inputs and labels, see `bench.data.content.digest`.
+        notice: set where a substitute sample is in use ("20-image sample ..."); show it with
+            every number and write no row.
+    """
+
+    name: str
+    split: Split
+    examples: Examples
+    class_names: tuple[str, ...]
+    threat_models: Mapping[Norm, ThreatModel]
+    digest: str
+    notice: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.class_names)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape `(C, H, W)` of one input."""
+        channels, height, width = self.examples.inputs.shape[1:]
+        return channels, height, width
+
+    @property
+    def default_threat_model(self) -> ThreatModel:
+        """The threat model in use unless another is asked for."""
+        return next(iter(self.threat_models.values()))

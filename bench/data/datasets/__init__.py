@@ -1,0 +1,1 @@
+"""One file per dataset; each holds one `DatasetSpec` called `ENTRY`."""
