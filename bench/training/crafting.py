@@ -1,0 +1,113 @@
+"""The attack that runs inside training: few steps, whole batch, on the model as an attacker meets it.
+
+It differs from `bench.attacks` on purpose: it returns the last iterate, as adversarial training defines it, keeps
+the precision of the surrounding autocast, and draws from the step's generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from torch import Tensor, nn
+
+from bench.core.types import Norm, ThreatModel
+from bench.ops import projections
+
+__all__ = ["TrainingAttack", "as_attacked"]
+
+GAUSSIAN_START = 0.001
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingAttack:
+    """Projected gradient ascent on a loss.
+
+    Args:
+        steps: number of steps.
+        relative_step_size: step size as a fraction of epsilon.
+        start: `uniform` in the ball (for L2, a random direction and radius), or `gaussian`
+            with standard deviation 0.001 as in TRADES.
+    """
+
+    steps: int
+    relative_step_size: Fraction
+    start: str = "uniform"
+
+    def run(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        loss: Callable[[Tensor], Tensor],
+        threat_model: ThreatModel,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Return the last iterate `(N, C, H, W)`, inside the ball around `inputs` and in [0, 1].
+
+        Args:
+            model: attacked in evaluation mode with frozen parameters, handed back as it was.
+            inputs: `(N, C, H, W)`, in [0, 1].
+            loss: maps logits to the scalar to increase.
+            threat_model: norm and radius of the ball.
+            generator: source of the random start.
+        """
+        with as_attacked(model):
+            moved = inputs + _start(self.start, inputs, threat_model, generator)
+            moved = projections.project(moved, inputs, threat_model)
+            for _ in range(self.steps):
+                moved = self._step(model, moved, inputs, loss, threat_model)
+        return moved
+
+    def _step(
+        self,
+        model: nn.Module,
+        moved: Tensor,
+        inputs: Tensor,
+        loss: Callable[[Tensor], Tensor],
+        threat_model: ThreatModel,
+    ) -> Tensor:
+        moved = moved.detach().requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(loss(model(moved).float()), moved)
+        size = float(self.relative_step_size * threat_model.epsilon)
+        moved = moved.detach() + size * _direction(gradient, threat_model.norm)
+        return projections.project(moved, inputs, threat_model)
+
+
+@contextmanager
+def as_attacked(model: nn.Module) -> Iterator[None]:
+    """Hold `model` in evaluation mode with frozen parameters, then put both back."""
+    was_training = model.training
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model.eval()
+    for parameter in learned:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_(True)
+        model.train(was_training)
+
+
+def _direction(gradient: Tensor, norm: Norm) -> Tensor:
+    if norm is Norm.LINF:
+        return gradient.sign()
+    lengths = torch.linalg.vector_norm(gradient.flatten(1), dim=1).clamp_min(1e-12)
+    return gradient / lengths[:, None, None, None]
+
+
+def _start(start: str, inputs: Tensor, threat_model: ThreatModel, generator: torch.Generator) -> Tensor:
+    epsilon = float(threat_model.epsilon)
+    if start == "gaussian":
+        return GAUSSIAN_START * torch.randn(inputs.shape, generator=generator, device=inputs.device)
+    if start != "uniform":
+        raise ValueError(f"Expected `start` to be 'uniform' or 'gaussian', but got {start!r}.")
+    if threat_model.norm is Norm.LINF:
+        return (2 * torch.rand(inputs.shape, generator=generator, device=inputs.device) - 1) * epsilon
+    direction = torch.randn(inputs.shape, generator=generator, device=inputs.device)
+    radius = torch.rand((len(inputs), 1, 1, 1), generator=generator, device=inputs.device)
+    return _direction(direction, Norm.L2) * radius * epsilon

@@ -1,0 +1,308 @@
+"""The training loop: one readable pass from data to the best checkpoint, resumable at any step.
+
+Every random draw of a step comes from a generator seeded by (seed, epoch, step), so a resumed run needs no random
+state: it continues with the same draws, and on the CPU ends with the same weights as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from bench.core import digest
+from bench.core.errors import WorkFailedError
+from bench.core.types import Examples, ThreatModel
+from bench.training import snapshot
+from bench.training.augment import crop_and_flip
+from bench.training.objectives.objective import Batch, Context
+from bench.training.recipe import Plan
+from bench.training.validation import accuracies
+
+__all__ = ["EpochResult", "Progress", "Run", "train"]
+
+SNAPSHOT_SECONDS = 180.0
+PROGRESS_SECONDS = 1.0
+HELD_OUT_SHARE = 10
+HELD_OUT_LIMIT = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochResult:
+    """One finished epoch: mean loss, held-out accuracies (fractions), images per second, seconds so far."""
+
+    epoch: int
+    loss: float
+    clean: float
+    robust: float
+    images_per_second: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a run is: epoch and step in it, loss, speed, seconds to go, and the last finished epoch."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    images_per_second: float
+    eta_seconds: float
+    latest: EpochResult | None
+
+
+@dataclass(kw_only=True)
+class Run:
+    """What a training run has at any moment, and what it ends with.
+
+    Args:
+        model: the network that is trained.
+        identity: what a snapshot must match to continue this run.
+    """
+
+    model: nn.Module
+    identity: Mapping[str, str]
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    loss_sum: float = 0.0
+    memory: dict[str, float] = field(default_factory=dict)
+    history: list[EpochResult] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    best_epoch: int = -1
+    average: AveragedModel | None = None
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network whose weights count: the averaged one where there is one."""
+        return self.model if self.average is None else self.average.module
+
+
+def train(
+    run: Run,
+    plan: Plan,
+    examples: Examples,
+    threat_model: ThreatModel,
+    *,
+    seed: int,
+    device: torch.device,
+    snapshot_path: Path,
+    teachers: Mapping[str, nn.Module] | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_epoch: Callable[[Run], None] = lambda run: None,
+) -> Run:
+    """Train `run.model` to the end of `plan`, from its snapshot where there is one.
+
+    Args:
+        run: a fresh run; filled from the snapshot.
+        plan: what to do.
+        examples: the training split; a keyed part is held out for selection.
+        threat_model: of the training attacker.
+        seed: of every draw.
+        device: where to train; the model and all data are moved there.
+        snapshot_path: where the state is kept, every few minutes and after each epoch.
+        teachers: frozen models by role.
+        on_progress: called about once a second.
+        on_epoch: called after each epoch.
+
+    Returns:
+        The finished run; `best` holds the weights of the epoch with the highest held-out robust accuracy
+        (clean accuracy for objectives without an attack), `kept` the last ones.
+
+    Raises:
+        WorkFailedError: if the loss is no longer finite, or the snapshot cannot be written.
+    """
+    run.model.to(device).to(memory_format=torch.channels_last)
+    if plan.ema is not None:
+        averaging = get_ema_multi_avg_fn(plan.ema)  # type: ignore[no-untyped-call]
+        run.average = AveragedModel(run.model, multi_avg_fn=averaging, use_buffers=True)
+    optimizer = torch.optim.SGD(run.model.parameters(), lr=0.0, momentum=plan.momentum, weight_decay=plan.weight_decay)
+    _restore(run, optimizer, snapshot.read(snapshot_path, run.identity))
+    data = _Data.of(examples, device)
+    saver = _Saver(snapshot_path, run, optimizer)
+    while run.epoch < plan.epochs:
+        context = Context(epoch=0.0, threat_model=threat_model, generator=torch.Generator(device), memory=run.memory)
+        context.teachers = teachers or {}
+        _epoch(run, plan, data, optimizer, context, seed, saver, on_progress)
+        _finish_epoch(run, plan, data, threat_model)
+        saver.save()
+        on_epoch(run)
+    return run
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Data:
+    """Training and held-out examples on the device."""
+
+    inputs: Tensor
+    labels: Tensor
+    held_inputs: Tensor
+    held_labels: Tensor
+
+    @classmethod
+    def of(cls, examples: Examples, device: torch.device) -> _Data:
+        order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))
+        held = order[: min(HELD_OUT_LIMIT, len(examples) // HELD_OUT_SHARE)]
+        rest = order[len(held) :].sort().values
+        return cls(
+            inputs=examples.inputs[rest].to(device),
+            labels=examples.labels[rest].to(device),
+            held_inputs=examples.inputs[held].to(device, memory_format=torch.channels_last),
+            held_labels=examples.labels[held].to(device),
+        )
+
+
+class _Saver:
+    """Writes the snapshot of a run, at most every few minutes unless told to."""
+
+    def __init__(self, path: Path, run: Run, optimizer: torch.optim.Optimizer) -> None:
+        self._path, self._run, self._optimizer = path, run, optimizer
+        self._last = time.monotonic()
+
+    def save(self) -> None:
+        snapshot.write(self._path, self._run.identity, _state(self._run, self._optimizer))
+        self._last = time.monotonic()
+
+    def save_if_due(self) -> None:
+        if time.monotonic() - self._last > SNAPSHOT_SECONDS:
+            self.save()
+
+
+def _epoch(
+    run: Run,
+    plan: Plan,
+    data: _Data,
+    optimizer: torch.optim.Optimizer,
+    context: Context,
+    seed: int,
+    saver: _Saver,
+    on_progress: Callable[[Progress], None],
+) -> None:
+    """Run what is left of the epoch that `run` is in."""
+    steps = len(data.labels) // plan.batch_size
+    order = torch.randperm(len(data.labels), generator=_generator(torch.device("cpu"), seed, run.epoch, -1))
+    shown = began = time.monotonic()
+    first = run.step
+    while run.step < steps:
+        moment = time.monotonic()
+        chosen = order[run.step * plan.batch_size : (run.step + 1) * plan.batch_size].to(data.labels.device)
+        context.epoch = run.epoch + run.step / steps
+        context.generator = _generator(data.labels.device, seed, run.epoch, run.step)
+        run.loss_sum += _step(run, plan, data.inputs[chosen], data.labels[chosen], optimizer, context)
+        run.step += 1
+        now = time.monotonic()
+        run.seconds += now - moment
+        if now - shown > PROGRESS_SECONDS:
+            shown = now
+            speed = (run.step - first) * plan.batch_size / (now - began)
+            on_progress(_progress(run, plan, steps, speed))
+        saver.save_if_due()
+
+
+def _step(
+    run: Run, plan: Plan, inputs: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer, context: Context
+) -> float:
+    """One optimiser step; returns the loss."""
+    augmentation = plan.augmentation
+    inputs = crop_and_flip(inputs, context.generator, padding=augmentation.padding, flip=augmentation.flip)
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    for group in optimizer.param_groups:
+        group["lr"] = plan.schedule.at(context.epoch, plan.epochs)
+    model = run.model.train()
+    with torch.autocast(inputs.device.type, torch.bfloat16):
+        batch = Batch(inputs, labels, plan.objective.craft(model, inputs, labels, context))
+        with plan.objective.perturbed_weights(model, batch, context):
+            loss = plan.objective.loss(model, batch, context)
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimizer.step()
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise WorkFailedError(
+            f"The loss became {value} in epoch {run.epoch + 1}, step {run.step + 1}."
+            " The snapshot holds the last good state; lower the learning rate and run again."
+        )
+    if run.average is not None:
+        run.average.update_parameters(model)
+    return value
+
+
+def _finish_epoch(run: Run, plan: Plan, data: _Data, threat_model: ThreatModel) -> None:
+    """Validate, keep the best weights, and move on to the next epoch."""
+    with torch.autocast(data.labels.device.type, torch.bfloat16):
+        clean, robust = accuracies(run.kept, data.held_inputs, data.held_labels, threat_model)
+    run.history.append(
+        EpochResult(
+            epoch=run.epoch,
+            loss=run.loss_sum / run.step,
+            clean=clean,
+            robust=robust,
+            images_per_second=run.step * plan.batch_size * (run.epoch + 1) / run.seconds,
+            seconds=run.seconds,
+        )
+    )
+    if run.best_epoch < 0 or _merit(run.history[-1]) >= _merit(run.history[run.best_epoch]):
+        run.best_epoch = run.epoch
+        run.best = {name: value.detach().cpu().clone() for name, value in run.kept.state_dict().items()}
+    run.epoch, run.step, run.loss_sum = run.epoch + 1, 0, 0.0
+
+
+def _merit(result: EpochResult) -> tuple[float, float]:
+    """Robust accuracy first; clean accuracy decides where nothing is robust."""
+    return result.robust, result.clean
+
+
+def _progress(run: Run, plan: Plan, steps: int, speed: float) -> Progress:
+    left = (plan.epochs - run.epoch) * steps - run.step
+    return Progress(
+        epoch=run.epoch,
+        epochs=plan.epochs,
+        step=run.step,
+        steps=steps,
+        loss=run.loss_sum / run.step,
+        images_per_second=speed,
+        eta_seconds=left * plan.batch_size / speed,
+        latest=run.history[-1] if run.history else None,
+    )
+
+
+def _generator(device: torch.device, seed: int, epoch: int, step: int) -> torch.Generator:
+    name = digest.of_json([seed, epoch, step])
+    return torch.Generator(device).manual_seed(int(name[:15], 16))
+
+
+def _state(run: Run, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    return {
+        "model": run.model.state_dict(),
+        "average": None if run.average is None else run.average.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "epoch": run.epoch,
+        "step": run.step,
+        "seconds": run.seconds,
+        "loss_sum": run.loss_sum,
+        "memory": run.memory,
+        "history": [vars(result) for result in run.history],
+        "best": run.best,
+        "best_epoch": run.best_epoch,
+    }
+
+
+def _restore(run: Run, optimizer: torch.optim.Optimizer, state: dict[str, Any] | None) -> None:
+    if state is None:
+        return
+    run.model.load_state_dict(state["model"])
+    if run.average is not None:
+        run.average.load_state_dict(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    for name in ("epoch", "step", "seconds", "loss_sum", "memory", "best", "best_epoch"):
+        setattr(run, name, state[name])
+    run.history = [EpochResult(**result) for result in state["history"]]

@@ -1,0 +1,1 @@
+"""Training objectives, one a file, each with its equation and its source."""

@@ -1,0 +1,71 @@
+"""What a training objective is: how it crafts inputs, what it minimises, and whether it moves the weights meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bench.core.types import ThreatModel
+
+__all__ = ["Batch", "Context", "Objective"]
+
+
+class Batch(NamedTuple):
+    """One minibatch.
+
+    Attributes:
+        inputs: augmented inputs `(N, C, H, W)`, in [0, 1].
+        labels: int64 `(N,)`.
+        adversarial: what the objective crafted from them, or `inputs` where it crafts nothing.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    adversarial: Tensor
+
+
+@dataclass(kw_only=True)
+class Context:
+    """What an objective may look at besides the batch.
+
+    Args:
+        epoch: epochs done so far, with its fraction.
+        threat_model: what the training attacker may do.
+        generator: this step's own source of randomness, on the model's device.
+        teachers: frozen models in evaluation mode, by role.
+        memory: plain numbers that an objective keeps between steps; saved with the snapshot.
+    """
+
+    epoch: float
+    threat_model: ThreatModel
+    generator: torch.Generator
+    teachers: Mapping[str, nn.Module] = field(default_factory=dict)
+    memory: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """Base of all objectives: nothing crafted, weights left where they are.
+
+    Attributes:
+        teacher_roles: the roles that a recipe has to fill with trained models.
+    """
+
+    teacher_roles: ClassVar[tuple[str, ...]] = ()
+
+    def craft(self, model: nn.Module, inputs: Tensor, labels: Tensor, context: Context) -> Tensor:
+        """Return the inputs to train on besides the clean ones, `(N, C, H, W)`."""
+        return inputs
+
+    def perturbed_weights(self, model: nn.Module, batch: Batch, context: Context) -> AbstractContextManager[None]:
+        """Hold perturbed weights while the loss is computed and the step is taken."""
+        return nullcontext()
+
+    def loss(self, model: nn.Module, batch: Batch, context: Context) -> Tensor:
+        """The scalar to minimise; `model` is in training mode."""
+        raise NotImplementedError

@@ -1,0 +1,21 @@
+"""Standard training: cross-entropy on clean inputs, `min_w E[CE(f_w(x), y)]`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.training.objectives.objective import Batch, Context, Objective
+
+__all__ = ["Standard"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standard(Objective):
+    """Cross-entropy on clean inputs."""
+
+    def loss(self, model: nn.Module, batch: Batch, context: Context) -> Tensor:
+        """Mean cross-entropy of the clean inputs."""
+        return functional.cross_entropy(model(batch.inputs).float(), batch.labels)

@@ -1,0 +1,50 @@
+"""The state of a training run on disk: written whole or not at all, and refused where it belongs to another run."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.core.durable import write_durably
+from bench.core.errors import BenchError
+
+__all__ = ["read", "write"]
+
+
+def write(path: Path, identity: Mapping[str, str], state: Mapping[str, Any]) -> None:
+    """Write `state` (tensors and plain values) atomically and durably.
+
+    Raises:
+        WorkFailedError: if the disk is full; the previous snapshot is kept.
+        BenchError: if writing there is not allowed.
+    """
+    buffer = io.BytesIO()
+    torch.save({"identity": dict(identity), "state": dict(state)}, buffer)
+    write_durably(path, buffer.getvalue())
+
+
+def read(path: Path, identity: Mapping[str, str]) -> dict[str, Any] | None:
+    """The state stored at `path`, or None where there is none.
+
+    Raises:
+        BenchError: if the file is damaged, or was written by another run.
+    """
+    if not path.exists():
+        return None
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        found, state = stored["identity"], stored["state"]
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        raise BenchError(f"The training snapshot {path} is damaged. Delete it, or --force, to start afresh.") from error
+    for key, wanted in identity.items():
+        if found.get(key) != wanted:
+            raise BenchError(
+                f"The snapshot {path} belongs to another run: its {key} is {found.get(key)!r}, but this run's is"
+                f" {wanted!r}. Choose another --out, or --force to start afresh."
+            )
+    return dict(state)
