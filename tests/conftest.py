@@ -1,0 +1,53 @@
+"""What every test may use: real data where it is, published answers, and no trace left in the user's folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+def missing(what: str) -> None:
+    """Skip, or fail where the environment promises that all material is there."""
+    if os.environ.get("BENCH_REQUIRE_DATA") == "1":
+        pytest.fail(f"BENCH_REQUIRE_DATA=1, but {what}")
+    pytest.skip(what)
+
+
+@pytest.fixture(autouse=True)
+def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Journals and downloads of a test go to a folder of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def cifar10_dir() -> Path:
+    """The folder that holds `cifar-10-batches-py`."""
+    named = os.environ.get("BENCH_DATA_DIR")
+    if named is None or not (Path(named) / "cifar-10-batches-py").is_dir():
+        missing("CIFAR-10 is not here: set BENCH_DATA_DIR to the folder that holds cifar-10-batches-py")
+    return Path(str(named))
+
+
+@pytest.fixture(scope="session")
+def known_answers() -> Path:
+    """The folder of models with published numbers."""
+    folder = SHARED / "known_answers"
+    if not folder.is_dir():
+        missing("the known answers are not here: expected them in ../shared/known_answers")
+    return folder
