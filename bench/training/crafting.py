@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.types import Norm, ThreatModel
-from bench.ops import projections
+from bench.ops import norms, projections
 
 __all__ = ["TrainingAttack", "as_attacked"]
 
@@ -73,7 +73,7 @@ class TrainingAttack:
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(loss(model(moved).float()), moved)
         size = float(self.relative_step_size * threat_model.epsilon)
-        moved = moved.detach() + size * _direction(gradient, threat_model.norm)
+        moved = moved.detach() + size * norms.direction(gradient, threat_model.norm)
         return projections.project(moved, inputs, threat_model)
 
 
@@ -93,13 +93,6 @@ def as_attacked(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
-def _direction(gradient: Tensor, norm: Norm) -> Tensor:
-    if norm is Norm.LINF:
-        return gradient.sign()
-    lengths = torch.linalg.vector_norm(gradient.flatten(1), dim=1).clamp_min(1e-12)
-    return gradient / lengths[:, None, None, None]
-
-
 def _start(start: str, inputs: Tensor, threat_model: ThreatModel, generator: torch.Generator) -> Tensor:
     epsilon = float(threat_model.epsilon)
     if start == "gaussian":
@@ -110,4 +103,4 @@ def _start(start: str, inputs: Tensor, threat_model: ThreatModel, generator: tor
         return (2 * torch.rand(inputs.shape, generator=generator, device=inputs.device) - 1) * epsilon
     direction = torch.randn(inputs.shape, generator=generator, device=inputs.device)
     radius = torch.rand((len(inputs), 1, 1, 1), generator=generator, device=inputs.device)
-    return _direction(direction, Norm.L2) * radius * epsilon
+    return norms.direction(direction, Norm.L2) * radius * epsilon

@@ -26,7 +26,7 @@ from bench.training.objectives.objective import Batch, Context
 from bench.training.recipe import Plan
 from bench.training.validation import accuracies
 
-__all__ = ["EpochResult", "Progress", "Run", "train"]
+__all__ = ["EpochResult", "Progress", "Run", "held_out_size", "train"]
 
 SNAPSHOT_SECONDS = 180.0
 PROGRESS_SECONDS = 1.0
@@ -139,6 +139,11 @@ def train(
     return run
 
 
+def held_out_size(examples: int) -> int:
+    """How many of that many training examples are held out for selection: a tenth, at most 1,000."""
+    return min(HELD_OUT_LIMIT, examples // HELD_OUT_SHARE)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Data:
     """Training and held-out examples on the device."""
@@ -151,7 +156,7 @@ class _Data:
     @classmethod
     def of(cls, examples: Examples, device: torch.device) -> _Data:
         order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))
-        held = order[: min(HELD_OUT_LIMIT, len(examples) // HELD_OUT_SHARE)]
+        held = order[: held_out_size(len(examples))]
         rest = order[len(held) :].sort().values
         return cls(
             inputs=examples.inputs[rest].to(device),

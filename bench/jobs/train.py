@@ -1,0 +1,209 @@
+"""Train a checkpoint: recipe and data to weights with a manifest that says what they are worth."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bench import data, models, suites
+from bench.core import digest, provenance
+from bench.core.errors import BenchError
+from bench.data import Dataset
+from bench.evaluation import evaluate
+from bench.models import checkpoint
+from bench.models.building import build_empty
+from bench.models.checkpoint import Accuracy, ArchitectureSpec, Manifest
+from bench.suites import AttackSuite
+from bench.training.log import write_csv
+from bench.training.loop import EpochResult, Progress, Run, held_out_size
+from bench.training.loop import train as train_loop
+from bench.training.recipe import Plan, Recipe
+from bench.training.recipes import RECIPES
+
+__all__ = ["TrainRequest", "Trained", "train"]
+
+LICENCE = "MIT"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRequest:
+    """What to train.
+
+    Args:
+        recipe: name of the recipe.
+        dataset: name of the dataset.
+        scale: `paper`, `small` or `tiny`; None for what fits the dataset.
+        epochs: another number of epochs than the plan's, or None.
+        seed: of every draw.
+        out: folder of checkpoints; the result is `out/<recipe>/<dataset>.safetensors`.
+        data_dir: where the dataset lies.
+        device: torch device, or None for a GPU where there is one.
+        force: start afresh where a snapshot or a checkpoint exists.
+    """
+
+    recipe: str
+    dataset: str
+    out: Path
+    scale: str | None = None
+    epochs: int | None = None
+    seed: int = 0
+    data_dir: Path | None = None
+    device: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A finished checkpoint: the weights file, its manifest, and the epochs."""
+
+    weights: Path
+    manifest: Manifest
+    history: tuple[EpochResult, ...]
+
+
+def train(request: TrainRequest, *, on_progress: Callable[[Progress], None] = lambda progress: None) -> Trained:
+    """Train as asked, or continue an interrupted run of the same kind.
+
+    Raises:
+        BenchError: if a name is unknown, a teacher is missing, the checkpoint exists, or a snapshot
+            in the way belongs to another run.
+        WorkFailedError: if the loss is no longer finite or the disk is full.
+    """
+    recipe = RECIPES.get(request.recipe)
+    dataset = data.load(request.dataset, data_dir=request.data_dir, split="train")
+    scale = request.scale or ("tiny" if max(dataset.shape) < 32 else "small")
+    plan = recipe.plan(scale)
+    if request.epochs is not None:
+        plan = replace(plan, epochs=request.epochs)
+    folder = request.out / recipe.name
+    snapshot = _prepare(folder, dataset.name, request.force)
+    device = torch.device(request.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    spec = ArchitectureSpec(
+        name=plan.architecture,
+        kwargs={**plan.arguments, "num_classes": dataset.num_classes, "in_channels": dataset.shape[0]},
+    )
+    run = Run(model=_initial(spec, request.seed), identity=_identity(recipe, scale, plan, dataset, request.seed))
+    run = train_loop(
+        run,
+        plan,
+        dataset.examples,
+        dataset.default_threat_model,
+        seed=request.seed,
+        device=device,
+        snapshot_path=snapshot,
+        teachers=_teachers(recipe, request, dataset, device),
+        on_progress=on_progress,
+        on_epoch=lambda run: write_csv(folder / f"{dataset.name}.csv", run.history),
+    )
+    manifest = _manifest(recipe, scale, plan, spec, dataset, run, request)
+    manifest = replace(manifest, accuracies=_accuracies(run, spec, dataset, request))
+    manifest = checkpoint.write(folder, dataset.name, run.best, manifest)
+    return Trained(
+        weights=checkpoint.weights_path(folder, dataset.name), manifest=manifest, history=tuple(run.history)
+    )
+
+
+def _prepare(folder: Path, dataset: str, force: bool) -> Path:
+    """The path of the snapshot, after making sure that nothing finished is overwritten unasked."""
+    snapshot = folder / f"{dataset}.snapshot.pt"
+    if force:
+        snapshot.unlink(missing_ok=True)
+    elif checkpoint.weights_path(folder, dataset).exists():
+        raise BenchError(
+            f"There is already a checkpoint {checkpoint.weights_path(folder, dataset)}."
+            " Choose another --out, or --force to train it again."
+        )
+    return snapshot
+
+
+def _initial(spec: ArchitectureSpec, seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_empty(spec)
+
+
+def _identity(recipe: Recipe, scale: str, plan: Plan, dataset: Dataset, seed: int) -> dict[str, str]:
+    return {
+        "recipe": recipe.name,
+        "scale": scale,
+        "dataset": dataset.digest,
+        "seed": str(seed),
+        "plan": digest.of_bytes(repr(plan).encode()),
+    }
+
+
+def _teachers(recipe: Recipe, request: TrainRequest, dataset: Dataset, device: torch.device) -> Mapping[str, nn.Module]:
+    """The frozen teachers by role, from the folder of this run or from those that come with bench."""
+    teachers = {}
+    for role, name in recipe.teachers.items():
+        own = checkpoint.weights_path(request.out / name, dataset.name)
+        teacher = models.load(name, weights=own if own.exists() else None, dataset=dataset, device=device)
+        teachers[role] = teacher.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return teachers
+
+
+def _manifest(
+    recipe: Recipe, scale: str, plan: Plan, spec: ArchitectureSpec, dataset: Dataset, run: Run, request: TrainRequest
+) -> Manifest:
+    origin = provenance.collect(["bench", "train", "--recipe", recipe.name, "--dataset", dataset.name])
+    return Manifest(
+        model=recipe.name,
+        dataset=dataset.name,
+        architecture=spec,
+        recipe=recipe.name,
+        scale=scale,
+        seed=request.seed,
+        data_digest=dataset.digest,
+        commit=origin.commit or "",
+        date=datetime.now(timezone.utc).date().isoformat(),
+        training_seconds=round(run.seconds, 1),
+        hardware=_hardware(request.device),
+        licence=LICENCE,
+        differences=plan.differences,
+        versions=origin.versions,
+    )
+
+
+def _accuracies(run: Run, spec: ArchitectureSpec, dataset: Dataset, request: TrainRequest) -> tuple[Accuracy, ...]:
+    """Held-out accuracies of the best and the last epoch, and test accuracies of the weights that are stored."""
+    held_out = held_out_size(len(dataset))
+    found = []
+    for which, result in (("best", run.history[run.best_epoch]), ("last", run.history[-1])):
+        for name, fraction in (("clean", result.clean), ("pgd10", result.robust)):
+            counts = {"n_examples": held_out, "n_correct": round(fraction * held_out)}
+            found.append(Accuracy(name=name, checkpoint=which, split="validation", **counts))
+    for which, state in (("best", run.best), ("last", run.kept.state_dict())):
+        found += _on_test(state, which, spec, dataset, request)
+    return tuple(found)
+
+
+def _on_test(
+    state: Mapping[str, Tensor], which: str, spec: ArchitectureSpec, dataset: Dataset, request: TrainRequest
+) -> list[Accuracy]:
+    """Clean and PGD-20 accuracy on the whole test split, by the harness itself."""
+    module = build_empty(spec)
+    module.load_state_dict(state)
+    test = data.load(request.dataset, data_dir=request.data_dir, split="test")
+    pgd = next(attack for attack in suites.get("standard-v1").attacks if attack.name == "pgd-20")
+    evaluation = evaluate(
+        module,
+        test.examples,
+        threat_model=test.default_threat_model,
+        suite=AttackSuite(name="manifest", version=1, attacks=(pgd,)),
+        device=request.device,
+    )
+    counts = (("clean", evaluation.n_clean), ("pgd20", evaluation.n_robust))
+    total = len(test.examples)
+    return [Accuracy(name=n, checkpoint=which, split="test", n_examples=total, n_correct=c) for n, c in counts]
+
+
+def _hardware(device: str | None) -> str:
+    if (device or "cuda").startswith("cuda") and torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"

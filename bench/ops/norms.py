@@ -1,0 +1,46 @@
+"""Norms of perturbations, over all pixels and channels of each example."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bench.core.types import Norm
+
+__all__ = ["direction", "per_example", "size"]
+
+SMALLEST_LENGTH = 1e-12
+
+
+def size(delta: Tensor, norm: Norm) -> Tensor:
+    """Norm of each perturbation.
+
+    Args:
+        delta: `(N, ...)`, of any floating type; the result has the same.
+        norm: which norm.
+
+    Returns:
+        `(N,)`.
+
+    >>> size(torch.tensor([[3.0, -4.0]]), Norm.L2).item(), size(torch.tensor([[3.0, -4.0]]), Norm.LINF).item()
+    (5.0, 4.0)
+    """
+    order = float("inf") if norm is Norm.LINF else 2
+    return torch.linalg.vector_norm(delta.flatten(1), ord=order, dim=1)
+
+
+def direction(gradient: Tensor, norm: Norm) -> Tensor:
+    """The steepest ascent direction of unit norm: the sign for Linf, the normalised gradient for L2.
+
+    Args:
+        gradient: `(N, ...)`; a zero gradient gives a zero direction.
+        norm: the norm that bounds the step.
+    """
+    if norm is Norm.LINF:
+        return gradient.sign()
+    return gradient / per_example(size(gradient, norm).clamp_min(SMALLEST_LENGTH), gradient)
+
+
+def per_example(values: Tensor, like: Tensor) -> Tensor:
+    """`values` `(N,)` with trailing axes of size 1, so that they broadcast over `like` `(N, ...)`."""
+    return values.reshape(-1, *(1,) * (like.dim() - 1))
