@@ -18,6 +18,7 @@ from bench.data.dataset import Content
 __all__ = ["read"]
 
 _REQUIRED = ("inputs", "labels")
+_MOST_CLASSES = 100_000
 
 
 def read(path: Path) -> Content:
@@ -49,11 +50,17 @@ def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
             raise ValueError("it is not a zip archive; write it with numpy.savez")
         file.seek(0)
         with np.load(file, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
+            arrays = {key: archive[key] for key in archive.files}
+    for key, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"its part {key!r} is not an array")
+    return arrays
 
 
 def _class_names(arrays: dict[str, NDArray[np.generic]], labels: NDArray[np.generic]) -> tuple[str, ...]:
     if "class_names" in arrays:
         return tuple(str(name) for name in arrays["class_names"].ravel())
-    largest = int(labels.max()) if labels.dtype.kind in "iu" and labels.size else -1
-    return tuple(str(label) for label in range(max(largest + 1, 0)))
+    largest = max(int(labels.max()), -1) if labels.dtype.kind in "iu" and labels.size else -1
+    if largest >= _MOST_CLASSES:
+        raise BenchError(f"Expected labels below {_MOST_CLASSES}, or class_names, but got label {largest}.")
+    return tuple(str(label) for label in range(largest + 1))
