@@ -24,13 +24,15 @@ class Registry(Generic[T]):
     Args:
         kind: what it holds, in the singular, for messages ("model").
         package: dotted name of the package to scan, or None for a registry filled by `add`.
-        constant: the module-level name that holds the entry; entries have a `name`.
+        constant: the module-level name that holds the entry.
+        key: the attribute of an entry that is its name.
     """
 
-    def __init__(self, kind: str, package: str | None = None, constant: str = "ENTRY") -> None:
+    def __init__(self, kind: str, package: str | None = None, constant: str = "ENTRY", key: str = "name") -> None:
         self.kind = kind
         self._package = package
         self._constant = constant
+        self._key = key
         self._entries: dict[str, T] = {}
         self._scanned = package is None
 
@@ -74,9 +76,12 @@ class Registry(Generic[T]):
         if self._scanned or self._package is None:
             return
         package = importlib.import_module(self._package)
-        for found in pkgutil.iter_modules(package.__path__):
-            module = importlib.import_module(f"{self._package}.{found.name}")
+        found = Registry[T](self.kind)
+        for module_info in pkgutil.iter_modules(package.__path__):
+            module = importlib.import_module(f"{self._package}.{module_info.name}")
             entries = getattr(module, self._constant, ())
             for entry in entries if isinstance(entries, tuple) else (entries,):
-                self.add(entry.name, entry)
+                found.add(getattr(entry, self._key), entry)
+        for name in found.names():
+            self.add(name, found.get(name))
         self._scanned = True

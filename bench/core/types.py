@@ -68,7 +68,9 @@ class ThreatModel:
         """
         match = _THREAT_MODEL.fullmatch(text.strip())
         if match is None:
-            raise BenchError(f"Expected a threat model as NORM:EPSILON, such as Linf:8/255 or L2:0.5, but got {text!r}.")
+            raise BenchError(
+                f"Expected a threat model as NORM:EPSILON, such as Linf:8/255 or L2:0.5, but got {text!r}."
+            )
         names = {norm.value.lower(): norm for norm in Norm}
         norm = names.get(match["norm"].lower())
         if norm is None:

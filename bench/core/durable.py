@@ -1,0 +1,66 @@
+"""Files that are there whole or not at all, even if the power fails while they are written."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.core.errors import BenchError, WorkFailedError
+
+__all__ = ["explain_write_errors", "write_durably"]
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write `content` to `path`: a temporary file beside it, fsync, rename, fsync of the folder.
+
+    Args:
+        path: the file; missing folders are made.
+        content: its bytes.
+
+    Raises:
+        WorkFailedError: if the disk is full.
+        BenchError: if writing there is not allowed or fails otherwise.
+    """
+    with explain_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fchmod(file.fileno(), 0o644)
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def explain_write_errors(path: Path) -> Iterator[None]:
+    """Turn an operating system's refusal to write `path` into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise WorkFailedError(
+                f"No space left to write {path}. What was finished is kept:"
+                " free some space and run the same command again."
+            ) from error
+        reason = error.strerror or str(error)
+        raise BenchError(f"Cannot write {path}: {reason}. Choose a folder that you may write to.") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

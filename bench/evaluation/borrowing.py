@@ -1,0 +1,78 @@
+"""A model lent to the harness: frozen and in eval mode inside, handed back exactly as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+__all__ = ["borrowed", "device_of"]
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where the module lies: the device of its first parameter or buffer, or the CPU."""
+    tensors = (*module.parameters(), *module.buffers())
+    return tensors[0].device if tensors else torch.device("cpu")
+
+
+@contextlib.contextmanager
+def borrowed(module: nn.Module, device: torch.device) -> Iterator[nn.Module]:
+    """Lend `module` to the block, in eval mode, frozen and on `device`.
+
+    What is put back at the end: the mode of every submodule, which parameters require gradients, their gradients, the
+    very storage of parameters and buffers (so device and memory format), the buffers' values, and the state of
+    every random generator.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    parameters = [(each, each.data, each.requires_grad, each.grad) for each in module.parameters()]
+    buffers = [(part, dict(part._buffers), _copies(part)) for part in module.modules()]
+    generators = _generator_states()
+    try:
+        for each, *_ in parameters:
+            each.grad = None
+            each.requires_grad_(False)
+        module.eval()
+        module.to(device)
+        with torch.inference_mode(False), torch.enable_grad():
+            yield module
+    finally:
+        for each, data, needs_gradient, gradient in parameters:
+            each.data = data
+            each.requires_grad_(needs_gradient)
+            each.grad = gradient
+        for part, tensors, values in buffers:
+            _put_back(part, tensors, values)
+        for part, training in modes:
+            part.training = training
+        _set_generator_states(generators)
+
+
+def _copies(part: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in part._buffers.items() if tensor is not None}
+
+
+def _put_back(part: nn.Module, tensors: dict[str, Tensor | None], values: dict[str, Tensor]) -> None:
+    part._buffers.clear()
+    part._buffers.update(tensors)
+    with torch.no_grad():
+        for name, value in values.items():
+            part._buffers[name].copy_(value)  # type: ignore[union-attr]
+
+
+def _generator_states() -> tuple[Any, ...]:
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    return random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda
+
+
+def _set_generator_states(states: tuple[Any, ...]) -> None:
+    plain, numpy, cpu, cuda = states
+    random.setstate(plain)
+    np.random.set_state(numpy)
+    torch.set_rng_state(cpu)
+    if cuda is not None:
+        torch.cuda.set_rng_state_all(cuda)

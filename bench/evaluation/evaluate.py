@@ -1,0 +1,256 @@
+"""Model, examples, threat model and suite in; verdicts out."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from bench import suites
+from bench.attacks import parameters
+from bench.core.types import Attack, Examples, ThreatModel
+from bench.evaluation.borrowing import borrowed, device_of
+from bench.evaluation.effort import effort
+from bench.evaluation.evaluation import AttackOutcome, Evaluation, StageOutcome
+from bench.evaluation.grid import CHUNK_SIZE
+from bench.evaluation.header import Header, Identity, identify, make_header
+from bench.evaluation.journal import Journal, open_journal
+from bench.evaluation.precision import full_float32
+from bench.evaluation.progress import ProgressCallback, Tracker
+from bench.evaluation.runner import GroupDone, Runner, Stage, Verdicts
+from bench.evaluation.sanity import check_examples, check_model, check_suite
+from bench.suites import AttackSuite
+
+__all__ = ["evaluate", "plan"]
+
+_BATCH_SIZES = {"cpu": CHUNK_SIZE}
+_BATCH_SIZE_ON_ACCELERATOR = 8 * CHUNK_SIZE
+_CLEAN = "clean"
+
+_T = TypeVar("_T")
+
+
+def evaluate(
+    module: nn.Module,
+    examples: Examples,
+    *,
+    threat_model: ThreatModel | str,
+    suite: AttackSuite | str,
+    seed: int = 0,
+    journal: Path | None = None,
+    device: torch.device | str | None = None,
+    batch_size: int | None = None,
+    progress: ProgressCallback | None = None,
+    identity: Identity | None = None,
+) -> Evaluation:
+    """Attack a model and say which examples withstand it.
+
+    The model is handed back as it was: mode, gradients, device, memory format, random state.
+
+    Args:
+        module: inputs `(N, C, H, W)` in [0, 1] to logits `(N, num_classes)`; deterministic in eval mode.
+        examples: what it is tried on.
+        threat_model: what the attacker may do; text such as "Linf:8/255" will do.
+        suite: the attacks, or the name of a suite.
+        seed: of the attacks' random draws.
+        journal: a folder that keeps what is done, so that the same call goes on where a killed one stopped.
+        device: where to compute; by default where the module lies.
+        batch_size: most examples at once; by default 64 on a CPU and 512 elsewhere, or what the journal says. An
+            attack whose draws depend on its batch always gets one chunk of 64.
+        progress: called with a `Progress` after every group of chunks.
+        identity: digests for the journal; by default those of the module and the examples themselves.
+
+    Raises:
+        BenchError: if examples, model, suite and journal do not fit each other.
+        WorkFailedError: if an attack fails twice, or the disk is full; the journal keeps what was finished.
+    """
+    suite = suites.get(suite) if isinstance(suite, str) else suite
+    threat_model = ThreatModel.parse(threat_model) if isinstance(threat_model, str) else threat_model
+    header = plan(
+        module,
+        examples,
+        threat_model=threat_model,
+        suite=suite,
+        seed=seed,
+        device=device,
+        batch_size=batch_size,
+        identity=identity,
+    )
+    place = torch.device(device) if device is not None else device_of(module)
+    order = examples.indices.argsort()
+    with contextlib.ExitStack() as stack:
+        book = _open(stack, journal, header, adopt=batch_size is None)
+        header = book.header if book is not None else header
+        stack.enter_context(borrowed(module, place))
+        stack.enter_context(full_float32())
+        # Tensors made in inference mode could not be differentiated through; copies can.
+        ordered = Examples(
+            inputs=examples.inputs[order].clone(),
+            labels=examples.labels[order].clone(),
+            indices=examples.indices[order].clone(),
+        )
+        check_model(module, ordered.inputs[:CHUNK_SIZE].to(place))
+        runner = Runner(
+            module=module,
+            examples=ordered,
+            threat_model=threat_model,
+            seed=seed,
+            device=place,
+            batch_size=header.batch_size,
+            journal=book,
+        )
+        found = _Course(runner, suite.attacks, progress, len(ordered)).run()
+    back = order.argsort().tolist()
+    return Evaluation(
+        header=header,
+        threat_model=threat_model,
+        device=_device_name(place),
+        indices=tuple(examples.indices.tolist()),
+        clean=_pick(found.clean.robust, back),
+        clean_margin=_pick(found.clean.margin, back),
+        attacks=tuple(_outcome(attack, found, back) for attack in suite.attacks),
+        finite=_pick(_all_finite(found), back),
+        batch_size=min(verdicts.batch_size for verdicts in [found.clean, *found.stages.values()]),
+    )
+
+
+def plan(
+    module: nn.Module,
+    examples: Examples,
+    *,
+    threat_model: ThreatModel,
+    suite: AttackSuite,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    batch_size: int | None = None,
+    identity: Identity | None = None,
+) -> Header:
+    """Return the header of the run that `evaluate` would do with these arguments; nothing runs yet.
+
+    Raises:
+        BenchError: if examples or suite cannot be evaluated.
+        ValueError: if `batch_size` is below 1.
+    """
+    check_examples(examples)
+    check_suite(suite, threat_model)
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"Expected `batch_size` to be at least 1, but got {batch_size}.")
+    kind = torch.device(device).type if device is not None else device_of(module).type
+    return make_header(
+        identity=identity or identify(module, examples),
+        threat_model=threat_model,
+        suite=suite,
+        seed=seed,
+        device=kind,
+        batch_size=batch_size or _BATCH_SIZES.get(kind, _BATCH_SIZE_ON_ACCELERATOR),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """Verdicts by stage, in the order of sorted indices."""
+
+    clean: Verdicts
+    stages: dict[tuple[str, int], Verdicts]
+
+
+class _Course:
+    """The order of work: clean verdicts, then attack by attack, stage by stage."""
+
+    def __init__(
+        self, runner: Runner, attacks: Sequence[Attack], listener: ProgressCallback | None, n_examples: int
+    ) -> None:
+        self._runner = runner
+        self._attacks = attacks
+        self._n_examples = n_examples
+        stages = [stage for attack in attacks for stage in attack.stages]
+        work = n_examples * (1 + sum(map(effort, stages)))
+        self._tracker = Tracker(listener, work=work, n_examples=n_examples)
+
+    def run(self) -> _Found:
+        everything = [True] * self._n_examples
+        clean = self._runner.run(Stage(key=_CLEAN, attack=None), everything, self._reporter(_CLEAN, None, everything))
+        stages: dict[tuple[str, int], Verdicts] = {}
+        robust = list(clean.robust)
+        for attack in self._attacks:
+            survivors = clean.robust
+            for position, part in enumerate(attack.stages):
+                key = attack.name if len(attack.stages) == 1 else f"{attack.name}.{part.name}"
+                report = self._reporter(attack.name, part, robust)
+                verdicts = self._runner.run(Stage(key=key, attack=part), survivors, report)
+                stages[attack.name, position] = verdicts
+                lost = [was and not still for was, still in zip(survivors, verdicts.robust, strict=True)]
+                robust = [was and not now for was, now in zip(robust, lost, strict=True)]
+                survivors = verdicts.robust
+        return _Found(clean=clean, stages=stages)
+
+    def _reporter(self, attack: str, part: Attack | None, robust: Sequence[bool]) -> Callable[[GroupDone], None]:
+        """Turn the runner's reports about one stage into progress; `robust` is what was known before the stage."""
+        still = list(robust)
+
+        def report(done: GroupDone) -> None:
+            for position in done.lost:
+                still[position] = False
+            self._tracker.advance(
+                attack=attack,
+                stage=part.name if part is not None else _CLEAN,
+                chunk=done.n_done,
+                n_chunks=done.n_chunks,
+                n_robust=sum(still),
+                work=done.n_examples * (effort(part) if part is not None else 1),
+                reused=done.reused,
+            )
+
+        return report
+
+
+def _outcome(attack: Attack, found: _Found, back: Sequence[int]) -> AttackOutcome:
+    columns = [found.stages[attack.name, position] for position in range(len(attack.stages))]
+    best = [min(margins) for margins in zip(*(column.margin for column in columns), strict=True)]
+    margin = [
+        tried if correct else untried
+        for correct, tried, untried in zip(found.clean.robust, best, found.clean.margin, strict=True)
+    ]
+    return AttackOutcome(
+        name=attack.name,
+        parameters=parameters(attack),
+        margin=_pick(margin, back),
+        stages=tuple(
+            StageOutcome(
+                name=part.name,
+                robust=_pick(column.robust, back),
+                n_moved=column.moved,
+                seconds=column.seconds,
+                forwards=column.forwards,
+                backwards=column.backwards,
+            )
+            for part, column in zip(attack.stages, columns, strict=True)
+        ),
+    )
+
+
+def _all_finite(found: _Found) -> list[bool]:
+    columns = [found.clean.finite, *(verdicts.finite for verdicts in found.stages.values())]
+    return [all(verdicts) for verdicts in zip(*columns, strict=True)]
+
+
+def _pick(values: Sequence[_T], order: Sequence[int]) -> tuple[_T, ...]:
+    return tuple(values[position] for position in order)
+
+
+def _open(stack: contextlib.ExitStack, folder: Path | None, header: Header, *, adopt: bool) -> Journal | None:
+    if folder is None:
+        return None
+    return stack.enter_context(open_journal(folder, header, adopt_batch_size=adopt))
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} {platform.machine()}"

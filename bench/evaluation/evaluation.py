@@ -1,0 +1,191 @@
+"""What an evaluation found, as plain values, and its part of a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench.core.packing import pack_margins, pack_verdicts
+from bench.core.ranges import format_indices
+from bench.core.record import AttackCost, AttackResult, Cost, Diagnostic, Result, StageResult
+from bench.core.types import ThreatModel
+from bench.evaluation.header import Header
+
+__all__ = ["AttackOutcome", "Evaluation", "StageOutcome", "cost_of", "result_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageOutcome:
+    """One stage of an attack.
+
+    Args:
+        name: the stage's name.
+        robust: which examples were correct and still robust after it.
+        n_moved: candidates that lay outside the threat model and were pulled back.
+        seconds: time it took.
+        forwards: examples passed forwards.
+        backwards: gradients taken.
+    """
+
+    name: str
+    robust: tuple[bool, ...]
+    n_moved: int
+    seconds: float
+    forwards: int
+    backwards: int
+
+    @property
+    def n_robust(self) -> int:
+        """Examples still robust after this stage."""
+        return sum(self.robust)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackOutcome:
+    """One attack on all cleanly correct examples.
+
+    Args:
+        name: the attack's name.
+        parameters: its fields, as JSON values.
+        margin: best margin per example (the clean one where the model was wrong already).
+        stages: in order, at least one; an attack in one piece is its own.
+    """
+
+    name: str
+    parameters: dict[str, Any]
+    margin: tuple[float, ...]
+    stages: tuple[StageOutcome, ...]
+
+    @property
+    def robust(self) -> tuple[bool, ...]:
+        """Which examples were correct and withstood it."""
+        return self.stages[-1].robust
+
+    @property
+    def n_robust(self) -> int:
+        """How many examples were correct and withstood it."""
+        return sum(self.robust)
+
+    @property
+    def seconds(self) -> float:
+        """Time that its stages took."""
+        return sum(stage.seconds for stage in self.stages)
+
+    @property
+    def forwards(self) -> int:
+        """Examples passed forwards."""
+        return sum(stage.forwards for stage in self.stages)
+
+    @property
+    def backwards(self) -> int:
+        """Gradients taken."""
+        return sum(stage.backwards for stage in self.stages)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What was found, per example in the order of the examples given.
+
+    Args:
+        header: what was evaluated, and how.
+        threat_model: what the attacker could do.
+        device: the machine's name.
+        indices: position of each example in the official split.
+        clean: which were classified correctly without an attack.
+        clean_margin: `z_y - max_{k != y} z_k` of the clean inputs.
+        attacks: in the suite's order.
+        finite: False where logits, clean or attacked, were not finite.
+        batch_size: the smallest compute batch that was used.
+    """
+
+    header: Header
+    threat_model: ThreatModel
+    device: str
+    indices: tuple[int, ...]
+    clean: tuple[bool, ...]
+    clean_margin: tuple[float, ...]
+    attacks: tuple[AttackOutcome, ...]
+    finite: tuple[bool, ...]
+    batch_size: int
+
+    @property
+    def robust(self) -> tuple[bool, ...]:
+        """Which examples were correct and withstood every attack."""
+        columns = [self.clean, *(attack.robust for attack in self.attacks)]
+        return tuple(all(verdicts) for verdicts in zip(*columns, strict=True))
+
+    @property
+    def n_examples(self) -> int:
+        """How many examples."""
+        return len(self.indices)
+
+    @property
+    def n_clean(self) -> int:
+        """How many were classified correctly."""
+        return sum(self.clean)
+
+    @property
+    def n_robust(self) -> int:
+        """How many were correct and withstood every attack."""
+        return sum(self.robust)
+
+    @property
+    def n_nonfinite(self) -> int:
+        """For how many examples the model gave logits that are not finite."""
+        return self.finite.count(False)
+
+    @property
+    def clean_accuracy(self) -> float:
+        """In [0, 1]."""
+        return self.n_clean / self.n_examples
+
+    @property
+    def robust_accuracy(self) -> float:
+        """In [0, 1]."""
+        return self.n_robust / self.n_examples
+
+
+def result_of(evaluation: Evaluation, *, diagnostics: tuple[Diagnostic, ...] = ()) -> Result:
+    """The part of a row that must be equal between two runs of the same thing."""
+    return Result(
+        n_examples=evaluation.n_examples,
+        indices=format_indices(evaluation.indices),
+        n_clean=evaluation.n_clean,
+        n_robust=evaluation.n_robust,
+        seed=evaluation.header.seed,
+        clean=pack_verdicts(evaluation.clean),
+        attacks=tuple(_attack_result(attack) for attack in evaluation.attacks),
+        n_nonfinite=evaluation.n_nonfinite,
+        diagnostics=diagnostics,
+    )
+
+
+def cost_of(evaluation: Evaluation) -> Cost:
+    """The part of a row that says how it was computed and what that took."""
+    return Cost(
+        engine=evaluation.header.engine,
+        precision=evaluation.header.precision,
+        device=evaluation.device,
+        batch_size=evaluation.batch_size,
+        attacks=tuple(
+            AttackCost(
+                name=attack.name,
+                seconds=round(attack.seconds, 3),
+                forwards=attack.forwards,
+                backwards=attack.backwards,
+            )
+            for attack in evaluation.attacks
+        ),
+    )
+
+
+def _attack_result(attack: AttackOutcome) -> AttackResult:
+    several = len(attack.stages) > 1
+    return AttackResult(
+        name=attack.name,
+        n_robust=attack.n_robust,
+        robust=pack_verdicts(attack.robust),
+        best_margin=pack_margins(attack.margin),
+        parameters=attack.parameters,
+        stages=tuple(StageResult(name=stage.name, n_robust=stage.n_robust) for stage in attack.stages if several),
+    )

@@ -1,0 +1,58 @@
+"""The fixed grid of work: a chunk is 64 consecutive official indices, anchored at 0."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+__all__ = ["CHUNK_SIZE", "Chunk", "chunks_of", "groups_of"]
+
+CHUNK_SIZE = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """The part of a chunk of the grid that this run covers.
+
+    Args:
+        number: its place in the grid: index // 64.
+        start: position of its first example in this run, whose examples are sorted by index.
+        indices: official indices covered, ascending.
+    """
+
+    number: int
+    start: int
+    indices: tuple[int, ...]
+
+    @property
+    def rows(self) -> slice:
+        """Where its examples stand in this run."""
+        return slice(self.start, self.start + len(self.indices))
+
+    @property
+    def key(self) -> str:
+        """Names what it covers: number, first and last index, and a hash of the indices where some are left out."""
+        first, last = self.indices[0], self.indices[-1]
+        name = f"{self.number:06d}-{first}-{last}"
+        if last - first + 1 == len(self.indices):
+            return name
+        return f"{name}-{hashlib.sha256(repr(self.indices).encode()).hexdigest()[:12]}"
+
+
+def chunks_of(indices: Sequence[int]) -> tuple[Chunk, ...]:
+    """Cut ascending indices along the grid."""
+    chunks: list[Chunk] = []
+    start = 0
+    for number, members in groupby(indices, key=lambda index: index // CHUNK_SIZE):
+        covered = tuple(members)
+        chunks.append(Chunk(number=number, start=start, indices=covered))
+        start += len(covered)
+    return tuple(chunks)
+
+
+def groups_of(chunks: Sequence[Chunk], size: int) -> tuple[tuple[Chunk, ...], ...]:
+    """Chunks that share a compute batch of `size` examples; anchored at 0 too, so every run groups alike."""
+    width = max(1, size // CHUNK_SIZE)
+    return tuple(tuple(group) for _, group in groupby(chunks, key=lambda chunk: chunk.number // width))

@@ -1,0 +1,195 @@
+"""What is done, durably: one small file per (stage, chunk), under a header that says for which run.
+
+A journal is a folder: `header.json`, `lock`, and `<stage>/<chunk>-<first>-<last>.json`. Each entry is written
+whole or not at all, and carries a checksum: one that does not fit is as good as absent, so the work is done again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import platformdirs
+
+from bench.core import digest
+from bench.core.durable import explain_write_errors, write_durably
+from bench.core.errors import BenchError
+from bench.core.schema import from_json, to_json
+from bench.evaluation.grid import Chunk
+from bench.evaluation.header import Header, differences
+
+__all__ = ["Entry", "Journal", "default_journal", "open_journal"]
+
+_HEADER = "header.json"
+_LOCK = "lock"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What one stage did to one chunk; the tuples have one item per example of the chunk.
+
+    Args:
+        inputs: digest of the clean examples.
+        attacked: which examples the stage saw.
+        robust: of those, which withstood it; False elsewhere.
+        margin: `z_y - max_{k != y} z_k` of the verified candidate; infinite where none was tried.
+        finite: False where logits were not finite.
+        moved: how many candidates lay outside the threat model and were pulled back.
+        seconds: this chunk's share of the time.
+        forwards: examples passed forwards by the attack.
+        backwards: gradients taken by the attack.
+        batch_size: most examples that were computed at once.
+    """
+
+    inputs: str
+    attacked: tuple[bool, ...]
+    robust: tuple[bool, ...]
+    margin: tuple[float, ...]
+    finite: tuple[bool, ...]
+    moved: int
+    seconds: float
+    forwards: int
+    backwards: int
+    batch_size: int
+
+
+class Journal:
+    """An open journal; `open_journal` makes one.
+
+    Args:
+        folder: where it lies.
+        header: what it is for.
+    """
+
+    def __init__(self, folder: Path, header: Header) -> None:
+        self.folder = folder
+        self.header = header
+
+    def read(self, stage: str, chunk: Chunk, *, inputs: str) -> Entry | None:
+        """Return what is stored for a chunk, or None where nothing whole is.
+
+        Raises:
+            BenchError: if it was computed on other inputs than those with digest `inputs`.
+        """
+        path = self._path(stage, chunk)
+        entry = _read(path, Entry)
+        if entry is not None and entry.inputs != inputs:
+            first, last = chunk.indices[0], chunk.indices[-1]
+            raise BenchError(
+                f"Journal {self.folder} was made with other examples {first}:{last + 1}. Choose another journal folder,"
+                " or the data that it was made with."
+            )
+        return entry
+
+    def write(self, stage: str, chunk: Chunk, entry: Entry) -> None:
+        """Store a chunk durably.
+
+        Raises:
+            WorkFailedError: if the disk is full; what was stored stays.
+            BenchError: if the folder cannot be written.
+        """
+        _write(self._path(stage, chunk), entry)
+
+    def _path(self, stage: str, chunk: Chunk) -> Path:
+        return self.folder / stage / f"{chunk.key}.json"
+
+
+@contextlib.contextmanager
+def open_journal(folder: Path, header: Header, *, adopt_batch_size: bool = False) -> Iterator[Journal]:
+    """Open or make the journal in `folder`, for this process alone.
+
+    Args:
+        folder: where it lies; made where it is missing.
+        header: what the run is.
+        adopt_batch_size: take the batch size from a journal that is there, instead of refusing another one.
+
+    Raises:
+        BenchError: if it was made for another run (the fields that differ are named), another process uses it, the
+            folder holds something else, or it cannot be written.
+    """
+    with explain_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    _refuse_other_folder(folder)
+    with _locked(folder):
+        stored = _read(folder / _HEADER, Header) if (folder / _HEADER).exists() else None
+        if stored is None:
+            _refuse_headless(folder)
+            _write(folder / _HEADER, header)
+        elif adopt_batch_size:
+            header = dataclasses.replace(header, batch_size=stored.batch_size)
+        _refuse_other_run(folder, stored or header, header)
+        yield Journal(folder, header)
+
+
+def default_journal(header: Header) -> Path:
+    """Where a run's journal lies unless the user says otherwise: in the per-user cache, by the header's digest."""
+    threat_model = header.threat_model.replace(":", "-").replace("/", "_")
+    name = f"{header.suite}-{threat_model}-{header.digest[:16]}"
+    return platformdirs.user_cache_path("bench", appauthor=False) / "journals" / name
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the journal's lock; the operating system gives it back even if this process is killed."""
+    with explain_write_errors(folder / _LOCK):
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BenchError(
+                f"Journal {folder} is in use by another bench process. Wait for it, or choose another journal folder."
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_other_run(folder: Path, stored: Header, wanted: Header) -> None:
+    named = differences(to_json(stored), to_json(wanted))
+    if named:
+        raise BenchError(
+            f"Journal {folder} was made for another run: {', '.join(named)}."
+            " Choose another journal folder, or the options that it was made with."
+        )
+
+
+def _refuse_other_folder(folder: Path) -> None:
+    if not (folder / _LOCK).exists() and any(folder.iterdir()):
+        raise BenchError(f"Folder {folder} is not empty and holds no journal. Choose a new or an empty folder.")
+
+
+def _refuse_headless(folder: Path) -> None:
+    """Entries whose header is gone or damaged could be any run's."""
+    if any(child.is_dir() for child in folder.iterdir()):
+        raise BenchError(f"Journal {folder} has lost its header. Remove the folder, or choose another one.")
+
+
+def _write(path: Path, value: Entry | Header) -> None:
+    body = json.dumps(to_json(value)).encode()
+    write_durably(path, digest.of_bytes(body).encode() + b"\n" + body + b"\n")
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    """Read what `_write` wrote; None where it is absent, cut short or damaged."""
+    try:
+        checksum, _, rest = path.read_bytes().partition(b"\n")
+        body = rest.removesuffix(b"\n")
+        if digest.of_bytes(body).encode() != checksum:
+            return None
+        return from_json(kind, json.loads(body), path.name)
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return None
+    except OSError as error:
+        raise BenchError(f"Cannot read journal file {path}: {error.strerror or error}.") from error

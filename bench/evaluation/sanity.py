@@ -1,0 +1,83 @@
+"""What is refused before any attack runs: inputs, labels and models that no number could be believed for."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from bench.core.errors import BenchError
+from bench.core.types import Examples, ThreatModel
+from bench.suites import AttackSuite
+
+__all__ = ["check_examples", "check_model", "check_suite"]
+
+_LARGEST_DRIFT = 1e-4
+
+
+def check_examples(examples: Examples) -> None:
+    """Refuse examples that are not what `Examples` promises.
+
+    Raises:
+        BenchError: if there are none, an index occurs twice, a label is negative, or inputs are not float32 images
+            in [0, 1].
+    """
+    inputs, labels, indices = examples.inputs, examples.labels, examples.indices
+    if not len(examples):
+        raise BenchError("Expected at least one example, but got none.")
+    if inputs.ndim != 4 or inputs.dtype != torch.float32:
+        got = f"{tuple(inputs.shape)} of {inputs.dtype}".replace("torch.", "")
+        raise BenchError(f"Expected inputs of shape (N, C, H, W) and type float32, but got {got}.")
+    if not bool(((inputs >= 0) & (inputs <= 1)).all()):
+        raise BenchError("Expected inputs in [0, 1]. Normalise inside the model, not before it.")
+    if int(labels.min()) < 0 or labels.is_floating_point():
+        raise BenchError(f"Expected labels to be whole numbers from 0, but got {labels.min().item()}.")
+    if int(indices.min()) < 0 or len(indices.unique()) < len(indices):
+        raise BenchError("Expected every example to have its own index from 0, but one is negative or occurs twice.")
+
+
+def check_suite(suite: AttackSuite, threat_model: ThreatModel) -> None:
+    """Refuse a suite with an attack that does not know the threat model's norm.
+
+    Raises:
+        BenchError: naming the attack and the norms that it knows.
+        ValueError: if two attacks have one name.
+    """
+    names = [attack.name for attack in suite.attacks]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Expected `suite` to name every attack differently, but got {names}.")
+    for attack in suite.attacks:
+        if threat_model.norm not in attack.norms:
+            known = ", ".join(sorted(map(str, attack.norms)))
+            raise BenchError(f"Attack {attack.name} does not know the norm {threat_model.norm}, only {known}.")
+
+
+def check_model(module: nn.Module, inputs: Tensor) -> None:
+    """Refuse a model that gives probabilities, or other logits the second time.
+
+    Args:
+        module: the model, in eval mode.
+        inputs: a few clean inputs, on its device.
+
+    Raises:
+        BenchError: saying which.
+    """
+    with torch.no_grad():
+        first, second = module(inputs), module(inputs)
+    if not isinstance(first, Tensor) or not isinstance(second, Tensor) or first.ndim != 2:
+        return  # The clean judgement names what is wrong with the output.
+    if _are_probabilities(first):
+        raise BenchError(
+            "Expected the model to return logits, but got probabilities (each row is at least 0 and sums to 1)."
+            " Leave out its last softmax."
+        )
+    scale = first.abs().nan_to_num(0, 0, 0).amax().clamp_min(1)
+    if bool(((first - second).abs().nan_to_num(0, 0, 0) > _LARGEST_DRIFT * scale).any()):
+        raise BenchError(
+            "The model gives different logits for the same inputs. Stochastic models are not supported:"
+            " fix its noise, or evaluate its mean."
+        )
+
+
+def _are_probabilities(logits: Tensor) -> bool:
+    sums = logits.double().sum(1)
+    return bool((logits >= 0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-4))

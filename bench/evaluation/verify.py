@@ -1,0 +1,120 @@
+"""Judges what an attack returned. An attack's own idea of its success is never used.
+
+Linf: `max |x' - x| <= epsilon + 2^-23`, which is what float32 rounding of a saturated perturbation needs.
+L2: `||x' - x|| <= epsilon (1 + 1e-6)`. Both are computed in float64, and the box [0, 1] is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bench.core.errors import BenchError
+from bench.core.types import Examples, Norm, ThreatModel
+from bench.evaluation.precision import full_float32
+from bench.ops.losses import margin
+
+__all__ = ["Judgement", "inside", "judge", "pull_back"]
+
+_LINF_TOLERANCE = 2.0**-23
+_L2_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the original model says of one candidate per example.
+
+    Args:
+        robust: bool `(N,)`: the logits are finite and their argmax is the label.
+        margin: float32 `(N,)`: `z_y - max_{k != y} z_k`; minus infinity where logits are not finite.
+        finite: bool `(N,)`: all logits are finite.
+        moved: bool `(N,)`: the candidate was outside the threat model and was pulled back.
+    """
+
+    robust: Tensor
+    margin: Tensor
+    finite: Tensor
+    moved: Tensor
+
+
+def judge(module: nn.Module, candidates: Tensor, examples: Examples, threat_model: ThreatModel) -> Judgement:
+    """Verify and classify one candidate per example, in full float32.
+
+    Args:
+        module: the original model, in eval mode.
+        candidates: `(N, C, H, W)`, as the attack returned them; one with a pixel that is not finite counts as
+            its clean input, one outside the threat model is pulled back into it first.
+        examples: the clean examples.
+        threat_model: what the attacker may do.
+
+    Raises:
+        ValueError: if there is not one candidate per example.
+        BenchError: if the model does not return logits that fit the labels.
+    """
+    if candidates.shape != examples.inputs.shape:
+        got, expected = tuple(candidates.shape), tuple(examples.inputs.shape)
+        raise ValueError(f"Expected `candidates` to be of shape {expected}, but got {got}.")
+    with torch.no_grad(), full_float32():
+        points = candidates.detach().to(examples.inputs)
+        usable = points.isfinite().flatten(1).all(1)
+        points = torch.where(_per_example(usable, points), points, examples.inputs)
+        moved = ~inside(points, examples.inputs, threat_model)
+        points = torch.where(_per_example(moved, points), pull_back(points, examples.inputs, threat_model), points)
+        logits = module(points)
+        _check_logits(logits, examples)
+        return _read_logits(logits.float(), examples.labels, moved | ~usable)
+
+
+def inside(points: Tensor, inputs: Tensor, threat_model: ThreatModel) -> Tensor:
+    """Which points obey the threat model: bool `(N,)`, for points and inputs `(N, C, H, W)`."""
+    epsilon = float(threat_model.epsilon)
+    change = (points.double() - inputs.double()).flatten(1)
+    if threat_model.norm is Norm.LINF:
+        near = change.abs().amax(1) <= epsilon + _LINF_TOLERANCE
+    else:
+        near = change.norm(dim=1) <= epsilon * (1 + _L2_TOLERANCE)
+    return near & ((points >= 0) & (points <= 1)).flatten(1).all(1)
+
+
+def pull_back(points: Tensor, inputs: Tensor, threat_model: ThreatModel) -> Tensor:
+    """Project points into the ball and the box, in float64, and round them to float32 towards the inputs.
+
+    Rounding towards the input never leaves the ball, because the input itself is a float32 number.
+    """
+    origin, epsilon = inputs.double(), float(threat_model.epsilon)
+    change = points.double().clamp(0, 1) - origin
+    if threat_model.norm is Norm.LINF:
+        change = change.clamp(-epsilon, epsilon)
+    else:
+        length = change.flatten(1).norm(dim=1).clamp_min(torch.finfo(torch.float64).tiny)
+        change = change * _per_example((epsilon / length).clamp_max(1), change)
+    rounded = (origin + change).to(inputs.dtype)
+    too_far = (rounded.double() - origin).abs() > change.abs()
+    return torch.where(too_far, torch.nextafter(rounded, inputs), rounded)
+
+
+def _read_logits(logits: Tensor, labels: Tensor, moved: Tensor) -> Judgement:
+    finite = logits.isfinite().all(1)
+    margins = torch.where(finite, margin(logits, labels), -torch.inf)
+    return Judgement(robust=finite & (logits.argmax(1) == labels), margin=margins, finite=finite, moved=moved)
+
+
+def _check_logits(logits: object, examples: Examples) -> None:
+    if not isinstance(logits, Tensor):
+        raise BenchError(f"Expected the model to return a tensor of logits, but got a {type(logits).__name__}.")
+    if logits.ndim != 2 or len(logits) != len(examples) or not logits.is_floating_point():
+        got = f"{tuple(logits.shape)} of {logits.dtype}".replace("torch.", "")
+        raise BenchError(f"Expected the model to return logits ({len(examples)}, num_classes), but got {got}.")
+    largest = int(examples.labels.max())
+    if logits.shape[1] <= max(largest, 1):
+        raise BenchError(
+            f"Expected the model to have a class for every label (up to {largest}), but it has {logits.shape[1]}."
+            " Is it a model of this dataset?"
+        )
+
+
+def _per_example(values: Tensor, like: Tensor) -> Tensor:
+    """Shape `(N,)` to `(N, 1, 1, ...)`, so that it spreads over each example."""
+    return values.view(-1, *[1] * (like.ndim - 1))

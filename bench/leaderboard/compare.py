@@ -1,0 +1,163 @@
+"""Two rows, example by example: which verdicts flipped, and whether that is more than chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb, inf
+
+from bench.core.packing import unpack_margins
+from bench.core.ranges import parse_indices
+from bench.core.record import AttackResult, Record, Result
+
+__all__ = ["AttackComparison", "Comparison", "compare", "mcnemar"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackComparison:
+    """One column of two rows, on the examples that both have.
+
+    Args:
+        name: an attack's name, "clean", or "robust" for the AND over all.
+        n_examples: examples that both rows have.
+        n_robust: how many of them are robust in the first row and in the second.
+        gained: official indices that are robust in the second row only.
+        lost: official indices that are robust in the first row only.
+        p: exact two-sided McNemar probability of flips this uneven, were the rows alike.
+        largest_margin_change: over examples, of the best margin; None for a column without margins.
+    """
+
+    name: str
+    n_examples: int
+    n_robust: tuple[int, int]
+    gained: tuple[int, ...]
+    lost: tuple[int, ...]
+    p: float
+    largest_margin_change: float | None = None
+
+    @property
+    def same(self) -> bool:
+        """No verdict and no margin differs."""
+        return not self.gained and not self.lost and not self.largest_margin_change
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What two rows have in common and where they differ.
+
+    Args:
+        obstacles: why the rows cannot be compared; empty where they can.
+        same_checkpoint: the weights and the architecture are the same.
+        columns: clean, every attack of the suite, robust; empty where the rows cannot be compared.
+    """
+
+    obstacles: tuple[str, ...]
+    same_checkpoint: bool
+    columns: tuple[AttackComparison, ...]
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the rows answer the same question on some common examples."""
+        return not self.obstacles
+
+    @property
+    def same(self) -> bool:
+        """The rows agree on every common example, verdicts and margins."""
+        return self.comparable and all(column.same for column in self.columns)
+
+
+def compare(first: Record, second: Record) -> Comparison:
+    """Compare two rows on the examples that both have.
+
+    Only like is compared with like: another suite, dataset, threat model or seed, or no common example, is an obstacle.
+    """
+    same_checkpoint = (first.digests.model, first.digests.factory) == (second.digests.model, second.digests.factory)
+    common = _common(first.result, second.result)
+    obstacles = _obstacles(first, second, common)
+    columns = () if obstacles else _columns(first.result, second.result, common)
+    return Comparison(obstacles=obstacles, same_checkpoint=same_checkpoint, columns=columns)
+
+
+def mcnemar(gained: int, lost: int) -> float:
+    """Exact two-sided McNemar test: the chance of flips at least this uneven if each went either way alike.
+
+    >>> mcnemar(0, 5)
+    0.0625
+
+    Args:
+        gained: flips one way.
+        lost: flips the other way.
+    """
+    flips, fewer = gained + lost, min(gained, lost)
+    tail = sum(comb(flips, count) for count in range(fewer + 1))
+    # Whole numbers until the last division, so that thousands of flips do not overflow.
+    return min(1.0, 2 * tail / 2**flips)
+
+
+def _obstacles(first: Record, second: Record, common: Sequence[int]) -> tuple[str, ...]:
+    pairs = {
+        "suite": (first.suite, second.suite),
+        "suite digest": (first.digests.suite, second.digests.suite),
+        "dataset": (first.dataset, second.dataset),
+        "dataset digest": (first.digests.dataset, second.digests.dataset),
+        "threat model": (first.threat_model, second.threat_model),
+        "seed": (first.result.seed, second.result.seed),
+        "attacks": tuple(", ".join(attack.name for attack in row.result.attacks) for row in (first, second)),
+    }
+    found = [f"{name}: {old!s:.40} and {new!s:.40}" for name, (old, new) in pairs.items() if old != new]
+    if not common:
+        found.append(f"no common examples: {first.result.indices:.40} and {second.result.indices:.40}")
+    return tuple(found)
+
+
+def _common(first: Result, second: Result) -> tuple[int, ...]:
+    others = set(parse_indices(second.indices))
+    return tuple(sorted(index for index in parse_indices(first.indices) if index in others))
+
+
+def _columns(first: Result, second: Result, common: Sequence[int]) -> tuple[AttackComparison, ...]:
+    places = [_places(result, common) for result in (first, second)]
+
+    def column(
+        name: str, verdicts: tuple[Sequence[bool], Sequence[bool]], margin_change: float | None = None
+    ) -> AttackComparison:
+        old, new = ([verdict[place] for place in order] for verdict, order in zip(verdicts, places, strict=True))
+        flips = list(zip(common, old, new, strict=True))
+        gained = tuple(index for index, was, now in flips if now and not was)
+        lost = tuple(index for index, was, now in flips if was and not now)
+        return AttackComparison(
+            name=name,
+            n_examples=len(common),
+            n_robust=(sum(old), sum(new)),
+            gained=gained,
+            lost=lost,
+            p=mcnemar(len(gained), len(lost)),
+            largest_margin_change=margin_change,
+        )
+
+    attacks = [
+        column(
+            old.name,
+            (first.robust_verdicts(old), second.robust_verdicts(new)),
+            _largest_change(_margins(first, old, places[0]), _margins(second, new, places[1])),
+        )
+        for old, new in zip(first.attacks, second.attacks, strict=True)
+    ]
+    clean = column("clean", (first.clean_verdicts(), second.clean_verdicts()))
+    return (clean, *attacks, column("robust", (first.verdicts(), second.verdicts())))
+
+
+def _places(result: Result, common: Sequence[int]) -> list[int]:
+    place = {index: position for position, index in enumerate(parse_indices(result.indices))}
+    return [place[index] for index in common]
+
+
+def _margins(result: Result, attack: AttackResult, places: Sequence[int]) -> list[float]:
+    margins = unpack_margins(attack.best_margin, result.n_examples)
+    return [margins[place] for place in places]
+
+
+def _largest_change(old: Sequence[float], new: Sequence[float]) -> float:
+    """Largest difference; two equal infinities differ by nothing."""
+    changes = (abs(before - after) for before, after in zip(old, new, strict=True) if before != after)
+    return max((change if change == change else inf for change in changes), default=0.0)

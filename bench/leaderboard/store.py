@@ -1,0 +1,222 @@
+"""Rows on disk: `<root>/<suite>/<dataset>/<threat model>/<model>.json`, one file a row, its path from its identity."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.core.durable import write_durably
+from bench.core.errors import BenchError
+from bench.core.record import Record, dumps, loads, result_bytes
+from bench.core.types import ThreatModel
+from bench.leaderboard.compare import Comparison, compare
+
+__all__ = ["Identity", "Written", "find", "read", "read_all", "write"]
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
+_SUITE = "suite.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What a row is the answer to; one row for each.
+
+    Raises:
+        BenchError: if a part could not be a file's name.
+    """
+
+    suite: str
+    dataset: str
+    threat_model: str
+    model: str
+
+    def __post_init__(self) -> None:
+        for part in ("suite", "dataset", "model"):
+            name = getattr(self, part)
+            if not _SAFE_NAME.fullmatch(name) or ".." in name:
+                raise BenchError(
+                    f"Cannot store a row for {part} {name!r}: expected a name of letters, digits and '._+=-' that starts"
+                    " with a letter or digit, without '..'."
+                )
+
+    @classmethod
+    def of(cls, record: Record) -> Identity:
+        """The identity of a row."""
+        return cls(suite=record.suite, dataset=record.dataset, threat_model=record.threat_model, model=record.model)
+
+    def path(self, root: Path) -> Path:
+        """Where the row lies under `root`."""
+        folder = ThreatModel.parse(self.threat_model).folder
+        return root / self.suite / self.dataset / folder / f"{self.model}.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What `write` did.
+
+    Args:
+        path: where the row lies.
+        written: the new row is there now.
+        existed: a row was there before.
+        reproduces: that row has the same result, or the same verdicts and margins on all the new row's examples.
+        differences: what differs from that row, a line each.
+    """
+
+    path: Path
+    written: bool
+    existed: bool
+    reproduces: bool
+    differences: tuple[str, ...] = ()
+
+
+def find(root: Path, identity: Identity) -> Record | None:
+    """Return the row with this identity, or None.
+
+    Raises:
+        BenchError: if what is there is no row, or lies behind a symbolic link.
+    """
+    path = _checked(root, identity.path(root))
+    return read(path) if path.exists() else None
+
+
+def read(path: Path) -> Record:
+    """Read one row.
+
+    Raises:
+        BenchError: if the file is missing, damaged, or of a later version.
+    """
+    try:
+        return loads(path.read_bytes(), source=str(path))
+    except OSError as error:
+        raise BenchError(f"Cannot read row {path}: {error.strerror or error}.") from error
+
+
+def read_all(root: Path) -> Iterator[tuple[Path, Record]]:
+    """Read all rows under `root`, sorted by path.
+
+    Raises:
+        BenchError: if one is damaged, or does not lie where its identity says.
+    """
+    for path in sorted(root.glob("*/*/*/*.json")):
+        record = read(_checked(root, path))
+        if Identity.of(record).path(root) != path:
+            expected = Identity.of(record).path(root).relative_to(root)
+            raise BenchError(f"Row {path} is not where it belongs: expected {expected} in {root}.")
+        yield path, record
+
+
+def write(record: Record, root: Path, *, force: bool = False) -> Written:
+    """Store a row, unless one is there that it may not replace.
+
+    An existing row is replaced only by force, and never by one on fewer examples. The suite's definition is
+    stored beside its first row; a row of another definition under the same name is refused.
+
+    Args:
+        record: the new row.
+        root: the leaderboard's folder.
+        force: replace a row that differs.
+
+    Raises:
+        BenchError: if names are unsafe, the suite is not the published one, force would replace a row on more
+            examples, or the folder cannot be written.
+    """
+    identity = Identity.of(record)
+    path = _checked(root, identity.path(root))
+    _check_suite(record, root)
+    old = find(root, identity)
+    if old is None:
+        _store(record, root, path)
+        return Written(path=path, written=True, existed=False, reproduces=False)
+    differences = _differences(old, record)
+    if not differences or not force:
+        return Written(path=path, written=False, existed=True, reproduces=not differences, differences=differences)
+    if record.result.n_examples < old.result.n_examples:
+        raise BenchError(
+            f"Row {path} has {old.result.n_examples} examples; one with {record.result.n_examples} never replaces it."
+            f" Run at least {old.result.n_examples}, or another leaderboard folder."
+        )
+    _store(record, root, path)
+    return Written(path=path, written=True, existed=True, reproduces=False, differences=differences)
+
+
+def _store(record: Record, root: Path, path: Path) -> None:
+    suite = root / record.suite / _SUITE
+    if not suite.exists():
+        write_durably(suite, _dump_suite(_definition(record)))
+    write_durably(path, dumps(record).encode())
+
+
+def _differences(old: Record, new: Record) -> tuple[str, ...]:
+    """What the new row says otherwise; a row on fewer examples is held against those alone."""
+    found = [
+        f"{name}: {before:.12} there, {after:.12} here"
+        for name, before, after in (
+            ("model", old.digests.model, new.digests.model),
+            ("factory", old.digests.factory, new.digests.factory),
+        )
+        if before != after
+    ]
+    comparison = compare(old, new)
+    found += [f"not comparable: {obstacle}" for obstacle in comparison.obstacles]
+    found += _flips(comparison)
+    if new.result.n_examples > old.result.n_examples:
+        found.append(f"examples: {old.result.n_examples} there, {new.result.n_examples} here")
+    same_examples = old.result.indices == new.result.indices
+    if not found and same_examples and result_bytes(old) != result_bytes(new):
+        found.append("other fields of the result: parameters, stages, diagnostics or counts")
+    return tuple(found)
+
+
+def _flips(comparison: Comparison) -> list[str]:
+    found = []
+    for column in comparison.columns:
+        if column.gained or column.lost:
+            before, after = column.n_robust
+            found.append(
+                f"{column.name}: {before} there, {after} here of {column.n_examples}"
+                f" ({len(column.lost)} lost, {len(column.gained)} gained, p = {column.p:.2g})"
+            )
+        elif not column.same:
+            found.append(
+                f"{column.name}: same verdicts, best margins differ by up to {column.largest_margin_change:.2g}"
+            )
+    return found
+
+
+def _definition(record: Record) -> dict[str, Any]:
+    """The suite as its rows record it: every parameter of every attack."""
+    attacks = [{"name": attack.name, "parameters": attack.parameters} for attack in record.result.attacks]
+    return {"suite": record.suite, "digest": record.digests.suite, "attacks": attacks}
+
+
+def _dump_suite(definition: dict[str, Any]) -> bytes:
+    return (json.dumps(definition, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _check_suite(record: Record, root: Path) -> None:
+    path = _checked(root, root / record.suite / _SUITE)
+    if not path.exists():
+        return
+    try:
+        published = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BenchError(f"Cannot read the published suite {path}: {error}.") from error
+    if published != json.loads(_dump_suite(_definition(record))):
+        raise BenchError(
+            f"Suite {record.suite} is not the one published in {path}. A published suite never changes:"
+            " give the new one the next version."
+        )
+
+
+def _checked(root: Path, path: Path) -> Path:
+    """The path, if nothing between it and `root` is a symbolic link."""
+    for step in (path, *path.parents):
+        if step == root:
+            break
+        if step.is_symlink():
+            raise BenchError(f"Cannot use {path}: {step} is a symbolic link. Put a real file or folder there.")
+    return path
