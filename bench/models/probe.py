@@ -69,7 +69,7 @@ def _answer(module: nn.Module, inputs: Tensor, name: str, dataset: str) -> Tenso
 def _check_logits(logits: Tensor, shape: tuple[int, int], name: str, dataset: str) -> None:
     if logits.ndim == 2 and len(logits) == shape[0] and logits.shape[1] != shape[1]:
         raise BenchError(
-            f"Expected model {name!r} to return {shape[1]} logits (the classes of {dataset}), but got {logits.shape[1]}."
+            f"Expected {shape[1]} logits, the classes of {dataset}, from model {name!r}, but got {logits.shape[1]}."
         )
     if logits.shape != shape or not logits.is_floating_point():
         raise BenchError(

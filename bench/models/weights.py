@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -23,18 +20,6 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net")
 MAX_DEPTH = 4
 _HEAD = 4096
 _REFUSED_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
-# What the readers of torch raise on a file that was cut or changed.
-_DAMAGED = (
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    OSError,
-    zipfile.BadZipFile,
-)
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -92,25 +77,27 @@ def _looks_like_safetensors(head: bytes) -> bool:
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path, device="cpu")
-    except (safetensors.SafetensorError, json.JSONDecodeError, *_DAMAGED) as error:
-        raise BenchError(f"Weights file {path} is truncated or damaged ({_first_line(error)}); get it again.") from None
+    except Exception as error:  # whatever it raises, the file is at fault
+        raise _damaged(path, error) from error
 
 
 def _read_torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # Through an open file: given a path, torch would go by its name.
+        with path.open("rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         refused = _REFUSED_GLOBAL.search(str(error))
         if refused is None:
-            raise BenchError(f"Weights file {path} is truncated or damaged; get it again.") from None
+            raise _damaged(path, error) from error
         raise BenchError(
             f"Weights file {path} asks for {refused[1]!r} to be run when it is loaded; refused: weights are data."
             " Save it with torch.save(model.state_dict(), path)."
         ) from None
-    except _DAMAGED as error:
+    except Exception as error:  # torch raises some ten kinds for a file that was cut or changed
         if "TorchScript" in str(error):
             raise BenchError(f"Expected a state dict in {path}, but it is a TorchScript archive.") from None
-        raise BenchError(f"Weights file {path} is truncated or damaged ({_first_line(error)}); get it again.") from None
+        raise _damaged(path, error) from error
 
 
 def _what_else(head: bytes, size: int) -> str:
@@ -124,5 +111,6 @@ def _what_else(head: bytes, size: int) -> str:
     return "its content is neither"
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+def _damaged(path: Path, error: Exception) -> BenchError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+    return BenchError(f"Weights file {path} is truncated or damaged ({reason}); get it again.")

@@ -1,0 +1,131 @@
+"""RobustBench's models: clear errors without the extra or the network, real networks with the extra."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import sys
+
+import pytest
+import torch
+
+from bench.core.types import ThreatModel
+from bench.models.architectures import ARCHITECTURES
+from bench.models.registry import load
+from bench.models.sources import robustbench
+
+LINF = ThreatModel.parse("Linf:8/255")
+installed = pytest.mark.skipif(importlib.util.find_spec("robustbench") is None, reason="needs the extra `zoo`")
+IDS = ["Standard", "Wong2020Fast", "Rice2020Overfitting", "Huang2021Exploring", "Wu2020Adversarial"]
+
+
+@pytest.fixture
+def cifar(digits):
+    """The digits under CIFAR-10's name: enough to ask for a model."""
+    return dataclasses.replace(digits, name="cifar10")
+
+
+def test_without_the_extra_says_what_to_install(cifar, refused, monkeypatch):
+    """Without robustbench the error is the command that installs it."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "robustbench" else find(name))
+    refused(lambda: load("robustbench:Standard", dataset=cifar), "pip install 'robust-bench[zoo]'")
+
+
+def test_other_datasets_are_refused(digits, refused):
+    """A dataset that RobustBench does not know is refused with those that it does."""
+    refused(lambda: load("robustbench:Standard", dataset=digits), "'digits'", "cifar10")
+
+
+def test_weights_are_refused(cifar, refused, tmp_path):
+    """RobustBench's models bring their own weights."""
+    refused(lambda: load("robustbench:Standard", dataset=cifar, weights=tmp_path / "w.pt"), "--weights")
+
+
+@installed
+def test_an_unknown_id_gets_the_nearest(cifar, refused):
+    """A misspelt ID is answered with the nearest one of the dataset's and norm's list."""
+    refused(lambda: load("robustbench:Wong2020Fats", dataset=cifar), "Did you mean 'Wong2020Fast'?", "cifar10 and Linf")
+
+
+@installed
+def test_the_norm_picks_the_list():
+    """Each norm has its own list."""
+    linf = robustbench.names(dataset="cifar10", threat_model=LINF)
+    l2 = robustbench.names(dataset="cifar10", threat_model=ThreatModel.parse("L2:0.5"))
+    assert "Wong2020Fast" in linf
+    assert "Wong2020Fast" not in l2
+    assert "Rice2020Overfitting" in l2
+
+
+@installed
+def test_the_alias_is_gone_afterwards():
+    """`autoattack` names nothing once RobustBench is imported."""
+    robustbench.names(dataset="cifar10", threat_model=LINF)
+    assert "autoattack" not in sys.modules
+
+
+@installed
+def test_without_a_network_says_where_a_file_may_be_put(cifar, refused, monkeypatch, tmp_path, capsys):
+    """A download that fails is one line, with the place for a file that was downloaded by hand; stdout stays clean."""
+    monkeypatch.setattr(robustbench, "cache_folder", lambda: tmp_path)
+    utils = robustbench._imported()
+
+    def offline(*_args, **_kwargs):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(utils, "download_gdrive_new", offline)
+    refused(lambda: load("robustbench:Wong2020Fast", dataset=cifar), "no route to host", "Wong2020Fast.pt")
+    assert capsys.readouterr().out == ""
+
+
+@installed
+def test_a_web_page_instead_of_weights_is_removed(cifar, refused, monkeypatch, tmp_path):
+    """A download that is Google Drive's page is recognised and removed, so that the next try downloads again."""
+    monkeypatch.setattr(robustbench, "cache_folder", lambda: tmp_path)
+    file = tmp_path / "cifar10" / "Linf" / "Wong2020Fast.pt"
+    file.parent.mkdir(parents=True)
+    file.write_text("<!DOCTYPE html><html>too many users</html>")
+    refused(lambda: load("robustbench:Wong2020Fast", dataset=cifar), "web page", "removed")
+    assert not file.exists()
+
+
+@installed
+def test_weights_in_the_cache_are_loaded(cifar, monkeypatch, tmp_path):
+    """A file that lies in the cache is loaded, eval and frozen, without a network."""
+    monkeypatch.setattr(robustbench, "cache_folder", lambda: tmp_path)
+    network = robustbench.factories(dataset="cifar10", threat_model=LINF)["Wong2020Fast"]()
+    (tmp_path / "cifar10" / "Linf").mkdir(parents=True)
+    torch.save(network.state_dict(), tmp_path / "cifar10" / "Linf" / "Wong2020Fast.pt")
+    images = torch.rand(2, 3, 32, 32)
+    loaded = load("robustbench:Wong2020Fast", dataset=cifar, check=False)
+    assert torch.equal(loaded.module(images), network.eval()(images))
+    assert not any(parameter.requires_grad for parameter in loaded.module.parameters())
+
+
+@installed
+@pytest.mark.parametrize("identifier", IDS)
+def test_its_architectures_instantiate(identifier):
+    """The networks of the papers that this project follows can be built, and answer CIFAR-10 images."""
+    module = robustbench.factories(dataset="cifar10", threat_model=LINF)[identifier]().eval()
+    with torch.no_grad():
+        assert module(torch.rand(1, 3, 32, 32)).shape == (1, 10)
+
+
+@installed
+@pytest.mark.parametrize(
+    ("identifier", "name", "kwargs"),
+    [
+        ("Wu2020Adversarial", "wrn", {"depth": 34, "width": 10}),
+        ("Huang2021Exploring", "robust-wrn", {}),
+    ],
+)
+def test_our_networks_are_theirs(identifier, name, kwargs):
+    """With their weights, in order, our wide ResNets give their logits."""
+    theirs = robustbench.factories(dataset="cifar10", threat_model=LINF)[identifier]().eval()
+    ours = ARCHITECTURES.get(name).build(**kwargs).eval()
+    state = dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True))
+    ours.load_state_dict(state)
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images), theirs(images), rtol=1e-4, atol=1e-4)

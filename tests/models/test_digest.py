@@ -1,0 +1,70 @@
+"""Digests of models: equal for the same function, different for another."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bench.models import ArchitectureSpec, digest
+from bench.models.building import build_empty
+
+STATE = {"a": torch.arange(24.0).reshape(1, 2, 3, 4), "n": torch.tensor(3)}
+
+
+def test_order_and_memory_format_do_not_count():
+    """The same tensors in another order or memory format have the same digest."""
+    turned = {"n": STATE["n"], "a": STATE["a"].contiguous(memory_format=torch.channels_last)}
+    assert digest.of_state(turned) == digest.of_state(STATE)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"a": STATE["a"] + 1e-6},
+        {"a": STATE["a"].double()},
+        {"a": STATE["a"].reshape(2, 1, 3, 4)},
+        {"b": torch.zeros(0)},
+        {"n": torch.tensor(4)},
+    ],
+)
+def test_values_dtypes_shapes_and_names_count(change):
+    """A change of any of them changes the digest."""
+    assert digest.of_state(STATE | change) != digest.of_state(STATE)
+
+
+def test_bfloat16_has_a_digest():
+    """Kinds of number that numpy does not know are digested too."""
+    assert digest.of_state({"a": torch.ones(2, dtype=torch.bfloat16)}) != digest.of_state({"a": torch.ones(2)})
+
+
+def test_architectures_differ_by_sources_and_arguments():
+    """Another architecture, another argument, or a wrapper gives another digest; the same gives the same."""
+    specs = [
+        ArchitectureSpec(name="resnet18", kwargs={"width": 2}),
+        ArchitectureSpec(name="resnet18", kwargs={"width": 4}),
+        ArchitectureSpec(name="preact-resnet18", kwargs={"width": 2}),
+        ArchitectureSpec(name="ducat", kwargs={"width": 2}),
+    ]
+    digests = [digest.of_architecture(build_empty(spec), spec) for spec in specs]
+    assert len(set(digests)) == len(specs)
+    assert digests[0] == digest.of_architecture(build_empty(specs[0]), specs[0])
+
+
+def test_every_source_behind_a_network_counts(monkeypatch):
+    """AW-Net's digest covers its router and MixBN, and the file that its constants come from."""
+    spec = ArchitectureSpec(name="aw-resnet18", kwargs={"width": 2})
+    read: set[str] = set()
+    source = digest._source
+    monkeypatch.setattr(digest, "_source", lambda name: (read.add(name.rpartition(".")[2]), source(name))[1])
+    digest.of_architecture(build_empty(spec), spec)
+    assert read == {"aw_resnet", "awnet", "mixbn", "resnet"}
+
+
+def test_a_users_file_counts_by_content_and_factory(tmp_path):
+    """A user's factory is known by its file's bytes and its name, not by where the file lies."""
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "net.py").write_text("def make(): ...\n")
+    first = digest.of_factory(tmp_path / "one" / "net.py", "make")
+    assert first == digest.of_factory(tmp_path / "two" / "net.py", "make")
+    assert first != digest.of_factory(tmp_path / "one" / "net.py", "other")
