@@ -39,7 +39,7 @@ class CountingClassifier(nn.Module):
         self.forwards += count
         logits = self.module(inputs)
         if isinstance(logits, Tensor) and logits.requires_grad:
-            logits.register_hook(lambda _: self._count_backward(count))
+            logits.register_hook(lambda _: self._count_backward(count))  # type: ignore[no-untyped-call]
         return logits
 
     def reset(self) -> None:

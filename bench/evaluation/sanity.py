@@ -31,7 +31,7 @@ def check_examples(examples: Examples) -> None:
         raise BenchError("Expected inputs in [0, 1]. Normalise inside the model, not before it.")
     if int(labels.min()) < 0 or labels.is_floating_point():
         raise BenchError(f"Expected labels to be whole numbers from 0, but got {labels.min().item()}.")
-    if int(indices.min()) < 0 or len(indices.unique()) < len(indices):
+    if int(indices.min()) < 0 or len(set(indices.tolist())) < len(indices):
         raise BenchError("Expected every example to have its own index from 0, but one is negative or occurs twice.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import comb, inf
 
 from bench.core.packing import unpack_margins
@@ -90,8 +91,8 @@ def mcnemar(gained: int, lost: int) -> float:
     """
     flips, fewer = gained + lost, min(gained, lost)
     tail = sum(comb(flips, count) for count in range(fewer + 1))
-    # Whole numbers until the last division, so that thousands of flips do not overflow.
-    return min(1.0, 2 * tail / 2**flips)
+    # Exact until the last step, so that thousands of flips neither overflow nor round.
+    return min(1.0, float(Fraction(2 * tail, 1 << flips)))
 
 
 def _obstacles(first: Record, second: Record, common: Sequence[int]) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ class Identity:
             name = getattr(self, part)
             if not _SAFE_NAME.fullmatch(name) or ".." in name:
                 raise BenchError(
-                    f"Cannot store a row for {part} {name!r}: expected a name of letters, digits and '._+=-' that starts"
+                    f"Cannot store a row for {part} {name!r}: expected letters, digits and '._+=-', starting"
                     " with a letter or digit, without '..'."
                 )
 

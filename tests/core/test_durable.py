@@ -28,9 +28,7 @@ def _failing_with(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", fail)
 
 
-def test_a_full_disk_is_work_that_failed_and_keeps_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_work_that_failed_and_keeps_the_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit code 3, one line, the old content whole."""
     path = tmp_path / "row.json"
     path.write_bytes(b"old")

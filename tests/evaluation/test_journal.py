@@ -1,0 +1,244 @@
+"""What is done stays done, for the run that did it and no other."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from bench.attacks.fgsm import FGSM
+from bench.attacks.pgd import PGD
+from bench.core.errors import BenchError, WorkFailedError
+from bench.core.types import Examples, ThreatModel
+from bench.evaluation import Identity, default_journal, evaluate, plan, result_of
+from bench.evaluation.journal import open_journal
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+KILLABLE = Path(__file__).with_name("killable.py")
+
+
+def _start(journal: Path, out: Path, pause: float) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(KILLABLE), str(journal), str(out), str(pause)]
+    return subprocess.Popen(command, env=environment, cwd=ROOT)
+
+
+def test_a_killed_run_resumes_to_the_same_bytes(tmp_path: Path) -> None:
+    """SIGKILL after the header, amid the first attack and amid the last; then the result of an uninterrupted run."""
+    reference = tmp_path / "reference"
+    assert _start(tmp_path / "whole", reference, 0).wait(timeout=60) == 0
+    journal, out = tmp_path / "killed", tmp_path / "out"
+    for enough in (0, 8, 14):
+        process = _start(journal, out, 0.3)
+        deadline = time.monotonic() + 60
+        while len(list(journal.glob("*/*.json"))) < enough or not (journal / "header.json").exists():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert not out.exists()
+    kept = {path: path.stat().st_mtime_ns for path in journal.glob("*/*.json")}
+    assert 14 <= len(kept) < 18
+    assert _start(journal, out, 0).wait(timeout=60) == 0
+    assert out.read_text() == reference.read_text()
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*/*.json"))
+
+
+@pytest.fixture
+def finished(
+    tmp_path: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel
+) -> Path:
+    """The journal of a finished run."""
+    folder = tmp_path / "journal"
+    evaluate(linear, examples, threat_model=threat_model, suite=gradient_suite, journal=folder)
+    assert len(_entries(folder)) == 3 * 4
+    return folder
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda _: b"",
+        lambda content: content.replace(b"true", b"false", 1),
+        lambda _: b"\xff\xfe",
+    ],
+)
+def test_a_damaged_entry_is_done_again(
+    finished: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel, damage: Any
+) -> None:
+    """Cut short, emptied, altered or garbled: the entry is as good as absent, and the result is the same."""
+    path = finished / "fgsm" / "000001-64-127.json"
+    before = path.read_bytes()
+    other = finished / "fgsm" / "000000-0-63.json"
+    untouched = other.stat().st_mtime_ns
+    path.write_bytes(damage(before))
+    found = evaluate(linear, examples, threat_model=threat_model, suite=gradient_suite, journal=finished)
+    fresh = evaluate(linear, examples, threat_model=threat_model, suite=gradient_suite)
+    assert result_of(found) == result_of(fresh)
+    assert path.read_bytes() != damage(before) and other.stat().st_mtime_ns == untouched
+
+
+def test_more_examples_reuse_the_full_chunks(
+    tmp_path: Path, linear: nn.Module, examples: Examples, threat_model: ThreatModel, make: dict[str, Any]
+) -> None:
+    """100 examples, then 200: the first chunk is not attacked again, the partial one is its own entry."""
+    attacked: list[int] = []
+
+    def note(_: Any, part: Examples, __: Any) -> torch.Tensor:
+        attacked.extend(part.indices.tolist())
+        return part.inputs
+
+    suite, folder = make["suite"](make["Scripted"](act=note)), tmp_path / "journal"
+    evaluate(linear, examples[:100], threat_model=threat_model, suite=suite, journal=folder)
+    attacked.clear()
+    evaluate(linear, examples, threat_model=threat_model, suite=suite, journal=folder)
+    assert attacked and min(attacked) >= 64
+    names = [path.name for path in _entries(folder) if path.parent.name == "scripted"]
+    assert {"000000-0-63.json", "000001-64-99.json", "000001-64-127.json", "000003-192-199.json"} <= set(names)
+
+
+def test_a_journal_of_another_run_is_refused_by_name(
+    finished: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel, make: Any
+) -> None:
+    """Model, epsilon, dataset, seed, suite, parameters: the message names what differs, with both values."""
+    identity = Identity(model="m" * 64, factory="f" * 64, dataset="d" * 64)
+    other_model = make["Linear"]()
+    with torch.no_grad():
+        other_model.bias += 1
+    usual = {"threat_model": threat_model, "suite": gradient_suite}
+    cases: list[tuple[nn.Module, dict[str, Any], str]] = [
+        (other_model, usual, r"model \(\w{12} there, \w{12} here\)"),
+        (linear, {**usual, "threat_model": "Linf:8/255"}, r"threat_model \(Linf:1/20 there, Linf:8/255 here\)"),
+        (linear, {**usual, "seed": 1}, r"seed \(0 there, 1 here\)"),
+        (linear, {**usual, "batch_size": 128}, r"batch_size \(64 there, 128 here\)"),
+        (linear, {**usual, "identity": identity}, "dataset .*d{12}"),
+        (linear, {**usual, "suite": "quick"}, r"suite \(test-v1 there, quick-v1 here\)"),
+        (
+            linear,
+            {**usual, "suite": make["suite"](FGSM(), PGD(steps=6))},
+            r"attacks\.pgd-20\.steps \(5 there, 6 here\)",
+        ),
+    ]
+    before = {path: path.read_bytes() for path in _entries(finished)}
+    for module, arguments, message in cases:
+        with pytest.raises(BenchError, match=message) as caught:
+            evaluate(module, examples, journal=finished, **arguments)
+        assert "\n" not in str(caught.value) and caught.value.exit_code == 2
+    assert {path: path.read_bytes() for path in _entries(finished)} == before
+
+
+def test_other_inputs_under_the_same_names_are_refused(
+    finished: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel
+) -> None:
+    """Even where nobody told the dataset's digest, a chunk's inputs are checked."""
+    changed = Examples(inputs=examples.inputs.clamp(0.3), labels=examples.labels, indices=examples.indices)
+    with pytest.raises(BenchError, match="other examples 0:64"):
+        evaluate(linear, changed, threat_model=threat_model, suite=gradient_suite, journal=finished)
+
+
+def test_changed_code_is_another_run(
+    finished: Path,
+    linear: nn.Module,
+    examples: Examples,
+    gradient_suite: Any,
+    threat_model: ThreatModel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A journal made by other sources of attacks, evaluation or ops is not continued."""
+    monkeypatch.setattr("bench.evaluation.header.code_digest", lambda: "0" * 64)
+    with pytest.raises(BenchError, match=r"code \(\w{12} there, 000000000000 here\)"):
+        evaluate(linear, examples, threat_model=threat_model, suite=gradient_suite, journal=finished)
+
+
+def test_a_resumed_run_takes_the_batch_size_of_its_journal(
+    tmp_path: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel
+) -> None:
+    """Who names no batch size continues with the one that the journal was made with."""
+    folder, usual = tmp_path / "journal", {"threat_model": threat_model, "suite": gradient_suite}
+    evaluate(linear, examples, **usual, journal=folder, batch_size=128)
+    assert evaluate(linear, examples, **usual, journal=folder).header.batch_size == 128
+
+
+def test_a_second_process_is_refused(
+    tmp_path: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel
+) -> None:
+    """One journal, one process; the lock goes with the holder."""
+    header = plan(linear, examples, threat_model=threat_model, suite=gradient_suite)
+    with (
+        open_journal(tmp_path / "journal", header),
+        pytest.raises(BenchError, match="in use by another"),
+        open_journal(tmp_path / "journal", header),
+    ):
+        pass
+    with open_journal(tmp_path / "journal", header) as again:
+        assert again.header == header
+
+
+def test_folders_that_are_no_journal_are_left_alone(
+    tmp_path: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel
+) -> None:
+    """A folder with other things, and a journal whose header is damaged, are refused untouched."""
+    header = plan(linear, examples, threat_model=threat_model, suite=gradient_suite)
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(BenchError, match="holds no journal"), open_journal(tmp_path, header):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    folder = tmp_path / "journal"
+    evaluate(linear, examples, threat_model=threat_model, suite=gradient_suite, journal=folder)
+    (folder / "header.json").write_text("damaged")
+    with pytest.raises(BenchError, match="lost its header"), open_journal(folder, header):
+        pass
+
+
+def test_a_full_disk_keeps_what_was_finished(
+    tmp_path: Path,
+    linear: nn.Module,
+    examples: Examples,
+    gradient_suite: Any,
+    threat_model: ThreatModel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Exit code 3 and a line that says so; with space again, the run goes on and gives the same result."""
+    folder, sync, left = tmp_path / "journal", os.fsync, [15]
+
+    def fill(descriptor: int) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fill)
+    with pytest.raises(WorkFailedError, match="No space left") as caught:
+        evaluate(linear, examples, threat_model=threat_model, suite=gradient_suite, journal=folder)
+    assert caught.value.exit_code == 3
+    monkeypatch.setattr(os, "fsync", sync)
+    kept = _entries(folder)
+    assert 0 < len(kept) < 12
+    found = evaluate(linear, examples, threat_model=threat_model, suite=gradient_suite, journal=folder)
+    assert result_of(found) == result_of(evaluate(linear, examples, threat_model=threat_model, suite=gradient_suite))
+
+
+def test_the_default_place_is_the_users_cache_by_digest(
+    linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel
+) -> None:
+    """Every field of the header leads to another folder; more examples do not."""
+    header = plan(linear, examples, threat_model=threat_model, suite=gradient_suite)
+    place = default_journal(header)
+    assert place.name.startswith("test-v1-Linf-1_20-") and place.parent.name == "journals"
+    assert default_journal(dataclasses.replace(header, seed=1)) != place
+    assert default_journal(plan(linear, examples[:50], threat_model=threat_model, suite=gradient_suite)) == place

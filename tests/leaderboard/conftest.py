@@ -1,0 +1,58 @@
+"""Rows made to order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from bench.core.packing import pack_margins, pack_verdicts
+from bench.core.ranges import format_indices
+from bench.core.record import AttackCost, AttackResult, Cost, Digests, Provenance, Record, Result
+
+
+def make_record(
+    robust: Sequence[bool], *, margins: Sequence[float] | None = None, start: int = 0, **change: Any
+) -> Record:
+    """A row of one attack; every example is correct when clean. `change` replaces fields of the row."""
+    attack = AttackResult(
+        name="pgd-20",
+        n_robust=sum(robust),
+        robust=pack_verdicts(robust),
+        best_margin=pack_margins(margins or [1.0 if verdict else -1.0 for verdict in robust]),
+        parameters=change.pop("parameters", {"steps": 20, "relative_step_size": {"linf": "1/4"}}),
+    )
+    result = Result(
+        n_examples=len(robust),
+        indices=format_indices(range(start, start + len(robust))),
+        n_clean=len(robust),
+        n_robust=sum(robust),
+        seed=change.pop("seed", 0),
+        clean=pack_verdicts([True] * len(robust)),
+        attacks=(attack,),
+        n_nonfinite=0,
+        diagnostics=(),
+    )
+    usual = {
+        "model": "pgd-at",
+        "dataset": "cifar10",
+        "threat_model": "Linf:8/255",
+        "suite": "standard-v1",
+        "digests": Digests(suite="s" * 64, dataset="d" * 64, model="m" * 64, factory="f" * 64),
+        "result": result,
+        "cost": Cost(
+            engine="fast",
+            precision="float32",
+            device="cpu",
+            batch_size=64,
+            attacks=(AttackCost(name="pgd-20", seconds=1.0, forwards=21, backwards=20),),
+        ),
+        "provenance": Provenance(commit=None, versions={}, date="2026-01-01T00:00:00Z", command="bench run"),
+    }
+    return Record(**{**usual, **change})
+
+
+@pytest.fixture
+def record() -> Callable[..., Record]:
+    return make_record

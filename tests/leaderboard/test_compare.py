@@ -1,0 +1,84 @@
+"""Two rows, example by example."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from math import inf
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.core.record import Record
+from bench.leaderboard import compare, mcnemar
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "p"),
+    [(0, 0, 1.0), (3, 3, 1.0), (0, 1, 1.0), (0, 5, 0.0625), (0, 6, 0.03125), (1, 9, 22 / 1024), (2, 10, 158 / 4096)],
+)
+def test_mcnemar_is_exact(gained: int, lost: int, p: float) -> None:
+    """Values that binomial coefficients give by hand."""
+    assert mcnemar(gained, lost) == p == mcnemar(lost, gained)
+
+
+@settings(deadline=None)  # the first example imports the oracle
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_mcnemar_agrees_with_the_binomial_test(gained: int, lost: int) -> None:
+    """An independent library as oracle, where it is installed."""
+    stats = pytest.importorskip("scipy.stats")
+    expected = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+    assert mcnemar(gained, lost) == pytest.approx(expected, rel=1e-9)
+
+
+def test_thousands_of_flips_do_not_overflow() -> None:
+    """Numbers beyond a float's range on the way to the answer."""
+    assert mcnemar(5000, 5000) == 1.0
+    assert 0 <= mcnemar(0, 5000) < 1e-300
+
+
+def test_flips_are_named_by_official_index(record: Callable[..., Record]) -> None:
+    """On the examples that both rows have, wherever the rows start."""
+    first = record([True, True, False, True, True], start=10)
+    second = record([False, True, True, True], start=12)
+    comparison = compare(first, second)
+    clean, attack, robust = comparison.columns
+    assert comparison.comparable and comparison.same_checkpoint and comparison.same
+    assert (clean.same, clean.n_examples) == (True, 3)
+    assert (attack.name, attack.gained, attack.lost, attack.n_robust) == ("pgd-20", (), (), (2, 2))
+    third = compare(first, record([True, False, False, True], start=12)).columns[1]
+    assert (third.gained, third.lost, third.p) == ((12,), (13, 14), 1.0)
+    assert robust.n_robust == (2, 2)
+
+
+def test_margins_show_what_verdicts_do_not(record: Callable[..., Record]) -> None:
+    """A weakened attack moves margins first; equal infinities do not differ, unequal ones do."""
+    first = record([True, False], margins=[0.5, -inf])
+    assert compare(first, record([True, False], margins=[0.5, -inf])).same
+    changed = compare(first, record([True, False], margins=[0.75, -inf]))
+    assert not changed.same and changed.columns[1].largest_margin_change == 0.25
+    assert compare(first, record([True, False], margins=[0.5, -1.0])).columns[1].largest_margin_change == inf
+
+
+def test_unlike_rows_are_not_compared(record: Callable[..., Record]) -> None:
+    """Each obstacle is named, and nothing is counted."""
+    first = record([True, False])
+    other = dataclasses.replace(first.digests, suite="t" * 64, dataset="e" * 64)
+    for second, obstacle in [
+        (record([True, False], digests=other), "suite digest"),
+        (record([True, False], threat_model="L2:1/2"), "threat model: Linf:8/255 and L2:1/2"),
+        (record([True, False], seed=1), "seed: 0 and 1"),
+        (record([True, False], start=2), "no common examples: 0:2 and 2:4"),
+        (record([True, False], dataset="svhn"), "dataset: cifar10 and svhn"),
+    ]:
+        comparison = compare(first, second)
+        assert not comparison.comparable and not comparison.columns and not comparison.same
+        assert any(text.startswith(obstacle) for text in comparison.obstacles)
+
+
+def test_another_checkpoint_is_comparable_and_said_so(record: Callable[..., Record]) -> None:
+    """Two models on the same question."""
+    first = record([True, False])
+    second = record([True, True], digests=dataclasses.replace(first.digests, model="n" * 64))
+    assert compare(first, second).comparable and not compare(first, second).same_checkpoint
