@@ -1,0 +1,1 @@
+"""The `bench` command, one file per subcommand; the only part of bench that prints."""

@@ -1,0 +1,71 @@
+"""`bench compare`: two rows, example by example."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import DEFAULT_LEADERBOARD, Json, Leaderboard, ThreatModelFilter
+from bench.cli.rows import Filter, single
+from bench.cli.tables import table
+from bench.core.errors import BenchError
+from bench.leaderboard import Comparison
+from bench.leaderboard import compare as compare_rows
+
+__all__ = ["compare"]
+
+_SHOWN = 8
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="A model's name, or the path of a row.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Only this dataset.")] = None,
+    threat_model: ThreatModelFilter = None,
+    suite: Annotated[str | None, typer.Option(metavar="NAME", help="Only this suite.")] = None,
+    leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
+    as_json: Json = False,
+) -> None:
+    """Compare two rows on the examples that both have.
+
+    p is the exact two-sided McNemar probability that verdicts flip this unevenly by chance.
+
+    \b
+    Examples:
+      bench compare pgd-at aw-net --dataset cifar10
+      bench compare leaderboard/standard-v1/cifar10/Linf-8_255/aw-net.json /tmp/aw-net.json
+    """
+    wanted = Filter(dataset=dataset, threat_model=threat_model, suite=suite)
+    comparison = compare_rows(single(first, wanted, leaderboard), single(second, wanted, leaderboard))
+    if not comparison.comparable:
+        raise BenchError(f"Not comparable: {'; '.join(comparison.obstacles)}.")
+    typer.echo(json.dumps(asdict(comparison), indent=1) if as_json else _as_text(comparison))
+
+
+def _as_text(comparison: Comparison) -> str:
+    cells = [
+        (
+            column.name,
+            f"{column.n_robust[0]}/{column.n_examples}",
+            f"{column.n_robust[1]}/{column.n_examples}",
+            _indices(column.gained),
+            _indices(column.lost),
+            f"{column.p:.2g}",
+        )
+        for column in comparison.columns
+    ]
+    headers = ("attack", "A", "B", "robust in B only", "robust in A only", "p")
+    weights = "The same weights and architecture." if comparison.same_checkpoint else "Different checkpoints."
+    verdict = " Every verdict and margin agrees." if comparison.same else ""
+    return "\n\n".join([table(headers, cells, right=("A", "B", "p")), weights + verdict])
+
+
+def _indices(found: tuple[int, ...]) -> str:
+    """How many and the first few: `12: 3 5 7 ...`."""
+    if not found:
+        return "0"
+    more = " ..." if len(found) > _SHOWN else ""
+    return f"{len(found)}: {' '.join(map(str, found[:_SHOWN]))}{more}"

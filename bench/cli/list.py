@@ -1,0 +1,115 @@
+"""`bench list`: what there is."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import json
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import Json
+from bench.cli.tables import table
+
+__all__ = ["Kind", "list_names"]
+
+_Entry = dict[str, str]
+
+
+class Kind(str, enum.Enum):
+    """What can be listed."""
+
+    MODELS = "models"
+    DATASETS = "datasets"
+    ATTACKS = "attacks"
+    SUITES = "suites"
+    RECIPES = "recipes"
+
+
+def list_names(
+    what: Annotated[Kind, typer.Argument(help="What to list.")],
+    as_json: Json = False,
+) -> None:
+    """List models, datasets, attacks, suites or recipes.
+
+    \b
+    Examples:
+      bench list models
+      bench list suites --json
+    """
+    entries = _LISTINGS[what]()
+    if as_json:
+        typer.echo(json.dumps(entries, indent=1))
+    else:
+        headers = list(entries[0]) if entries else ["name"]
+        typer.echo(table(headers, [tuple(entry.values()) for entry in entries]))
+
+
+def _models() -> list[_Entry]:
+    from bench import models
+
+    return [
+        {
+            "name": each.spec.name,
+            "checkpoints": ", ".join(each.datasets) or "none",
+            "paper": each.spec.paper,
+            "summary": each.spec.summary,
+        }
+        for each in models.listing()
+    ]
+
+
+def _datasets() -> list[_Entry]:
+    from bench import data
+
+    return [
+        {
+            "name": spec.name,
+            "threat models": ", ".join(map(str, spec.threat_models)),
+            "test examples": str(spec.sizes["test"]),
+            "summary": spec.summary,
+        }
+        for spec in data.DATASETS
+    ]
+
+
+def _attacks() -> list[_Entry]:
+    from bench import attacks
+
+    return [
+        {
+            "name": attack.name,
+            "norms": ", ".join(sorted(map(str, attack.norms))),
+            "summary": (inspect.getdoc(type(attack)) or "").partition("\n")[0],
+        }
+        for attack in attacks.ATTACKS
+    ]
+
+
+def _suites() -> list[_Entry]:
+    from bench import suites
+
+    return [
+        {"name": suite.label, "digest": suite.digest[:12], "attacks": ", ".join(each.name for each in suite.attacks)}
+        for suite in suites.SUITES
+    ]
+
+
+def _recipes() -> list[_Entry]:
+    from bench.training.recipes import RECIPES
+
+    return [
+        {"name": recipe.name, "scales": ", ".join(recipe.scales), "paper": recipe.paper, "summary": recipe.title}
+        for recipe in RECIPES
+    ]
+
+
+_LISTINGS: dict[Kind, Callable[[], list[_Entry]]] = {
+    Kind.MODELS: _models,
+    Kind.DATASETS: _datasets,
+    Kind.ATTACKS: _attacks,
+    Kind.SUITES: _suites,
+    Kind.RECIPES: _recipes,
+}

@@ -1,0 +1,74 @@
+"""The `bench` command: its subcommands, and what an error becomes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from bench import __version__
+from bench.cli import compare, show
+from bench.cli import list as list_command
+from bench.cli import run as run_command
+from bench.core.errors import BenchError
+
+__all__ = ["app", "main"]
+
+_INTERRUPTED = 130
+
+
+class _Group(TyperGroup):
+    """Turns what a user can fix into one line and an exit code; all else keeps its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BenchError as error:
+            typer.echo(f"bench: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt:
+            typer.echo("bench: interrupted; what was finished is kept. The same command resumes.", err=True)
+            raise typer.Exit(_INTERRUPTED) from None
+
+
+app = typer.Typer(
+    name="bench",
+    cls=_Group,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run_command.run)
+app.command("list")(list_command.list_names)
+app.command("show")(show.show)
+app.command("compare")(compare.compare)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def bench(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
+    """How robust an image classifier really is, with the evidence.
+
+    \b
+    Examples:
+      bench list models
+      bench run --model aw-net --dataset cifar10
+      bench show
+    """
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    app()

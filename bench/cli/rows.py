@@ -1,0 +1,62 @@
+"""From what a user types to rows: a path, or a model's name and what narrows it down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import leaderboard
+from bench.core.errors import BenchError, UnknownNameError
+from bench.core.record import Record
+from bench.core.types import ThreatModel
+
+__all__ = ["Filter", "select", "single"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which rows are wanted; None lets all pass."""
+
+    dataset: str | None = None
+    threat_model: str | None = None
+    suite: str | None = None
+
+    def passes(self, record: Record) -> bool:
+        """Whether a row is wanted."""
+        wanted = str(ThreatModel.parse(self.threat_model)) if self.threat_model is not None else None
+        pairs = ((self.dataset, record.dataset), (wanted, record.threat_model), (self.suite, record.suite))
+        return all(value is None or value == actual for value, actual in pairs)
+
+
+def select(row: str | None, wanted: Filter, root: Path) -> tuple[Record, ...]:
+    """The rows that `row` means: one by its path, a model's, or all.
+
+    Raises:
+        BenchError: if there are none, or one is damaged.
+    """
+    if row is not None and row.endswith(".json"):
+        return (leaderboard.read(Path(row)),)
+    records = tuple(record for _, record in leaderboard.read_all(root) if wanted.passes(record))
+    if not records:
+        raise BenchError(f"No such rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
+    if row is None:
+        return records
+    found = tuple(record for record in records if record.model == row)
+    if not found:
+        raise UnknownNameError("row", row, {record.model for record in records})
+    return found
+
+
+def single(row: str, wanted: Filter, root: Path) -> Record:
+    """The one row that `row` means.
+
+    Raises:
+        BenchError: if there is none, or more than one.
+    """
+    records = select(row, wanted, root)
+    if len(records) > 1:
+        places = "; ".join(f"{each.suite} {each.dataset} {each.threat_model}" for each in records)
+        raise BenchError(
+            f"Model {row!r} has {len(records)} rows ({places}). Narrow it down with --suite, --dataset, --threat-model."
+        )
+    return records[0]

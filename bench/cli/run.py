@@ -1,0 +1,129 @@
+"""`bench run`: attack a model, check every claimed break, write a row."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.options import DEFAULT_LEADERBOARD, DataDir, Json, Leaderboard, Quiet
+from bench.cli.tables import row_table
+
+if TYPE_CHECKING:
+    from bench.jobs.run import Ran
+
+__all__ = ["run"]
+
+
+def run(
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="A model of `bench list models`, robustbench:ID, or path/to/file.py:factory."
+        ),
+    ],
+    dataset: Annotated[
+        str, typer.Option(metavar="NAME", help="A dataset of `bench list datasets`, file.npz, or folder:PATH.")
+    ],
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Weights for the model: .safetensors, .pt or .pth, told by content."),
+    ] = None,
+    data_dir: DataDir = None,
+    threat_model: Annotated[
+        str | None, typer.Option(metavar="NORM:EPSILON", help="Linf:8/255 or L2:0.5; by default the dataset's own.")
+    ] = None,
+    suite: Annotated[str, typer.Option(metavar="NAME", help="A suite of `bench list suites`.")] = "standard-v1",
+    samples: Annotated[
+        int | None, typer.Option(metavar="N", help="The first N examples; by default all on a GPU, 256 on a CPU.")
+    ] = None,
+    indices: Annotated[str | None, typer.Option(metavar="A:B", help="Examples A to B-1 of the official split.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the attacks' random draws.")] = 0,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; by default a GPU where there is one.")
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(metavar="reference|fast", help="What runs AutoAttack; reference is its authors' package."),
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Most examples computed at once.")] = None,
+    leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
+    journal: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where finished work is kept for a resume; by default in your cache folder."),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing row that differs.")] = False,
+) -> None:
+    """Evaluate a model and write its row.
+
+    Interrupt it at any time: the same command goes on where it stopped.
+
+    \b
+    Examples:
+      bench run --model aw-net --dataset cifar10 --samples 64
+      bench run --model net.py:make --weights net.pth --dataset cifar10 --threat-model Linf:2/255
+      bench run --model pgd-at --dataset digits --suite quick-v1 --json
+    """
+    from bench.cli.live import Live
+    from bench.jobs.run import RunRequest
+    from bench.jobs.run import run as job
+
+    request = RunRequest(
+        model=model,
+        weights=weights,
+        dataset=dataset,
+        data_dir=data_dir,
+        threat_model=threat_model,
+        suite=suite,
+        samples=samples,
+        indices=indices,
+        seed=seed,
+        device=device,
+        engine=engine,
+        batch_size=batch_size,
+        leaderboard=leaderboard,
+        journal=journal,
+        force=force,
+        command=("bench", *sys.argv[1:]),
+    )
+    # A user's model, and libraries, may print; stdout is for the result alone.
+    with contextlib.redirect_stdout(sys.stderr), Live(quiet=quiet) as live:
+        ran = job(request, tell=live.tell, on_progress=live.update)
+    for warning in ran.warnings:
+        typer.echo(f"Warning: {warning}", err=True)
+    typer.echo(_as_json(ran) if as_json else _as_text(ran))
+
+
+def _as_json(ran: Ran) -> str:
+    from bench.core.schema import to_json
+
+    value = {
+        "outcome": ran.outcome.value,
+        "path": str(ran.path) if ran.path is not None else None,
+        "differences": list(ran.differences),
+        "notice": ran.notice,
+        "warnings": list(ran.warnings),
+        "row": to_json(ran.record),
+    }
+    return json.dumps(value, indent=1, allow_nan=False)
+
+
+def _as_text(ran: Ran) -> str:
+    return "\n\n".join(part for part in (ran.notice, row_table(ran.record), _what_became(ran)) if part)
+
+
+def _what_became(ran: Ran) -> str:
+    what = {
+        "written": f"Row written: {ran.path}",
+        "replaced": f"Row replaced: {ran.path}",
+        "reproduces": f"Reproduces the row in {ran.path}",
+        "differs": f"The row in {ran.path} is kept, since it differs (--force replaces it):",
+        "sample": "No row was written.",
+    }[ran.outcome.value]
+    return "\n".join([what, *(f"  {difference}" for difference in ran.differences)])

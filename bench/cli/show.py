@@ -1,0 +1,41 @@
+"""`bench show`: rows in the terminal."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import DEFAULT_LEADERBOARD, Json, Leaderboard, ThreatModelFilter
+from bench.cli.rows import Filter, select
+from bench.cli.tables import row_table, rows_table
+from bench.core.schema import to_json
+
+__all__ = ["show"]
+
+
+def show(
+    row: Annotated[str | None, typer.Argument(metavar="[ROW]", help="A model's name, or the path of a row.")] = None,
+    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Only this dataset.")] = None,
+    threat_model: ThreatModelFilter = None,
+    suite: Annotated[str | None, typer.Option(metavar="NAME", help="Only this suite.")] = None,
+    leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
+    as_json: Json = False,
+) -> None:
+    """Show the rows of a leaderboard, or one row in full.
+
+    \b
+    Examples:
+      bench show
+      bench show aw-net --dataset cifar10
+      bench show leaderboard/standard-v1/cifar10/Linf-8_255/aw-net.json --json
+    """
+    wanted = Filter(dataset=dataset, threat_model=threat_model, suite=suite)
+    records = select(row, wanted, leaderboard)
+    if as_json:
+        typer.echo(json.dumps([to_json(record) for record in records], indent=1, allow_nan=False))
+    elif row is not None:
+        typer.echo("\n\n".join(row_table(record) for record in records))
+    else:
+        typer.echo(rows_table(records))

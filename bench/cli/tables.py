@@ -1,0 +1,102 @@
+"""Rows as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tabulate import tabulate
+
+from bench.core.record import AttackResult, Record
+from bench.ops.accuracy import wilson
+
+__all__ = ["clock", "percent", "row_table", "rows_table", "table"]
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> str:
+    """A plain table.
+
+    Args:
+        headers: of the columns.
+        rows: cells, as many in each row as there are headers.
+        right: headers of the columns that are aligned to the right.
+    """
+    alignment = ["right" if header in right else "left" for header in headers]
+    return str(tabulate(list(rows), headers=headers, tablefmt="simple", colalign=alignment, disable_numparse=True))
+
+
+def row_table(record: Record) -> str:
+    """One row: clean accuracy, each attack with its stages, and robust accuracy with its interval."""
+    result = record.result
+    cells: list[Sequence[object]] = [("clean", *_share(result.n_clean, result.n_examples), "", "", "")]
+    for attack in result.attacks:
+        cells.append((attack.name, *_share(attack.n_robust, result.n_examples), *_cost(record, attack)))
+        cells += [(f"  {each.name}", *_share(each.n_robust, result.n_examples), "", "", "") for each in attack.stages]
+    headers = ("attack", "robust", "accuracy", "time", "forwards", "backwards")
+    title = (
+        f"{record.model} on {record.dataset} [{result.indices}], {record.threat_model}, {record.suite},"
+        f" seed {result.seed}, {record.cost.engine} engine on {record.cost.device}"
+    )
+    return "\n".join([title, "", table(headers, cells, right=headers[1:]), "", _conclusion(record)])
+
+
+def rows_table(records: Iterable[Record]) -> str:
+    """Many rows, one line each."""
+    headers = ("suite", "dataset", "threat model", "model", "examples", "clean", "robust", "95 % interval")
+    cells = [
+        (
+            record.suite,
+            record.dataset,
+            record.threat_model,
+            record.model,
+            record.result.n_examples,
+            percent(record.result.n_clean / record.result.n_examples),
+            percent(record.result.n_robust / record.result.n_examples),
+            _interval(record),
+        )
+        for record in records
+    ]
+    return table(headers, cells, right=headers[4:])
+
+
+def percent(fraction: float) -> str:
+    """A fraction in percent, to two places.
+
+    >>> percent(0.3125)
+    '31.25 %'
+    """
+    return f"{100 * fraction:.2f} %"
+
+
+def clock(seconds: float) -> str:
+    """A duration as on a clock.
+
+    >>> clock(3725)
+    '1:02:05'
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _share(count: int, total: int) -> tuple[str, str]:
+    return f"{count}/{total}", percent(count / total)
+
+
+def _cost(record: Record, attack: AttackResult) -> tuple[str, str, str]:
+    found = next((cost for cost in record.cost.attacks if cost.name == attack.name), None)
+    if found is None:
+        return "", "", ""
+    return clock(found.seconds), f"{found.forwards:,}", f"{found.backwards:,}"
+
+
+def _interval(record: Record) -> str:
+    low, high = wilson(record.result.n_robust, record.result.n_examples)
+    return f"{100 * low:.2f} to {100 * high:.2f}"
+
+
+def _conclusion(record: Record) -> str:
+    result = record.result
+    return (
+        f"Robust accuracy {percent(result.n_robust / result.n_examples)} ({result.n_robust} of {result.n_examples};"
+        f" 95 % interval {_interval(record)} %)"
+    )

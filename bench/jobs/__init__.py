@@ -1,0 +1,1 @@
+"""One file per job: each composes the layers below and prints nothing."""

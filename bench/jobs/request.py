@@ -1,0 +1,156 @@
+"""What `bench run` is asked for, and what the names in it stand for."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bench import data, models, suites
+from bench.core.errors import BenchError
+from bench.core.types import Examples, ThreatModel
+from bench.data import Dataset
+from bench.jobs.estimate import in_words, seconds_per_example
+from bench.models import LoadedModel
+from bench.suites import AttackSuite
+
+__all__ = ["SAMPLES_ON_CPU", "RunRequest", "Setting", "pick_device", "resolve", "row_name"]
+
+SAMPLES_ON_CPU = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """What to evaluate, by name.
+
+    Args:
+        model: a model of the zoo, `robustbench:<ID>` or `path/to/file.py:factory`.
+        dataset: a dataset, `file.npz` or `folder:PATH`.
+        leaderboard: folder of the rows.
+        suite: such as "standard-v1".
+        weights: a weights file for the model, or None.
+        data_dir: where data is looked up first, or None.
+        threat_model: such as "Linf:8/255"; None for the dataset's default.
+        samples: the first so many examples; None with `indices`, or for the default.
+        indices: a range `A:B` of examples, or None.
+        seed: of the attacks' draws.
+        device: torch device; None for a GPU where there is one.
+        engine: what runs attacks that have a choice; None for the suites' default.
+        batch_size: most examples computed at once; None for the device's default.
+        journal: folder that keeps what is done; None for one in the user's cache.
+        force: replace a row that differs.
+        command: the words that the row records as its command.
+    """
+
+    model: str
+    dataset: str
+    leaderboard: Path
+    suite: str = "standard-v1"
+    weights: Path | None = None
+    data_dir: Path | None = None
+    threat_model: str | None = None
+    samples: int | None = None
+    indices: str | None = None
+    seed: int = 0
+    device: str | None = None
+    engine: str | None = None
+    batch_size: int | None = None
+    journal: Path | None = None
+    force: bool = False
+    command: tuple[str, ...] = ("bench", "run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """The things that a request names.
+
+    Args:
+        model: loaded and probed.
+        dataset: the whole split.
+        examples: those that are evaluated.
+        threat_model: what the attacker may do.
+        suite: the attacks.
+        device: where to compute.
+    """
+
+    model: LoadedModel
+    dataset: Dataset
+    examples: Examples
+    threat_model: ThreatModel
+    suite: AttackSuite
+    device: torch.device
+
+
+def resolve(request: RunRequest, tell: Callable[[str], None]) -> Setting:
+    """Look everything up, the quick things first.
+
+    Args:
+        request: what is asked for.
+        tell: called with each thing that the user should know, one line.
+
+    Raises:
+        BenchError: if something in the request does not exist, or does not fit the rest.
+    """
+    asked = ThreatModel.parse(request.threat_model) if request.threat_model is not None else None
+    suite = suites.get(request.suite, **({"engine": request.engine} if request.engine else {}))
+    if request.batch_size is not None and request.batch_size < 1:
+        raise BenchError(f"Expected a batch size of at least 1, but got {request.batch_size}.")
+    device = pick_device(request.device)
+    dataset = data.load(request.dataset, data_dir=request.data_dir)
+    if dataset.notice:
+        tell(dataset.notice)
+    examples = data.select(dataset, samples=request.samples, indices=request.indices)
+    threat_model = asked or dataset.default_threat_model
+    model = models.load(
+        request.model, weights=request.weights, dataset=dataset, threat_model=threat_model, device=device
+    )
+    setting = Setting(
+        model=model, dataset=dataset, examples=examples, threat_model=threat_model, suite=suite, device=device
+    )
+    if request.samples is None and request.indices is None:
+        return _with_default_examples(setting, tell)
+    return setting
+
+
+def pick_device(name: str | None) -> torch.device:
+    """The device called `name`; None picks a GPU where there is one.
+
+    Raises:
+        BenchError: if there is no such device on this machine.
+    """
+    available = [*(f"cuda:{number}" for number in range(torch.cuda.device_count())), "cpu"]
+    if name is None:
+        return torch.device(available[0])
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise BenchError(f"No device {name!r} on this machine. Available: {', '.join(available)}.") from None
+    return device
+
+
+def row_name(model: LoadedModel, weights: Path | None) -> str:
+    """What the row calls the model: its name, with the digest of its weights where the name does not fix them.
+
+    So two weights files, or two models out of files of one name, never share a row.
+    """
+    plain = re.sub(r"[^A-Za-z0-9._+=]+", "-", Path(model.name).name.replace(".py:", "-")).strip("-.")[:80]
+    fixed = weights is None and (model.spec is not None or model.name.startswith("robustbench:"))
+    return plain if fixed else f"{plain}-{model.digest[:8]}"
+
+
+def _with_default_examples(setting: Setting, tell: Callable[[str], None]) -> Setting:
+    """All examples on an accelerator; on a CPU the first few, saying so."""
+    total = len(setting.dataset)
+    if setting.device.type != "cpu" or total <= SAMPLES_ON_CPU:
+        return setting
+    seconds = seconds_per_example(setting.model.module, setting.examples, setting.suite, setting.device)
+    tell(
+        f"On a CPU, the first {SAMPLES_ON_CPU} of {total} examples: up to {in_words(seconds * SAMPLES_ON_CPU)}."
+        f" All would take up to {in_words(seconds * total)}: --samples {total}"
+    )
+    return dataclasses.replace(setting, examples=setting.examples[:SAMPLES_ON_CPU])

@@ -1,0 +1,183 @@
+"""Evaluate a model and store its row: names in, a row out."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import leaderboard
+from bench.core import provenance
+from bench.core.record import Digests, Record
+from bench.evaluation import Evaluation, Identity, ProgressCallback, cost_of, default_journal, evaluate, plan, result_of
+from bench.jobs.claim import contradiction
+from bench.jobs.request import RunRequest, Setting, resolve, row_name
+from bench.jobs.writable import check_writable
+
+__all__ = ["Outcome", "Ran", "RunRequest", "run"]
+
+
+class Outcome(str, enum.Enum):
+    """What became of the row."""
+
+    WRITTEN = "written"
+    REPLACED = "replaced"
+    REPRODUCES = "reproduces"
+    DIFFERS = "differs"
+    SAMPLE = "sample"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """A finished evaluation.
+
+    Args:
+        evaluation: what was found.
+        record: the row, stored or not.
+        outcome: what became of it.
+        path: where the row lies; None where none was to be written.
+        differences: how an existing row differs, a line each.
+        notice: set where a substitute sample was used, so that no row was written.
+        warnings: doubts about the number.
+    """
+
+    evaluation: Evaluation
+    record: Record
+    outcome: Outcome
+    path: Path | None
+    differences: tuple[str, ...]
+    notice: str | None
+    warnings: tuple[str, ...]
+
+
+def run(
+    request: RunRequest,
+    *,
+    tell: Callable[[str], None] = lambda line: None,
+    on_progress: ProgressCallback | None = None,
+) -> Ran:
+    """Evaluate as asked and store the row.
+
+    Args:
+        request: what to evaluate.
+        tell: called with each thing that the user should know before it runs, one line.
+        on_progress: called with a `Progress` after every group of chunks.
+
+    Raises:
+        BenchError: if a name, a file or a value is wrong; nothing is written then.
+        WorkFailedError: if an attack fails twice or the disk is full; the journal keeps what was finished.
+    """
+    check_writable(request.leaderboard)
+    setting = resolve(request, tell)
+    row = leaderboard.Identity(
+        suite=setting.suite.label,
+        dataset=setting.dataset.name,
+        threat_model=str(setting.threat_model),
+        model=row_name(setting.model, request.weights),
+    )
+    if setting.dataset.notice is None:
+        _tell_of_row(row, request, tell)
+    evaluation = _evaluate(request, setting, tell, on_progress)
+    record = _record(request, row, setting, evaluation)
+    warnings = _warnings(setting, evaluation)
+    if setting.dataset.notice is not None:
+        return Ran(
+            evaluation=evaluation,
+            record=record,
+            outcome=Outcome.SAMPLE,
+            path=None,
+            differences=(),
+            notice=setting.dataset.notice,
+            warnings=warnings,
+        )
+    written = leaderboard.write(record, request.leaderboard, force=request.force)
+    return Ran(
+        evaluation=evaluation,
+        record=record,
+        outcome=_outcome(written),
+        path=written.path,
+        differences=written.differences,
+        notice=None,
+        warnings=warnings,
+    )
+
+
+def _tell_of_row(row: leaderboard.Identity, request: RunRequest, tell: Callable[[str], None]) -> None:
+    known = leaderboard.find(request.leaderboard, row)
+    if known is not None:
+        fate = "replaced if it differs" if request.force else "kept (--force replaces it)"
+        path = row.path(request.leaderboard)
+        tell(f"There is a row on {known.result.n_examples} examples, which will be {fate}: {path}")
+
+
+def _evaluate(
+    request: RunRequest, setting: Setting, tell: Callable[[str], None], on_progress: ProgressCallback | None
+) -> Evaluation:
+    module, examples = setting.model.module, setting.examples
+    identity = Identity(
+        model=setting.model.digest, factory=setting.model.factory_digest, dataset=setting.dataset.digest
+    )
+    header = plan(
+        module,
+        examples,
+        threat_model=setting.threat_model,
+        suite=setting.suite,
+        seed=request.seed,
+        device=setting.device,
+        batch_size=request.batch_size,
+        identity=identity,
+    )
+    journal = request.journal or default_journal(header)
+    tell(f"Journal: {journal}")
+    return evaluate(
+        module,
+        examples,
+        threat_model=setting.threat_model,
+        suite=setting.suite,
+        seed=request.seed,
+        journal=journal,
+        device=setting.device,
+        batch_size=request.batch_size,
+        progress=on_progress,
+        identity=identity,
+    )
+
+
+def _record(request: RunRequest, row: leaderboard.Identity, setting: Setting, evaluation: Evaluation) -> Record:
+    return Record(
+        model=row.model,
+        dataset=row.dataset,
+        threat_model=row.threat_model,
+        suite=row.suite,
+        digests=Digests(
+            suite=setting.suite.digest,
+            dataset=setting.dataset.digest,
+            model=setting.model.digest,
+            factory=setting.model.factory_digest,
+        ),
+        result=result_of(evaluation),
+        cost=cost_of(evaluation),
+        provenance=provenance.collect(request.command),
+    )
+
+
+def _warnings(setting: Setting, evaluation: Evaluation) -> tuple[str, ...]:
+    manifest = setting.model.manifest
+    # A claim about other data than the official split (a sample of it is still that data) says nothing here.
+    fits = manifest is not None and manifest.dataset == setting.dataset.name
+    claim = manifest.accuracy("clean", split="test") if manifest is not None and fits else None
+    doubt = contradiction(claim, n_clean=evaluation.n_clean, n_examples=evaluation.n_examples)
+    nonfinite = evaluation.n_nonfinite
+    return (
+        *([doubt] if doubt else []),
+        *([f"Logits were not finite on {nonfinite} examples; none of them counts as robust."] if nonfinite else []),
+    )
+
+
+def _outcome(written: leaderboard.Written) -> Outcome:
+    if not written.existed:
+        return Outcome.WRITTEN
+    if written.written:
+        return Outcome.REPLACED
+    return Outcome.REPRODUCES if written.reproduces else Outcome.DIFFERS

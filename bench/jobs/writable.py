@@ -1,0 +1,23 @@
+"""Find out that a folder cannot be written before hours of work, not after."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bench.core.errors import BenchError
+
+__all__ = ["check_writable"]
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that could not be made or written; nothing is made.
+
+    Raises:
+        BenchError: naming the nearest folder that exists and why it will not do.
+    """
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise BenchError(f"Cannot write {folder}: {nearest} is a file, not a folder. Choose another folder.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise BenchError(f"Cannot write {folder}: no permission in {nearest}. Choose a folder that you may write to.")
