@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import comb, inf
+from math import inf
 
 from bench.core.packing import unpack_margins
 from bench.core.ranges import parse_indices
@@ -89,8 +89,10 @@ def mcnemar(gained: int, lost: int) -> float:
         gained: flips one way.
         lost: flips the other way.
     """
-    flips, fewer = gained + lost, min(gained, lost)
-    tail = sum(comb(flips, count) for count in range(fewer + 1))
+    flips, coefficient, tail = gained + lost, 1, 0
+    for count in range(min(gained, lost) + 1):
+        tail += coefficient
+        coefficient = coefficient * (flips - count) // (count + 1)
     # Exact until the last step, so that thousands of flips neither overflow nor round.
     return min(1.0, float(Fraction(2 * tail, 1 << flips)))
 
