@@ -59,11 +59,11 @@ class Tracker:
         """Say that a group of chunks is done.
 
         Args:
-            attack: as in `Progress`, like the other names that are there.
-            stage: ...
-            chunk: ...
-            n_chunks: ...
-            n_robust: ...
+            attack: as in `Progress`.
+            stage: as in `Progress`.
+            chunk: as in `Progress`.
+            n_chunks: as in `Progress`.
+            n_robust: as in `Progress`.
             work: the share of the expected work that this group was.
             reused: it came from the journal, so it says nothing about speed.
         """
