@@ -1,0 +1,98 @@
+"""Projected gradient ascent that remembers the best iterate: the machinery of PGD and CW."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from bench.core.types import Classifier, Examples, Norm, ThreatModel
+from bench.ops import losses, norms
+from bench.ops.projections import project
+from bench.ops.sampling import Stream, normal, uniform
+
+__all__ = ["Ascent", "Best", "gradient", "random_start"]
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class Best(NamedTuple):
+    """The best iterate of each example: the one with the smallest margin `z_y - max_{k != y} z_k`.
+
+    An iterate with a margin that is no number counts as the best there is, so that the harness gets to see it.
+
+    Attributes:
+        inputs: `(N, C, H, W)`.
+        margin: `(N,)`; below 0 where the iterate is misclassified, infinite where none was seen.
+    """
+
+    inputs: Tensor
+    margin: Tensor
+
+    def improved(self, inputs: Tensor, margin: Tensor) -> Best:
+        """The better of the two for each example; the earlier one where they are equal."""
+        margin = margin.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf)
+        better = margin < self.margin
+        chosen = torch.where(norms.per_example(better, inputs), inputs, self.inputs)
+        return Best(chosen, torch.where(better, margin, self.margin))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ascent:
+    """Steps of one length along the steepest direction, each projected.
+
+    Args:
+        loss: of logits `(N, K)` and labels `(N,)`, one value per example; what is increased.
+        steps: number of steps.
+        step_size: length of a step in input units.
+    """
+
+    loss: Loss
+    steps: int
+    step_size: float
+
+    def run(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, start: Tensor) -> Best:
+        """Climb from `start` `(N, C, H, W)`; every iterate counts, the first and the last included."""
+        moved = start
+        best = Best(start, torch.full_like(start.flatten(1)[:, 0], math.inf))
+        for _ in range(self.steps):
+            slope, logits = gradient(classifier, moved, examples.labels, self.loss)
+            best = best.improved(moved, losses.margin(logits, examples.labels))
+            moved = moved + self.step_size * norms.direction(slope, threat_model.norm)
+            moved = project(moved, examples.inputs, threat_model)
+        with torch.no_grad():
+            logits = classifier(moved)
+        return best.improved(moved, losses.margin(logits, examples.labels))
+
+
+def gradient(classifier: Classifier, inputs: Tensor, labels: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+    """Gradient of the summed loss with respect to the inputs `(N, C, H, W)`, and the logits `(N, K)`.
+
+    Parameters get no gradient, and the classifier's graph is freed. What is not finite becomes 0, so that an iterate
+    at which the model breaks down does not spoil the pixels of those after it.
+    """
+    inputs = inputs.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = classifier(inputs)
+        (slope,) = torch.autograd.grad(loss(logits, labels).sum(), inputs)
+    return slope.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0), logits.detach()
+
+
+def random_start(examples: Examples, threat_model: ThreatModel, stream: Stream) -> Tensor:
+    """A point uniform in the ball around each input, clipped to [0, 1]; the draw is keyed by the example's index.
+
+    For L2: a uniform direction times epsilon u^(1/d), u uniform, which is uniform in the d-dimensional ball.
+    """
+    shape = examples.inputs.shape[1:]
+    epsilon = float(threat_model.epsilon)
+    if threat_model.norm is Norm.LINF:
+        delta = (2 * uniform(stream, examples.indices, shape) - 1) * epsilon
+    else:
+        heading = norms.direction(normal(stream, examples.indices, shape), Norm.L2)
+        radius = uniform(stream, examples.indices, (1,), step=1).squeeze(1) ** (1 / shape.numel())
+        delta = epsilon * heading * norms.per_example(radius, heading)
+    return project(examples.inputs + delta, examples.inputs, threat_model)

@@ -1,0 +1,64 @@
+"""What all attacks of one piece share, and how any attack's parameters are recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, ClassVar
+
+from bench.core.types import Attack, Norm
+
+__all__ = ["UNRECORDED", "SingleAttack", "StepSize", "parameters"]
+
+UNRECORDED = {"recorded": False}
+"""Metadata of a field that changes how an attack is computed, not what it is."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepSize:
+    """A step size relative to epsilon, exact, for each norm.
+
+    Args:
+        linf: length of a step as a fraction of epsilon, in Linf.
+        l2: the same, in L2.
+    """
+
+    linf: Fraction
+    l2: Fraction
+
+    def of(self, norm: Norm) -> Fraction:
+        """The relative step size for `norm`."""
+        return self.linf if norm is Norm.LINF else self.l2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SingleAttack:
+    """Base of attacks in one piece, for Linf and L2."""
+
+    norms: ClassVar[frozenset[Norm]] = frozenset(Norm)
+
+    @property
+    def stages(self) -> Sequence[Attack]:
+        """An attack in one piece is its own only stage."""
+        return (self,)  # type: ignore[return-value]  # subclasses add `name` and `perturb`
+
+
+def parameters(attack: object) -> dict[str, Any]:
+    """The recorded fields of an attack as JSON values: fractions as text, nested stages as objects.
+
+    >>> parameters(StepSize(linf=Fraction(1, 4), l2=Fraction(15, 128)))
+    {'linf': '1/4', 'l2': '15/128'}
+    """
+    if not dataclasses.is_dataclass(attack) or isinstance(attack, type):
+        raise TypeError(f"Expected `attack` to be a dataclass, but got {attack!r}.")
+    recorded = [field for field in dataclasses.fields(attack) if field.metadata.get("recorded", True)]
+    return {field.name: _as_json(getattr(attack, field.name)) for field in recorded}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Fraction):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_as_json(item) for item in value]
+    return parameters(value) if dataclasses.is_dataclass(value) else value

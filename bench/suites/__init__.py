@@ -1,0 +1,40 @@
+"""Attack suites: frozen, versioned lists of attacks, one file each."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from bench.attacks.autoattack import Engine
+from bench.core.errors import UnknownNameError
+from bench.core.registry import Registry
+from bench.suites.suite import AttackSuite, with_engine
+
+__all__ = ["DEFAULT_ENGINE", "ENGINES", "SUITES", "AttackSuite", "get", "names"]
+
+ENGINES: tuple[str, ...] = get_args(Engine)
+DEFAULT_ENGINE = "reference"
+
+SUITES: Registry[AttackSuite] = Registry("suite", "bench.suites", key="label")
+
+
+def get(name: str, *, engine: str = DEFAULT_ENGINE) -> AttackSuite:
+    """The suite called `name`, such as `standard-v1`; without a version, the newest.
+
+    Raises:
+        UnknownNameError: if there is no such suite or engine.
+    """
+    if engine not in ENGINES:
+        raise UnknownNameError("engine", engine, ENGINES)
+    return with_engine(_newest(name), engine)
+
+
+def names() -> tuple[str, ...]:
+    """All suites with their versions, sorted."""
+    return SUITES.names()
+
+
+def _newest(name: str) -> AttackSuite:
+    found = [suite for suite in SUITES if name in (suite.label, suite.name)]
+    if not found:
+        raise UnknownNameError("suite", name, names())
+    return max(found, key=lambda suite: suite.version)

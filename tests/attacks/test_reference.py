@@ -1,0 +1,43 @@
+"""The reference engine against the package that it runs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pyautoattack import AutoAttack as Package
+from torch import nn
+
+from bench.attacks.autoattack import ApgdT, AutoAttack, FabT, Square
+from bench.core.types import Examples, ThreatModel
+
+CASES = [("Linf:1/25", "Linf", 0), ("Linf:1/25", "Linf", 5), ("L2:0.15", "L2", 0)]
+
+
+@pytest.mark.parametrize(("threat", "norm", "seed"), CASES)
+def test_autoattack_equals_the_package(network, examples_of, threat, norm, seed):
+    """The same chunk and seed give the same verdicts and the same points as calling the package directly."""
+    examples, threat_model = examples_of(network, 64), ThreatModel.parse(threat)
+    network.eval()
+    package = Package(network, norm=norm, eps=float(threat_model.epsilon), seed=seed, version="standard")
+    package.fab.n_target_classes = package.apgd_targeted.n_target_classes = 4
+    package.square.n_queries = 500
+    expected, _ = package.run_standard_evaluation(examples.inputs, examples.labels, batch_size=64)
+    stages = (*AutoAttack().stages[:3], Square(queries=500))
+    found = AutoAttack(stages=stages).perturb(network, examples, threat_model, seed=seed)
+    theirs, ours = (network(moved).argmax(1) != examples.labels for moved in (expected, found))
+    assert 0 < theirs.sum() < 64
+    assert torch.equal(theirs, ours)
+    torch.testing.assert_close(found[ours], expected[ours])
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4])
+def test_few_classes_are_no_error(classes):
+    """With two to four classes every stage runs, and targeted APGD breaks what one step towards the boundary breaks."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(36, classes)).requires_grad_(False)
+    model[1].bias.copy_(-model[1].weight.sum(1) / 2)
+    inputs = 0.4 + 0.2 * torch.rand((32, 1, 6, 6), generator=torch.Generator().manual_seed(0))
+    examples = Examples(inputs=inputs, labels=model(inputs).argmax(1), indices=torch.arange(32))
+    for stage in (ApgdT(steps=20), FabT(steps=20), Square(queries=200)):
+        moved = stage.perturb(model, examples, ThreatModel.parse("Linf:1/4"), seed=0)
+        assert (model(moved).argmax(1) != examples.labels).float().mean() > 0.9
