@@ -11,6 +11,7 @@ from bench import __version__
 from bench.cli import compare, show
 from bench.cli import list as list_command
 from bench.cli import run as run_command
+from bench.cli import train as train_command
 from bench.core.errors import BenchError
 
 __all__ = ["app", "main"]
@@ -42,6 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run_command.run)
+app.command("train")(train_command.train)
 app.command("list")(list_command.list_names)
 app.command("show")(show.show)
 app.command("compare")(compare.compare)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,8 +17,9 @@ from bench.core import digest, provenance
 from bench.core.errors import BenchError
 from bench.data import Dataset
 from bench.evaluation import evaluate
+from bench.jobs.request import pick_device
 from bench.models import checkpoint
-from bench.models.building import build_empty
+from bench.models.architectures import ARCHITECTURES
 from bench.models.checkpoint import Accuracy, ArchitectureSpec, Manifest
 from bench.suites import AttackSuite
 from bench.training.log import write_csv
@@ -67,8 +69,18 @@ class Trained:
     history: tuple[EpochResult, ...]
 
 
-def train(request: TrainRequest, *, on_progress: Callable[[Progress], None] = lambda progress: None) -> Trained:
+def train(
+    request: TrainRequest,
+    *,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_epoch: Callable[[EpochResult, int], None] = lambda result, epochs: None,
+) -> Trained:
     """Train as asked, or continue an interrupted run of the same kind.
+
+    Args:
+        request: what to train.
+        on_progress: called about once a second.
+        on_epoch: called with each finished epoch and the number of all.
 
     Raises:
         BenchError: if a name is unknown, a teacher is missing, the checkpoint exists, or a snapshot
@@ -83,12 +95,17 @@ def train(request: TrainRequest, *, on_progress: Callable[[Progress], None] = la
         plan = replace(plan, epochs=request.epochs)
     folder = request.out / recipe.name
     snapshot = _prepare(folder, dataset.name, request.force)
-    device = torch.device(request.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = pick_device(request.device)
     spec = ArchitectureSpec(
         name=plan.architecture,
         kwargs={**plan.arguments, "num_classes": dataset.num_classes, "in_channels": dataset.shape[0]},
     )
     run = Run(model=_initial(spec, request.seed), identity=_identity(recipe, scale, plan, dataset, request.seed))
+
+    def finished(run: Run) -> None:
+        write_csv(folder / f"{dataset.name}.csv", run.history)
+        on_epoch(run.history[-1], plan.epochs)
+
     run = train_loop(
         run,
         plan,
@@ -99,10 +116,10 @@ def train(request: TrainRequest, *, on_progress: Callable[[Progress], None] = la
         snapshot_path=snapshot,
         teachers=_teachers(recipe, request, dataset, device),
         on_progress=on_progress,
-        on_epoch=lambda run: write_csv(folder / f"{dataset.name}.csv", run.history),
+        on_epoch=finished,
     )
-    manifest = _manifest(recipe, scale, plan, spec, dataset, run, request)
-    manifest = replace(manifest, accuracies=_accuracies(run, spec, dataset, request))
+    manifest = _manifest(recipe, scale, plan, spec, dataset, run, request.seed, device)
+    manifest = replace(manifest, accuracies=_accuracies(run, dataset, request))
     manifest = checkpoint.write(folder, dataset.name, run.best, manifest)
     return Trained(
         weights=checkpoint.weights_path(folder, dataset.name), manifest=manifest, history=tuple(run.history)
@@ -125,7 +142,7 @@ def _prepare(folder: Path, dataset: str, force: bool) -> Path:
 def _initial(spec: ArchitectureSpec, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build_empty(spec)
+        return ARCHITECTURES.get(spec.name).build(**spec.kwargs)
 
 
 def _identity(recipe: Recipe, scale: str, plan: Plan, dataset: Dataset, seed: int) -> dict[str, str]:
@@ -144,12 +161,19 @@ def _teachers(recipe: Recipe, request: TrainRequest, dataset: Dataset, device: t
     for role, name in recipe.teachers.items():
         own = checkpoint.weights_path(request.out / name, dataset.name)
         teacher = models.load(name, weights=own if own.exists() else None, dataset=dataset, device=device)
-        teachers[role] = teacher.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        teachers[role] = teacher.module.to(memory_format=torch.channels_last)
     return teachers
 
 
 def _manifest(
-    recipe: Recipe, scale: str, plan: Plan, spec: ArchitectureSpec, dataset: Dataset, run: Run, request: TrainRequest
+    recipe: Recipe,
+    scale: str,
+    plan: Plan,
+    spec: ArchitectureSpec,
+    dataset: Dataset,
+    run: Run,
+    seed: int,
+    device: torch.device,
 ) -> Manifest:
     origin = provenance.collect(["bench", "train", "--recipe", recipe.name, "--dataset", dataset.name])
     return Manifest(
@@ -158,36 +182,36 @@ def _manifest(
         architecture=spec,
         recipe=recipe.name,
         scale=scale,
-        seed=request.seed,
+        seed=seed,
         data_digest=dataset.digest,
         commit=origin.commit or "",
         date=datetime.now(timezone.utc).date().isoformat(),
         training_seconds=round(run.seconds, 1),
-        hardware=_hardware(request.device),
+        hardware=_hardware(device),
         licence=LICENCE,
         differences=plan.differences,
         versions=origin.versions,
     )
 
 
-def _accuracies(run: Run, spec: ArchitectureSpec, dataset: Dataset, request: TrainRequest) -> tuple[Accuracy, ...]:
+def _accuracies(run: Run, dataset: Dataset, request: TrainRequest) -> tuple[Accuracy, ...]:
     """Held-out accuracies of the best and the last epoch, and test accuracies of the weights that are stored."""
     held_out = held_out_size(len(dataset))
     found = []
     for which, result in (("best", run.history[run.best_epoch]), ("last", run.history[-1])):
         for name, fraction in (("clean", result.clean), ("pgd10", result.robust)):
-            counts = {"n_examples": held_out, "n_correct": round(fraction * held_out)}
-            found.append(Accuracy(name=name, checkpoint=which, split="validation", **counts))
+            correct = round(fraction * held_out)
+            found.append(
+                Accuracy(name=name, checkpoint=which, split="validation", n_examples=held_out, n_correct=correct)
+            )
     for which, state in (("best", run.best), ("last", run.kept.state_dict())):
-        found += _on_test(state, which, spec, dataset, request)
+        found += _on_test(run.kept, state, which, request)
     return tuple(found)
 
 
-def _on_test(
-    state: Mapping[str, Tensor], which: str, spec: ArchitectureSpec, dataset: Dataset, request: TrainRequest
-) -> list[Accuracy]:
+def _on_test(trained: nn.Module, state: Mapping[str, Tensor], which: str, request: TrainRequest) -> list[Accuracy]:
     """Clean and PGD-20 accuracy on the whole test split, by the harness itself."""
-    module = build_empty(spec)
+    module = copy.deepcopy(trained).cpu()
     module.load_state_dict(state)
     test = data.load(request.dataset, data_dir=request.data_dir, split="test")
     pgd = next(attack for attack in suites.get("standard-v1").attacks if attack.name == "pgd-20")
@@ -203,7 +227,7 @@ def _on_test(
     return [Accuracy(name=n, checkpoint=which, split="test", n_examples=total, n_correct=c) for n, c in counts]
 
 
-def _hardware(device: str | None) -> str:
-    if (device or "cuda").startswith("cuda") and torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+def _hardware(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"

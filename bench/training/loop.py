@@ -255,15 +255,15 @@ def _finish_epoch(run: Run, plan: Plan, data: _Data, threat_model: ThreatModel) 
             seconds=run.seconds,
         )
     )
-    if run.best_epoch < 0 or _merit(run.history[-1]) >= _merit(run.history[run.best_epoch]):
+    robust_first = plan.objective.aims_at_robustness
+    if run.best_epoch < 0 or _merit(run.history[-1], robust_first) >= _merit(run.history[run.best_epoch], robust_first):
         run.best_epoch = run.epoch
         run.best = {name: value.detach().cpu().clone() for name, value in run.kept.state_dict().items()}
     run.epoch, run.step, run.loss_sum = run.epoch + 1, 0, 0.0
 
 
-def _merit(result: EpochResult) -> tuple[float, float]:
-    """Robust accuracy first; clean accuracy decides where nothing is robust."""
-    return result.robust, result.clean
+def _merit(result: EpochResult, robust_first: bool) -> tuple[float, float]:
+    return (result.robust, result.clean) if robust_first else (result.clean, result.robust)
 
 
 def _progress(run: Run, plan: Plan, steps: int, speed: float) -> Progress:

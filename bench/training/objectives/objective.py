@@ -54,9 +54,11 @@ class Objective:
 
     Attributes:
         teacher_roles: the roles that a recipe has to fill with trained models.
+        aims_at_robustness: whether the best epoch is the most robust one, or the most accurate.
     """
 
     teacher_roles: ClassVar[tuple[str, ...]] = ()
+    aims_at_robustness: ClassVar[bool] = True
 
     def craft(self, model: nn.Module, inputs: Tensor, labels: Tensor, context: Context) -> Tensor:
         """Return the inputs to train on besides the clean ones, `(N, C, H, W)`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -15,6 +16,8 @@ __all__ = ["Standard"]
 @dataclass(frozen=True, kw_only=True)
 class Standard(Objective):
     """Cross-entropy on clean inputs."""
+
+    aims_at_robustness: ClassVar[bool] = False
 
     def loss(self, model: nn.Module, batch: Batch, context: Context) -> Tensor:
         """Mean cross-entropy of the clean inputs."""
