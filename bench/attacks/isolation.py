@@ -47,6 +47,6 @@ class _InputGradient(torch.autograd.Function):
         return logits
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (slope,) = torch.autograd.grad(ctx.logits, ctx.inputs, *gradients)
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (slope,) = torch.autograd.grad(ctx.logits, ctx.inputs, gradient)
         return slope, None

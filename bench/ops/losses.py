@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -26,6 +25,7 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     Returns:
         `(N,)`.
 
+    >>> import torch
     >>> margin(torch.tensor([[2.0, 5.0, 1.0]]), torch.tensor([0])).item()
     -3.0
     """

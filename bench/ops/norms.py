@@ -26,7 +26,8 @@ def size(delta: Tensor, norm: Norm) -> Tensor:
     (5.0, 4.0)
     """
     order = float("inf") if norm is Norm.LINF else 2
-    return torch.linalg.vector_norm(delta.flatten(1), ord=order, dim=1)
+    length: Tensor = torch.linalg.vector_norm(delta.flatten(1), ord=order, dim=1)
+    return length
 
 
 def direction(gradient: Tensor, norm: Norm) -> Tensor:

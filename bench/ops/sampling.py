@@ -65,7 +65,8 @@ def random_bits(stream: Stream, indices: Tensor, shape: Sequence[int], *, step: 
     blocks = torch.arange((count + _WORDS - 1) // _WORDS, device=indices.device)
     low = (indices & _MASK)[:, None]
     high = (indices >> 32)[:, None]
-    counter = torch.broadcast_tensors(blocks[None, :], torch.full_like(low, step), low, high)
+    size = (len(indices), len(blocks))
+    counter = [part.expand(size) for part in (blocks[None, :], torch.full_like(low, step), low, high)]
     words = torch.stack(philox(counter, stream.key), dim=-1)  # (N, blocks, 4)
     return words.flatten(1)[:, :count].reshape(len(indices), *shape)
 

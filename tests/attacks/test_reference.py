@@ -10,7 +10,7 @@ from torch import nn
 from bench.attacks.autoattack import ApgdT, AutoAttack, FabT, Square
 from bench.core.types import Examples, ThreatModel
 
-CASES = [("Linf:1/25", "Linf", 0), ("Linf:1/25", "Linf", 5), ("L2:0.15", "L2", 0)]
+CASES = [("Linf:1/50", "Linf", 0), ("Linf:1/50", "Linf", 5), ("L2:0.1", "L2", 0)]
 
 
 @pytest.mark.parametrize(("threat", "norm", "seed"), CASES)
@@ -41,3 +41,22 @@ def test_few_classes_are_no_error(classes):
     for stage in (ApgdT(steps=20), FabT(steps=20), Square(queries=200)):
         moved = stage.perturb(model, examples, ThreatModel.parse("Linf:1/4"), seed=0)
         assert (model(moved).argmax(1) != examples.labels).float().mean() > 0.9
+
+
+def test_two_classes_with_large_logits_are_broken():
+    """Below four classes targeted APGD does not saturate: logits times 10,000, where cross-entropy has no gradient."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(36, 2)).requires_grad_(False)
+    model[1].bias.copy_(-model[1].weight.sum(1) / 2)
+    inputs = 0.4 + 0.2 * torch.rand((32, 1, 6, 6), generator=torch.Generator().manual_seed(0))
+    examples = Examples(inputs=inputs, labels=model(inputs).argmax(1), indices=torch.arange(32))
+    moved = ApgdT(steps=20).perturb(lambda x: 1e4 * model(x), examples, ThreatModel.parse("Linf:1/4"), seed=0)
+    assert (model(moved).argmax(1) != examples.labels).all()
+
+
+def test_warnings_of_the_package_are_not_printed(capsys, network, examples_of):
+    """A model without gradients makes the package warn; nothing reaches the terminal."""
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(36, 5).requires_grad_(False))
+    flat[1].weight.zero_()
+    ApgdT(steps=3).perturb(flat, examples_of(network, 4), ThreatModel.parse("Linf:1/50"), seed=0)
+    assert capsys.readouterr() == ("", "")
