@@ -1,0 +1,107 @@
+"""APGD on cross-entropy and on the targeted DLR loss: projected gradient ascent that sets its own step size.
+
+Croce and Hein 2020, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks",
+arXiv 2003.01690, algorithm 1. Step by step it follows the reference implementation (pyautoattack), which the tests use
+as oracle.
+
+Differences: random starts are keyed per example; an example leaves as soon as it is broken; the gradient after the
+last step, which nothing uses, is not taken; the returned iterate is the one of smallest margin.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from bench.attacks.autoattack.fast.apgd_state import ApgdState
+from bench.attacks.autoattack.fast.ball import Ball
+from bench.attacks.autoattack.fast.checkpoints import windows
+from bench.attacks.autoattack.fast.ledger import Ledger, judge, open_ledger
+from bench.attacks.autoattack.fast.model_calls import differentiate, predict
+from bench.attacks.autoattack.fast.rows import pick
+from bench.attacks.autoattack.fast.targets import rank, targeted_loss
+from bench.core.types import Classifier, Examples, ThreatModel
+from bench.ops import losses, sampling
+
+if TYPE_CHECKING:
+    from bench.attacks.autoattack.stages import ApgdCe, ApgdT
+
+__all__ = ["cross_entropy_search", "targeted_search"]
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Of logits `(N, K)`, labels `(N,)` and targets `(N,)`; one value per example, to be raised."""
+
+
+def cross_entropy_search(
+    classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, stage: ApgdCe, seed: int
+) -> Tensor:
+    """APGD-CE: the best iterate of each example, `(N, C, H, W)`.
+
+    Args:
+        classifier: the model.
+        examples: what to attack.
+        threat_model: within which ball.
+        stage: the numbers of the attack.
+        seed: of the random starts.
+    """
+    ledger, _ = open_ledger(classifier, examples)
+    for restart in range(stage.restarts):
+        stream = sampling.Stream(seed=seed, attack="apgd-ce", restart=restart)
+        state = _start(examples, threat_model, ledger.open(), stream, targets=examples.labels)
+        _climb(classifier, state, ledger, _untargeted, stage)
+    return ledger.best
+
+
+def targeted_search(
+    classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, stage: ApgdT, seed: int
+) -> Tensor:
+    """APGD-T: as `cross_entropy_search`, towards each of the strongest other classes in turn."""
+    ledger, logits = open_ledger(classifier, examples)
+    for number, target in enumerate(rank(logits, examples.labels, stage.targets).unbind(1)):
+        for restart in range(stage.restarts):
+            stream = sampling.Stream(seed=seed, attack="apgd-t", target=number, restart=restart)
+            state = _start(examples, threat_model, ledger.open(), stream, targets=target)
+            _climb(classifier, state, ledger, targeted_loss, stage)
+    return ledger.best
+
+
+def _untargeted(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    del targets
+    return losses.cross_entropy(logits, labels)
+
+
+def _start(
+    examples: Examples, threat_model: ThreatModel, positions: Tensor, stream: sampling.Stream, *, targets: Tensor
+) -> ApgdState:
+    """Runs of the examples at `positions`, each at a random point on the surface of its ball (clipped to [0, 1])."""
+    chosen = examples[positions]
+    ball = Ball.around(chosen.inputs, threat_model)
+    start = ball.project(chosen.inputs + ball.surface_noise(stream, chosen.indices))
+    return ApgdState.at(start, ball, positions=positions, labels=chosen.labels, targets=targets[positions])
+
+
+def _climb(classifier: Classifier, state: ApgdState, ledger: Ledger, loss: Loss, stage: ApgdCe | ApgdT) -> None:
+    """Take the stage's steps from where the runs start, entering every iterate into the ledger."""
+    checkpoints = windows(stage.steps)
+    for step in range(stage.steps):  # the first evaluation is that of the start
+        if not len(state.positions):
+            return
+        objective = functools.partial(_objective, loss=loss, state=state)
+        seen = differentiate(classifier, state.current, objective)
+        ledger.note(state.positions, state.current, judge(seen.logits, state.labels))
+        state.observe(seen.values, seen.gradient, first=step == 0)
+        if step in checkpoints:
+            state.check(window=checkpoints[step], rho=stage.rho)
+        rows = ledger.remaining(state.positions, step=step)
+        if rows is not None:
+            state = pick(state, rows)
+        state.advance(first=step == 0)
+    if len(state.positions):
+        ledger.note(state.positions, state.current, judge(predict(classifier, state.current), state.labels))
+
+
+def _objective(logits: Tensor, *, loss: Loss, state: ApgdState) -> Tensor:
+    return loss(logits, state.labels, state.targets)

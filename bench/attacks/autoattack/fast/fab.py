@@ -1,0 +1,151 @@
+"""FAB-T: walk along the decision boundary of one target class after another, towards the clean input.
+
+Croce and Hein 2020, "Minimally distorted adversarial examples with a fast adaptive boundary attack", arXiv 1907.02044,
+algorithm 1 in its targeted form. Step by step it follows the reference implementation (pyautoattack), the oracle of
+the tests.
+
+Differences: an example is done as soon as it is broken inside the ball, since a verdict needs no smaller distance;
+hyperplane projections need no sort; the points at which gradients are taken count as candidates too; at the end of a
+run the closest adversarial point, where it lies outside the ball, is brought back into it and judged once more.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from bench.attacks.autoattack.fast.ball import Ball
+from bench.attacks.autoattack.fast.hyperplane import move_onto_hyperplane
+from bench.attacks.autoattack.fast.ledger import Ledger, Verdict, judge, open_ledger
+from bench.attacks.autoattack.fast.model_calls import Evaluated, differentiate, predict
+from bench.attacks.autoattack.fast.rows import pick
+from bench.attacks.autoattack.fast.targets import gap, rank
+from bench.core.types import Classifier, Examples, ThreatModel
+from bench.ops import norms, sampling
+
+if TYPE_CHECKING:
+    from bench.attacks.autoattack.stages import FabT
+
+__all__ = ["boundary_search"]
+
+_SHORTEST_MOVE = 1e-8
+
+
+@dataclass(kw_only=True)
+class _State:
+    """Runs in progress; every field but the ball has one row per run.
+
+    Args:
+        positions: which example of the stage each run attacks.
+        labels: its class.
+        targets: the class whose boundary it follows.
+        ball: where a break counts.
+        current: the iterate.
+        closest: the adversarial iterate nearest to the clean input, the clean input itself before there is one.
+        distance: its distance, infinite before there is one.
+    """
+
+    positions: Tensor
+    labels: Tensor
+    targets: Tensor
+    ball: Ball
+    current: Tensor
+    closest: Tensor
+    distance: Tensor
+
+
+def boundary_search(
+    classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, stage: FabT, seed: int
+) -> Tensor:
+    """FAB-T: the best point inside the ball of each example, `(N, C, H, W)`.
+
+    Args:
+        classifier: the model.
+        examples: what to attack.
+        threat_model: within which ball a break counts.
+        stage: the numbers of the attack.
+        seed: of the random starts of restarts.
+    """
+    ledger, logits = open_ledger(classifier, examples)
+    for number, target in enumerate(rank(logits, examples.labels, stage.targets).unbind(1)):
+        for restart in range(stage.restarts):
+            stream = sampling.Stream(seed=seed, attack="fab-t", target=number, restart=restart)
+            state = _start(examples, threat_model, ledger.open(), stream, target)
+            _walk(classifier, state, ledger, stage)
+    return ledger.best
+
+
+def _start(
+    examples: Examples, threat_model: ThreatModel, positions: Tensor, stream: sampling.Stream, targets: Tensor
+) -> _State:
+    chosen = examples[positions]
+    ball = Ball.around(chosen.inputs, threat_model)
+    current = chosen.inputs
+    if stream.restart > 0:
+        current = ball.project(current + 0.5 * ball.surface_noise(stream, chosen.indices))
+    return _State(
+        positions=positions,
+        labels=chosen.labels,
+        targets=targets[positions],
+        ball=ball,
+        current=current,
+        closest=chosen.inputs,
+        distance=chosen.inputs.new_full((len(chosen),), float("inf")),
+    )
+
+
+def _walk(classifier: Classifier, state: _State, ledger: Ledger, stage: FabT) -> None:
+    """Iterate, entering every point inside the ball into the ledger."""
+    for step in range(stage.steps):
+        if not len(state.positions):
+            return
+        seen = differentiate(
+            classifier, state.current, functools.partial(gap, labels=state.labels, targets=state.targets)
+        )
+        _enter(state, ledger, judge(seen.logits, state.labels))
+        state.current = _toward_boundary(state, seen, stage)
+        verdict = judge(predict(classifier, state.current), state.labels)
+        _enter(state, ledger, verdict)
+        _step_back(state, verdict, stage.beta)
+        rows = ledger.remaining(state.positions, step=step)
+        if rows is not None:
+            state = pick(state, rows)
+    if len(state.positions):
+        nearest = state.ball.project(state.closest)
+        ledger.note(state.positions, nearest, judge(predict(classifier, nearest), state.labels))
+
+
+def _toward_boundary(state: _State, seen: Evaluated, stage: FabT) -> Tensor:
+    """The next iterate: a mean of the moves from the iterate and from the clean input onto the linearised boundary."""
+    center, current = state.ball.center, state.current
+    weights = seen.gradient.flatten(1)  # (N, D)
+    starts = torch.stack((current.flatten(1), center.flatten(1)))  # (2, N, D)
+    across = ((center - current).flatten(1) * weights).sum(dim=1)
+    residual = torch.stack((seen.values, seen.values + across))
+    moves = move_onto_hyperplane(starts, weights, residual, state.ball.norm)
+    lengths = norms.size(moves.flatten(0, 1), state.ball.norm).clamp_min(_SHORTEST_MOVE).reshape(2, -1)
+    pull = (lengths[0] / (lengths[0] + lengths[1])).clamp_max(stage.alpha_max)
+    pull = norms.per_example(pull, current)
+    from_current, from_center = moves.reshape(2, *current.shape)
+    ahead = (current + stage.eta * from_current) * (1 - pull) + (center + stage.eta * from_center) * pull
+    return torch.clamp(ahead, 0, 1)
+
+
+def _enter(state: _State, ledger: Ledger, verdict: Verdict) -> None:
+    """Note the iterate: in the ledger where it lies inside the ball, and as the closest where it is adversarial."""
+    distance = state.ball.distance(state.current)
+    ledger.note(state.positions, state.current, verdict, allowed=distance <= state.ball.radius)
+    closer = verdict.broken & (distance < state.distance)
+    state.closest = torch.where(norms.per_example(closer, state.current), state.current, state.closest)
+    state.distance = torch.where(closer, distance, state.distance)
+
+
+def _step_back(state: _State, verdict: Verdict, beta: float) -> None:
+    """Draw adversarial iterates towards the clean input."""
+    center = state.ball.center
+    rows = norms.per_example(verdict.broken, center)
+    state.current = torch.where(rows, center + beta * (state.current - center), state.current)

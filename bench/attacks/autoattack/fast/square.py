@@ -1,0 +1,129 @@
+"""Square: random search with square-shaped changes, which asks for logits only.
+
+Andriushchenko, Croce, Flammarion and Hein 2020, "Square Attack: a query-efficient black-box adversarial attack via
+random search", arXiv 1912.00049, algorithms 1 to 3. Query by query it follows the reference implementation
+(pyautoattack), the oracle of the tests.
+
+Differences: every example draws its own squares, by key, where the reference draws one for the whole batch (so that its
+verdicts depend on the batch); windows may touch the last row and column, and the grid that L2 starts from fills the
+image; an example is done when argmax says so, not when its margin is 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from bench.attacks.autoattack.fast import square_l2, square_linf
+from bench.attacks.autoattack.fast.ball import Ball
+from bench.attacks.autoattack.fast.ledger import Ledger, judge, open_ledger
+from bench.attacks.autoattack.fast.model_calls import predict
+from bench.attacks.autoattack.fast.rows import pick
+from bench.attacks.autoattack.fast.square_draws import QUERIES_PER_DRAW, Draws, KeyedDraws, Window
+from bench.attacks.autoattack.fast.square_schedule import l2_side, linf_side
+from bench.core.types import Classifier, Examples, Norm, ThreatModel
+from bench.ops import norms
+
+if TYPE_CHECKING:
+    from bench.attacks.autoattack.stages import Square
+
+__all__ = ["random_search", "square_search"]
+
+
+@dataclass(kw_only=True)
+class _State:
+    """Searches in progress; every field but the ball has one row per example.
+
+    Args:
+        positions: which example of the stage.
+        indices: its position in the official split.
+        labels: its class.
+        ball: where it may move.
+        best: the point of smallest margin.
+        margins: the margin there.
+    """
+
+    positions: Tensor
+    indices: Tensor
+    labels: Tensor
+    ball: Ball
+    best: Tensor
+    margins: Tensor
+
+
+def square_search(
+    classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, stage: Square, seed: int
+) -> Tensor:
+    """Square on the margin loss: the best point of each example, `(N, C, H, W)`.
+
+    Args:
+        classifier: the model.
+        examples: what to attack.
+        threat_model: within which ball.
+        stage: the numbers of the attack.
+        seed: of all draws.
+    """
+    ledger, _ = open_ledger(classifier, examples)
+    for restart in range(stage.restarts):
+        draws = KeyedDraws(seed=seed, restart=restart, channels=examples.inputs.shape[1])
+        random_search(classifier, examples, threat_model, ledger, draws=draws, stage=stage)
+    return ledger.best
+
+
+def random_search(
+    classifier: Classifier,
+    examples: Examples,
+    threat_model: ThreatModel,
+    ledger: Ledger,
+    *,
+    draws: Draws,
+    stage: Square,
+) -> None:
+    """One run on the examples that the ledger leaves open, with the choices that `draws` makes."""
+    state = _start(examples, threat_model, ledger.open(), draws)
+    if not len(state.positions):
+        return
+    side_of = linf_side if threat_model.norm is Norm.LINF else l2_side
+    height, width = examples.inputs.shape[2:]
+    proposal, windows = state.best, list[Window]()
+    for query in range(stage.queries + 1):  # the first evaluation is that of the start
+        _judge_proposal(classifier, state, ledger, proposal)
+        rows = ledger.remaining(state.positions, step=query)
+        if rows is not None:
+            state, windows = pick(state, rows), [pick(window, rows) for window in windows]
+        if not len(state.positions) or query == stage.queries:
+            return
+        if query % QUERIES_PER_DRAW == 0:
+            windows = draws.block(state.indices, query // QUERIES_PER_DRAW)
+        side = side_of(query, stage.initial_share, height, width)
+        proposal = _moves(state.ball).move(state.best, state.ball, windows[query % QUERIES_PER_DRAW], side)
+
+
+def _moves(ball: Ball) -> ModuleType:
+    return square_linf if ball.norm is Norm.LINF else square_l2
+
+
+def _start(examples: Examples, threat_model: ThreatModel, positions: Tensor, draws: Draws) -> _State:
+    chosen = examples[positions]
+    ball = Ball.around(chosen.inputs, threat_model)
+    return _State(
+        positions=positions,
+        indices=chosen.indices,
+        labels=chosen.labels,
+        ball=ball,
+        best=_moves(ball).start(ball, draws, chosen.indices),
+        margins=chosen.inputs.new_full((len(chosen),), float("inf")),
+    )
+
+
+def _judge_proposal(classifier: Classifier, state: _State, ledger: Ledger, proposal: Tensor) -> None:
+    """Keep the proposal where its margin is smaller, and enter it into the ledger."""
+    verdict = judge(predict(classifier, proposal), state.labels)
+    ledger.note(state.positions, proposal, verdict)
+    better = verdict.broken | (verdict.margins < state.margins)
+    state.best = torch.where(norms.per_example(better, proposal), proposal, state.best)
+    state.margins = torch.where(better, verdict.margins, state.margins)
