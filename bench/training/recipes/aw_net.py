@@ -14,7 +14,7 @@ ENTRY = Recipe(
     name="aw-net",
     title="AW-Net: a router rescales the filters of a ResNet-18 per input; two-teacher distillation",
     paper="Wei, Zhao, Li 2024, arXiv 2306.03430; objective of MTARD, Zhao et al. 2022",
-    teachers={"natural": "standard", "robust": "trades"},
+    teachers={"natural": "standard", "robust": "pgd-at"},
     scales={
         "paper": Plan(
             architecture="aw-resnet18",
@@ -26,7 +26,7 @@ ENTRY = Recipe(
             schedule=Steps(base=0.1, milestones=(215, 260, 285)),
             weight_decay=2e-4,
             differences=(
-                "teachers are this project's standard and trades models",
+                "teachers are this project's standard and pgd-at models",
                 "no decay of the weight-update rate",
             ),
         ),
@@ -34,7 +34,7 @@ ENTRY = Recipe(
             AwNetDistillation(attack=FEW_STEPS),
             epochs=10,
             architecture="aw-resnet18",
-            differences=("teachers are this project's small standard and trades models instead of wide ResNets",),
+            differences=("teachers are this project's small standard and pgd-at models instead of wide ResNets",),
         ),
         "tiny": tiny(AwNetDistillation(attack=FEW_STEPS), architecture="aw-resnet18"),
     },
