@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bench import data, models, suites
 from bench.core import digest, provenance
@@ -121,9 +121,7 @@ def train(
     manifest = _manifest(recipe, scale, plan, spec, dataset, run, request.seed, device)
     manifest = replace(manifest, accuracies=_accuracies(run, dataset, request))
     manifest = checkpoint.write(folder, dataset.name, run.best, manifest)
-    return Trained(
-        weights=checkpoint.weights_path(folder, dataset.name), manifest=manifest, history=tuple(run.history)
-    )
+    return Trained(weights=checkpoint.weights_path(folder, dataset.name), manifest=manifest, history=tuple(run.history))
 
 
 def _prepare(folder: Path, dataset: str, force: bool) -> Path:
@@ -204,15 +202,13 @@ def _accuracies(run: Run, dataset: Dataset, request: TrainRequest) -> tuple[Accu
             found.append(
                 Accuracy(name=name, checkpoint=which, split="validation", n_examples=held_out, n_correct=correct)
             )
-    for which, state in (("best", run.best), ("last", run.kept.state_dict())):
-        found += _on_test(run.kept, state, which, request)
-    return tuple(found)
+    return (*found, *_on_test(run, request))
 
 
-def _on_test(trained: nn.Module, state: Mapping[str, Tensor], which: str, request: TrainRequest) -> list[Accuracy]:
-    """Clean and PGD-20 accuracy on the whole test split, by the harness itself."""
-    module = copy.deepcopy(trained).cpu()
-    module.load_state_dict(state)
+def _on_test(run: Run, request: TrainRequest) -> list[Accuracy]:
+    """Clean and PGD-20 accuracy of the best weights on the whole test split, by the harness itself."""
+    module = copy.deepcopy(run.kept)
+    module.load_state_dict(run.best)
     test = data.load(request.dataset, data_dir=request.data_dir, split="test")
     pgd = next(attack for attack in suites.get("standard-v1").attacks if attack.name == "pgd-20")
     evaluation = evaluate(
@@ -224,7 +220,7 @@ def _on_test(trained: nn.Module, state: Mapping[str, Tensor], which: str, reques
     )
     counts = (("clean", evaluation.n_clean), ("pgd20", evaluation.n_robust))
     total = len(test.examples)
-    return [Accuracy(name=n, checkpoint=which, split="test", n_examples=total, n_correct=c) for n, c in counts]
+    return [Accuracy(name=n, checkpoint="best", split="test", n_examples=total, n_correct=c) for n, c in counts]
 
 
 def _hardware(device: torch.device) -> str:

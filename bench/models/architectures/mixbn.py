@@ -64,5 +64,3 @@ def _as_affine(branch: nn.Module) -> tuple[Tensor, Tensor]:
         raise TypeError(f"Expected `branch` to be a BatchNorm2d with running statistics, but got {branch!r}.")
     scale = branch.weight * torch.rsqrt(branch.running_var + branch.eps)
     return scale, branch.bias - branch.running_mean * scale
-
-
