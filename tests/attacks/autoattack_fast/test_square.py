@@ -7,9 +7,10 @@ import torch
 from pyautoattack.square import SquareAttack
 from torch.nn.functional import pad
 
+from bench.attacks.autoattack.fast import square_linf
 from bench.attacks.autoattack.fast.ledger import Ledger
 from bench.attacks.autoattack.fast.square import random_search
-from bench.attacks.autoattack.fast.square_draws import QUERIES_PER_DRAW, KeyedDraws, Window
+from bench.attacks.autoattack.fast.square_draws import QUERIES_PER_DRAW, Choices, KeyedDraws
 from bench.attacks.autoattack.fast.square_l2 import pattern
 from bench.attacks.autoattack.fast.square_schedule import l2_side, linf_side, share
 from bench.attacks.autoattack.stages import Square
@@ -70,20 +71,23 @@ class Replayed:
     def block(self, indices, number):
         assert len(indices) == 1
         queries = range(number * QUERIES_PER_DRAW, (number + 1) * QUERIES_PER_DRAW)
-        return [self._window(query) for query in queries]
+        places, transposed, signs = zip(*(self._window(query) for query in queries), strict=True)
+        return Choices(
+            places=torch.tensor([places]), transposed=torch.tensor([transposed]), signs=torch.stack(signs)[None]
+        )
 
     def _window(self, query):
         if self.norm is Norm.LINF:
             side = linf_side(query, self.initial_share, self.length, self.length)
             places = [self._place(side), self._place(side), 0.0, 0.0]
-            signs = torch.sign(2 * torch.rand(self.channels, 1, 1) - 1)
-            transposed = torch.tensor([False])
-        else:
-            side = l2_side(query, self.initial_share, self.length, self.length)
-            places = [self._place(side) for _ in range(4)]
-            transposed = torch.rand([1]) > 0.5
-            signs = torch.sign(2 * torch.rand(1, self.channels, 1, 1) - 1)
-        return Window(places=torch.tensor([places]), transposed=transposed, signs=signs.reshape(1, self.channels))
+            return places, False, self._signs()
+        side = l2_side(query, self.initial_share, self.length, self.length)
+        places = [self._place(side) for _ in range(4)]
+        transposed = bool(torch.rand([1]) > 0.5)
+        return places, transposed, self._signs()
+
+    def _signs(self):
+        return torch.sign(2 * torch.rand(self.channels) - 1)
 
     def _place(self, side):
         """Their window's first row, as the number from which ours follows."""
@@ -125,12 +129,12 @@ def test_queries_are_those_of_the_reference(net, digits, record, norm, number) -
 
 def test_windows_reach_every_pixel() -> None:
     """Keyed windows of one pixel touch the whole image, its last row and column included."""
-    from bench.attacks.autoattack.fast.square_linf import corner
-
-    draws = KeyedDraws(seed=0, restart=0, channels=3)
-    places = torch.cat([window.places for window in draws.block(torch.arange(100), 0)])
-    assert set(corner(places[:, 0], 8, 1).tolist()) == set(range(8))
-    assert set(corner(places[:, 1], 8, 8).tolist()) == {0}
+    choices = KeyedDraws(seed=0, restart=0, channels=3).block(torch.arange(100), 0)
+    plan = square_linf.plan(choices, [1] * QUERIES_PER_DRAW, (8, 8))
+    assert (plan.rows[..., :, None] & plan.columns[..., None, :]).flatten(0, 1).any(0).all()
+    whole = square_linf.plan(choices, [8] * QUERIES_PER_DRAW, (8, 8))
+    assert whole.rows.all()
+    assert whole.columns.all()
 
 
 def test_draws_depend_on_the_example_alone() -> None:
@@ -138,7 +142,6 @@ def test_draws_depend_on_the_example_alone() -> None:
     draws = KeyedDraws(seed=1, restart=0, channels=3)
     together = draws.block(torch.tensor([4, 9, 2]), 3)
     alone = draws.block(torch.tensor([9]), 3)
-    for whole, single in zip(together, alone, strict=True):
-        assert torch.equal(whole.places[1:2], single.places)
-        assert torch.equal(whole.signs[1:2], single.signs)
-        assert torch.equal(whole.transposed[1:2], single.transposed)
+    assert torch.equal(together.places[1:2], alone.places)
+    assert torch.equal(together.signs[1:2], alone.signs)
+    assert torch.equal(together.transposed[1:2], alone.transposed)

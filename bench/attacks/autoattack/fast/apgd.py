@@ -52,7 +52,7 @@ def cross_entropy_search(
         stream = sampling.Stream(seed=seed, attack="apgd-ce", restart=restart)
         state = _start(examples, threat_model, ledger.open(), stream, targets=examples.labels)
         _climb(classifier, state, ledger, _untargeted, stage)
-    return ledger.best
+    return ledger.points
 
 
 def targeted_search(
@@ -65,7 +65,7 @@ def targeted_search(
             stream = sampling.Stream(seed=seed, attack="apgd-t", target=number, restart=restart)
             state = _start(examples, threat_model, ledger.open(), stream, targets=target)
             _climb(classifier, state, ledger, targeted_loss, stage)
-    return ledger.best
+    return ledger.points
 
 
 def _untargeted(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
@@ -84,23 +84,26 @@ def _start(
 
 
 def _climb(classifier: Classifier, state: ApgdState, ledger: Ledger, loss: Loss, stage: ApgdCe | ApgdT) -> None:
-    """Take the stage's steps from where the runs start, entering every iterate into the ledger."""
+    """Take the stage's steps from where the runs start, and enter the best iterates into the ledger."""
     checkpoints = windows(stage.steps)
-    for step in range(stage.steps):  # the first evaluation is that of the start
+    for step in range(stage.steps + 1):  # the first evaluation is that of the start
         if not len(state.positions):
             return
+        if step == stage.steps:
+            state.found.note(state.current, judge(predict(classifier, state.current), state.labels))
+            break
         objective = functools.partial(_objective, loss=loss, state=state)
         seen = differentiate(classifier, state.current, objective)
-        ledger.note(state.positions, state.current, judge(seen.logits, state.labels))
+        state.found.note(state.current, judge(seen.logits, state.labels))
         state.observe(seen.values, seen.gradient, first=step == 0)
         if step in checkpoints:
             state.check(window=checkpoints[step], rho=stage.rho)
-        rows = ledger.remaining(state.positions, step=step)
+        rows = state.found.remaining(step=step)
         if rows is not None:
+            ledger.settle(state.positions, state.found)
             state = pick(state, rows)
         state.advance(first=step == 0)
-    if len(state.positions):
-        ledger.note(state.positions, state.current, judge(predict(classifier, state.current), state.labels))
+    ledger.settle(state.positions, state.found)
 
 
 def _objective(logits: Tensor, *, loss: Loss, state: ApgdState) -> Tensor:

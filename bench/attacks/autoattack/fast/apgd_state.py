@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.attacks.autoattack.fast.ball import Ball
+from bench.attacks.autoattack.fast.ledger import Best
 from bench.ops import norms
 
 __all__ = ["ApgdState"]
@@ -36,6 +37,7 @@ class ApgdState:
             step counts as a rise when the loss after it is positive.
         n_rises: how many steps since the last checkpoint raised the loss.
         checked_loss: `best_loss` at the last checkpoint.
+        found: the best point seen, by margin.
         halved: whether the last checkpoint halved the step size; true at the start.
     """
 
@@ -54,6 +56,7 @@ class ApgdState:
     n_rises: Tensor
     checked_loss: Tensor
     halved: Tensor
+    found: Best
 
     @classmethod
     def at(cls, start: Tensor, ball: Ball, *, positions: Tensor, labels: Tensor, targets: Tensor) -> ApgdState:
@@ -75,6 +78,7 @@ class ApgdState:
             n_rises=zeros,
             checked_loss=zeros,
             halved=torch.ones_like(zeros, dtype=torch.bool),
+            found=Best.none_yet(start),
         )
 
     def observe(self, loss: Tensor, gradient: Tensor, *, first: bool) -> None:
@@ -110,8 +114,11 @@ class ApgdState:
 
     def advance(self, *, first: bool) -> None:
         """Step along the gradient, with momentum from the second step on."""
-        momentum = 0.0 if first else MOMENTUM
         direction = norms.direction(self.gradient, self.ball.norm)
-        stepped = self.ball.project(self.current + norms.per_example(self.step_size, direction) * direction)
-        moved = (1 - momentum) * (stepped - self.current) + momentum * (self.current - self.previous)
-        self.previous, self.current = self.current, self.ball.project(self.current + moved)
+        step_size = norms.per_example(self.step_size, direction)
+        moved = self.ball.project(torch.addcmul(self.current, step_size, direction))
+        if not first:
+            drift = self.current - self.previous
+            moved = torch.lerp(self.current, moved, 1 - MOMENTUM).add_(drift, alpha=MOMENTUM)
+            moved = self.ball.project(moved)
+        self.previous, self.current = self.current, moved

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from bench.attacks.autoattack.fast.ball import Ball
 from bench.attacks.autoattack.fast.hyperplane import move_onto_hyperplane
-from bench.attacks.autoattack.fast.ledger import Ledger, Verdict, judge, open_ledger
+from bench.attacks.autoattack.fast.ledger import Best, Ledger, Verdict, judge, open_ledger
 from bench.attacks.autoattack.fast.model_calls import Evaluated, differentiate, predict
 from bench.attacks.autoattack.fast.rows import pick
 from bench.attacks.autoattack.fast.targets import gap, rank
@@ -47,6 +47,7 @@ class _State:
         current: the iterate.
         closest: the adversarial iterate nearest to the clean input, the clean input itself before there is one.
         distance: its distance, infinite before there is one.
+        found: the best point inside the ball.
     """
 
     positions: Tensor
@@ -56,6 +57,7 @@ class _State:
     current: Tensor
     closest: Tensor
     distance: Tensor
+    found: Best
 
 
 def boundary_search(
@@ -76,7 +78,7 @@ def boundary_search(
             stream = sampling.Stream(seed=seed, attack="fab-t", target=number, restart=restart)
             state = _start(examples, threat_model, ledger.open(), stream, target)
             _walk(classifier, state, ledger, stage)
-    return ledger.best
+    return ledger.points
 
 
 def _start(
@@ -95,28 +97,30 @@ def _start(
         current=current,
         closest=chosen.inputs,
         distance=chosen.inputs.new_full((len(chosen),), float("inf")),
+        found=Best.none_yet(chosen.inputs),
     )
 
 
 def _walk(classifier: Classifier, state: _State, ledger: Ledger, stage: FabT) -> None:
-    """Iterate, entering every point inside the ball into the ledger."""
+    """Iterate, and enter the best points inside the ball into the ledger."""
     for step in range(stage.steps):
         if not len(state.positions):
             return
-        seen = differentiate(
-            classifier, state.current, functools.partial(gap, labels=state.labels, targets=state.targets)
-        )
-        _enter(state, ledger, judge(seen.logits, state.labels))
+        objective = functools.partial(gap, labels=state.labels, targets=state.targets)
+        seen = differentiate(classifier, state.current, objective)
+        _enter(state, judge(seen.logits, state.labels))
         state.current = _toward_boundary(state, seen, stage)
         verdict = judge(predict(classifier, state.current), state.labels)
-        _enter(state, ledger, verdict)
+        _enter(state, verdict)
         _step_back(state, verdict, stage.beta)
-        rows = ledger.remaining(state.positions, step=step)
+        rows = state.found.remaining(step=step)
         if rows is not None:
+            ledger.settle(state.positions, state.found)
             state = pick(state, rows)
     if len(state.positions):
         nearest = state.ball.project(state.closest)
-        ledger.note(state.positions, nearest, judge(predict(classifier, nearest), state.labels))
+        state.found.note(nearest, judge(predict(classifier, nearest), state.labels))
+        ledger.settle(state.positions, state.found)
 
 
 def _toward_boundary(state: _State, seen: Evaluated, stage: FabT) -> Tensor:
@@ -135,10 +139,10 @@ def _toward_boundary(state: _State, seen: Evaluated, stage: FabT) -> Tensor:
     return torch.clamp(ahead, 0, 1)
 
 
-def _enter(state: _State, ledger: Ledger, verdict: Verdict) -> None:
-    """Note the iterate: in the ledger where it lies inside the ball, and as the closest where it is adversarial."""
+def _enter(state: _State, verdict: Verdict) -> None:
+    """Note the iterate where it lies inside the ball, and as the closest where it is adversarial."""
     distance = state.ball.distance(state.current)
-    ledger.note(state.positions, state.current, verdict, allowed=distance <= state.ball.radius)
+    state.found.note(state.current, verdict, allowed=distance <= state.ball.radius)
     closer = verdict.broken & (distance < state.distance)
     state.closest = torch.where(norms.per_example(closer, state.current), state.current, state.closest)
     state.distance = torch.where(closer, distance, state.distance)

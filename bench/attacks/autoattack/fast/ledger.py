@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from bench.attacks.autoattack.fast.model_calls import predict
+from bench.attacks.autoattack.fast.rows import pick
 from bench.core.types import Classifier, Examples
 from bench.ops import losses, norms
 
-__all__ = ["Ledger", "Verdict", "judge", "open_ledger"]
+__all__ = ["Best", "Ledger", "Verdict", "judge", "open_ledger"]
 
+LOWEST = float(torch.finfo(torch.float32).min)
+"""The margin of logits that are not finite."""
 LOOK_EVERY = 8
 """On an accelerator, how many steps pass between two looks at who is done: each look waits for the device."""
 
@@ -20,8 +24,8 @@ LOOK_EVERY = 8
 class Verdict(NamedTuple):
     """What logits say about examples: the margin `(N,)`, and whether the example is broken, bool `(N,)`.
 
-    Broken is what torch's argmax says, ties included; logits that are not finite count as broken at margin -inf, since
-    the harness never counts them as robust.
+    Broken is what torch's argmax says, ties included. A margin that is not finite counts as broken and as the lowest, since
+    the harness never counts such logits as robust.
     """
 
     margins: Tensor
@@ -30,67 +34,101 @@ class Verdict(NamedTuple):
 
 def judge(logits: Tensor, labels: Tensor) -> Verdict:
     """Judge logits `(N, K)` against labels `(N,)`."""
-    finite = logits.isfinite().all(dim=1)
     margins = losses.margin(logits, labels)
-    return Verdict(
-        margins=torch.where(finite, margins, float("-inf")),
-        broken=(logits.argmax(dim=1) != labels) | ~finite,
-    )
+    margins = torch.nan_to_num(margins, nan=LOWEST, posinf=LOWEST, neginf=LOWEST)
+    return Verdict(margins=margins, broken=(logits.argmax(dim=1) != labels) | (margins == LOWEST))
+
+
+@dataclass(kw_only=True)
+class Best:
+    """The best point of each row of a run: a broken one, else the one of smallest margin.
+
+    A row is final once it is broken, so that results do not depend on when it leaves its batch.
+
+    Args:
+        points: `(N, C, H, W)`.
+        margins: `(N,)`.
+        broken: bool `(N,)`.
+    """
+
+    points: Tensor
+    margins: Tensor
+    broken: Tensor
+
+    @classmethod
+    def none_yet(cls, like: Tensor) -> Best:
+        """Before anything was judged; `like` is `(N, C, H, W)`."""
+        return cls(
+            points=like,
+            margins=like.new_full((len(like),), float("inf")),
+            broken=torch.zeros(len(like), dtype=torch.bool, device=like.device),
+        )
+
+    def note(self, points: Tensor, verdict: Verdict, *, allowed: Tensor | None = None) -> Tensor:
+        """Take in points where they are better.
+
+        Args:
+            points: `(N, C, H, W)`.
+            verdict: of their logits.
+            allowed: bool `(N,)`, which points lie inside the ball; None means all.
+
+        Returns:
+            Where they were better, bool `(N,)`.
+        """
+        better = (verdict.broken | (verdict.margins < self.margins)) & ~self.broken
+        if allowed is not None:
+            better &= allowed
+        self.points = torch.where(norms.per_example(better, points), points, self.points)
+        self.margins = torch.where(better, verdict.margins, self.margins)
+        self.broken = self.broken | (better & verdict.broken)
+        return better
+
+    def remaining(self, *, step: int) -> Tensor | None:
+        """Rows that go on, int64 `(M,)`, or None where the batch stays as it is.
+
+        On a CPU every finished row leaves at once. Elsewhere this looks every few steps, and rows leave when fewer than
+        half go on, so that the device is seldom waited for and shapes seldom change.
+        """
+        on_cpu = self.broken.device.type == "cpu"
+        if not on_cpu and step % LOOK_EVERY:
+            return None
+        n_broken = int(self.broken.sum())
+        if n_broken == 0 or (not on_cpu and 2 * n_broken < len(self.broken) and n_broken < len(self.broken)):
+            return None
+        return (~self.broken).nonzero().squeeze(1)
 
 
 class Ledger:
-    """The iterate of smallest margin of every example; an example's entry is final once it is broken.
+    """The best point of every example of a stage, over all its runs.
 
     Args:
         examples: those that the stage attacks.
     """
 
     def __init__(self, examples: Examples) -> None:
-        count, device = len(examples), examples.inputs.device
-        self.best = examples.inputs.clone()
-        self.margins = torch.full((count,), float("inf"), device=device)
-        self.broken = torch.zeros(count, dtype=torch.bool, device=device)
+        self.best = Best.none_yet(examples.inputs.clone())
 
-    def note(self, positions: Tensor, candidates: Tensor, verdict: Verdict, *, allowed: Tensor | None = None) -> None:
-        """Enter candidates where they are better than what stands there.
+    @property
+    def points(self) -> Tensor:
+        """What the stage returns, `(N, C, H, W)`."""
+        return self.best.points
 
-        Args:
-            positions: int64 `(M,)`, which examples; each at most once.
-            candidates: `(M, C, H, W)`.
-            verdict: of their logits.
-            allowed: bool `(M,)`, which candidates lie inside the ball; None means all.
-        """
-        better = verdict.broken | (verdict.margins < self.margins[positions])
-        better &= ~self.broken[positions]
-        if allowed is not None:
-            better &= allowed
-        self.best[positions] = torch.where(norms.per_example(better, candidates), candidates, self.best[positions])
-        self.margins[positions] = torch.where(better, verdict.margins, self.margins[positions])
-        self.broken[positions] |= better & verdict.broken
+    def settle(self, positions: Tensor, best: Best) -> None:
+        """Enter what a run found for the examples at `positions`, int64 `(M,)`, each at most once."""
+        entry = pick(self.best, positions)
+        entry.note(best.points, Verdict(best.margins, best.broken))
+        self.best.points[positions] = entry.points
+        self.best.margins[positions] = entry.margins
+        self.best.broken[positions] = entry.broken
 
     def open(self) -> Tensor:
         """Positions of the examples that are not broken, int64 `(M,)`."""
-        return (~self.broken).nonzero().squeeze(1)
-
-    def remaining(self, positions: Tensor, *, step: int) -> Tensor | None:
-        """Rows of the working batch that go on, int64 `(M,)`, or None where the batch stays as it is.
-
-        On a CPU every finished row leaves at once. Elsewhere this looks every few steps, and rows leave when fewer than
-        half go on, so that the device is seldom waited for and shapes seldom change.
-        """
-        on_cpu = positions.device.type == "cpu"
-        if not on_cpu and step % LOOK_EVERY:
-            return None
-        rows = (~self.broken[positions]).nonzero().squeeze(1)
-        if len(rows) == len(positions) or (not on_cpu and 2 * len(rows) > len(positions)):
-            return None
-        return rows
+        return (~self.best.broken).nonzero().squeeze(1)
 
 
 def open_ledger(classifier: Classifier, examples: Examples) -> tuple[Ledger, Tensor]:
     """A ledger that holds the clean inputs, and their logits `(N, K)`: the stage's only clean forward pass."""
     ledger = Ledger(examples)
     logits = predict(classifier, examples.inputs)
-    everyone = torch.arange(len(examples), device=logits.device)
-    ledger.note(everyone, examples.inputs, judge(logits, examples.labels))
+    ledger.best.note(examples.inputs, judge(logits, examples.labels))
     return ledger, logits

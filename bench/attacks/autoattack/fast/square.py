@@ -15,18 +15,16 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from bench.attacks.autoattack.fast import square_l2, square_linf
 from bench.attacks.autoattack.fast.ball import Ball
-from bench.attacks.autoattack.fast.ledger import Ledger, judge, open_ledger
+from bench.attacks.autoattack.fast.ledger import Best, Ledger, judge, open_ledger
 from bench.attacks.autoattack.fast.model_calls import predict
 from bench.attacks.autoattack.fast.rows import pick
-from bench.attacks.autoattack.fast.square_draws import QUERIES_PER_DRAW, Draws, KeyedDraws, Window
+from bench.attacks.autoattack.fast.square_draws import QUERIES_PER_DRAW, Draws, KeyedDraws
 from bench.attacks.autoattack.fast.square_schedule import l2_side, linf_side
 from bench.core.types import Classifier, Examples, Norm, ThreatModel
-from bench.ops import norms
 
 if TYPE_CHECKING:
     from bench.attacks.autoattack.stages import Square
@@ -43,16 +41,14 @@ class _State:
         indices: its position in the official split.
         labels: its class.
         ball: where it may move.
-        best: the point of smallest margin.
-        margins: the margin there.
+        found: the point of smallest margin, from which the next proposal starts.
     """
 
     positions: Tensor
     indices: Tensor
     labels: Tensor
     ball: Ball
-    best: Tensor
-    margins: Tensor
+    found: Best
 
 
 def square_search(
@@ -71,7 +67,7 @@ def square_search(
     for restart in range(stage.restarts):
         draws = KeyedDraws(seed=seed, restart=restart, channels=examples.inputs.shape[1])
         random_search(classifier, examples, threat_model, ledger, draws=draws, stage=stage)
-    return ledger.best
+    return ledger.points
 
 
 def random_search(
@@ -87,20 +83,30 @@ def random_search(
     state = _start(examples, threat_model, ledger.open(), draws)
     if not len(state.positions):
         return
-    side_of = linf_side if threat_model.norm is Norm.LINF else l2_side
-    height, width = examples.inputs.shape[2:]
-    proposal, windows = state.best, list[Window]()
+    moves = _moves(state.ball)
+    proposal, plan = state.found.points, None
     for query in range(stage.queries + 1):  # the first evaluation is that of the start
-        _judge_proposal(classifier, state, ledger, proposal)
-        rows = ledger.remaining(state.positions, step=query)
+        state.found.note(proposal, judge(predict(classifier, proposal), state.labels))
+        rows = state.found.remaining(step=query)
         if rows is not None:
-            state, windows = pick(state, rows), [pick(window, rows) for window in windows]
+            ledger.settle(state.positions, state.found)
+            state = pick(state, rows)
+            plan = None if plan is None else pick(plan, rows)
         if not len(state.positions) or query == stage.queries:
-            return
-        if query % QUERIES_PER_DRAW == 0:
-            windows = draws.block(state.indices, query // QUERIES_PER_DRAW)
-        side = side_of(query, stage.initial_share, height, width)
-        proposal = _moves(state.ball).move(state.best, state.ball, windows[query % QUERIES_PER_DRAW], side)
+            break
+        block, number = divmod(query, QUERIES_PER_DRAW)
+        if plan is None or number == 0:
+            sides = _sides(state.ball, query - number, stage)
+            plan = moves.plan(draws.block(state.indices, block), sides, examples.inputs.shape[2:])
+        proposal = moves.move(state.found.points, state.ball, plan, number)
+    ledger.settle(state.positions, state.found)
+
+
+def _sides(ball: Ball, first: int, stage: Square) -> list[int]:
+    """Sides of the windows of one block of queries."""
+    side = linf_side if ball.norm is Norm.LINF else l2_side
+    height, width = ball.center.shape[2:]
+    return [side(query, stage.initial_share, height, width) for query in range(first, first + QUERIES_PER_DRAW)]
 
 
 def _moves(ball: Ball) -> ModuleType:
@@ -115,15 +121,5 @@ def _start(examples: Examples, threat_model: ThreatModel, positions: Tensor, dra
         indices=chosen.indices,
         labels=chosen.labels,
         ball=ball,
-        best=_moves(ball).start(ball, draws, chosen.indices),
-        margins=chosen.inputs.new_full((len(chosen),), float("inf")),
+        found=Best.none_yet(_moves(ball).start(ball, draws, chosen.indices)),
     )
-
-
-def _judge_proposal(classifier: Classifier, state: _State, ledger: Ledger, proposal: Tensor) -> None:
-    """Keep the proposal where its margin is smaller, and enter it into the ledger."""
-    verdict = judge(predict(classifier, proposal), state.labels)
-    ledger.note(state.positions, proposal, verdict)
-    better = verdict.broken | (verdict.margins < state.margins)
-    state.best = torch.where(norms.per_example(better, proposal), proposal, state.best)
-    state.margins = torch.where(better, verdict.margins, state.margins)

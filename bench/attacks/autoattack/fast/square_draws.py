@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.ops import sampling
 
-__all__ = ["Draws", "KeyedDraws", "Window"]
+__all__ = ["QUERIES_PER_DRAW", "Choices", "Draws", "KeyedDraws"]
 
 QUERIES_PER_DRAW = 64
 _FIRST_DRAW = 0
@@ -21,13 +21,13 @@ _SIGNS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Window:
-    """One query's choices, one row per example.
+class Choices:
+    """The choices of a block of Q queries, one row per example.
 
     Args:
-        places: uniform in [0, 1), `(N, 4)`: row and column of the window, row and column of the one that L2 erases.
-        transposed: bool `(N,)`: whether L2's pattern is transposed.
-        signs: -1 or 1, `(N, C)`.
+        places: uniform in [0, 1), `(N, Q, 4)`: row and column of the window, row and column of the one that L2 erases.
+        transposed: bool `(N, Q)`: whether L2's pattern is transposed.
+        signs: -1 or 1, `(N, Q, C)`.
     """
 
     places: Tensor
@@ -42,8 +42,8 @@ class Draws(Protocol):
         """Uniform numbers in [0, 1) for the starting point, `(N, *shape)`."""
         ...
 
-    def block(self, indices: Tensor, number: int) -> list[Window]:
-        """The choices of queries `number * QUERIES_PER_DRAW` and on."""
+    def block(self, indices: Tensor, number: int) -> Choices:
+        """The choices of the `QUERIES_PER_DRAW` queries from `number * QUERIES_PER_DRAW` on."""
         ...
 
 
@@ -64,17 +64,14 @@ class KeyedDraws:
     def first(self, indices: Tensor, shape: Sequence[int]) -> Tensor:
         return sampling.uniform(self._stream, indices, shape, step=_FIRST_DRAW)
 
-    def block(self, indices: Tensor, number: int) -> list[Window]:
+    def block(self, indices: Tensor, number: int) -> Choices:
         shape = (QUERIES_PER_DRAW, _SIGNS + self.channels)
         numbers = sampling.uniform(self._stream, indices, shape, step=_FIRST_DRAW + 1 + number)
-        return [
-            Window(
-                places=each[:, :_PLACES],
-                transposed=each[:, _COIN] < 0.5,
-                signs=torch.where(each[:, _SIGNS:] < 0.5, -1.0, 1.0),
-            )
-            for each in numbers.unbind(1)
-        ]
+        return Choices(
+            places=numbers[..., :_PLACES],
+            transposed=numbers[..., _COIN] < 0.5,
+            signs=torch.where(numbers[..., _SIGNS:] < 0.5, -1.0, 1.0),
+        )
 
     @property
     def _stream(self) -> sampling.Stream:

@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from bench.attacks.autoattack.fast.ball import Ball
-from bench.attacks.autoattack.fast.square_draws import Draws, Window
-from bench.attacks.autoattack.fast.square_linf import corner, window_mask
+from bench.attacks.autoattack.fast.square_draws import Choices, Draws
+from bench.attacks.autoattack.fast.square_linf import corners, covered
 from bench.core.types import Norm
 from bench.ops import norms
 
-__all__ = ["move", "pattern", "start"]
+__all__ = ["Plan", "move", "pattern", "plan", "start"]
 
 _TILES = 5
 _SMALLEST = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The windows of a block of Q queries, one row per example.
+
+    Args:
+        tops: first row of the window that is filled and of the one that is erased, int64 `(N, Q, 2)`.
+        lefts: first columns, likewise.
+        rows: bool `(N, Q, 2, H)`, which rows the two windows cover.
+        columns: bool `(N, Q, 2, W)`, which columns.
+        choices: signs and orientations.
+        sides: of the windows, one per query.
+    """
+
+    tops: Tensor
+    lefts: Tensor
+    rows: Tensor
+    columns: Tensor
+    choices: Choices
+    sides: tuple[int, ...]
 
 
 @functools.lru_cache(maxsize=64)
@@ -55,21 +78,35 @@ def start(ball: Ball, draws: Draws, indices: Tensor) -> Tensor:
     return _scaled(delta, ball)
 
 
-def move(best: Tensor, ball: Ball, window: Window, side: int) -> Tensor:
+def plan(choices: Choices, sides: Sequence[int], size: Sequence[int]) -> Plan:
+    """Turn choices into windows of the sides wanted, for images of `size` (height, width)."""
+    side = torch.tensor(sides, device=choices.places.device)
+    height, width = size
+    tops = [corners(choices.places[..., axis], side, height) for axis in (0, 2)]
+    lefts = [corners(choices.places[..., axis], side, width) for axis in (1, 3)]
+    return Plan(
+        tops=torch.stack(tops, dim=2),
+        lefts=torch.stack(lefts, dim=2),
+        rows=torch.stack([covered(each, side, height) for each in tops], dim=2),
+        columns=torch.stack([covered(each, side, width) for each in lefts], dim=2),
+        choices=choices,
+        sides=tuple(sides),
+    )
+
+
+def move(best: Tensor, ball: Ball, plan: Plan, number: int) -> Tensor:
     """Erase one window of the perturbation and give its budget, and what is unused, to a pattern in another."""
-    channels, height, width = best.shape[1:]
+    channels, side = best.shape[1], plan.sides[number]
     delta = best - ball.center
-    tops = [corner(window.places[:, axis], height, side) for axis in (0, 2)]
-    lefts = [corner(window.places[:, axis], width, side) for axis in (1, 3)]
-    masks = [window_mask(top, left, side, height, width) for top, left in zip(tops, lefts, strict=True)]
-    unused = (ball.radius**2 - norms.size(delta, Norm.L2) ** 2).clamp_min(0)[:, None, None, None]
-    budget = (unused / channels + _energy(torch.where(masks[0] | masks[1], delta, 0.0))).sqrt()  # (N, C, 1, 1)
-    place = _window_index(tops[0], lefts[0], side, channels)
+    masks = plan.rows[:, number, :, None, :, None] & plan.columns[:, number, :, None, None, :]  # (N, 2, 1, H, W)
+    unused = (ball.radius**2 - delta.square().sum(dim=(1, 2, 3), keepdim=True)).clamp_min(0)
+    budget = (unused / channels + _energy(torch.where(masks.any(dim=1), delta, 0.0))).sqrt()  # (N, C, 1, 1)
+    place = _window_index(plan.tops[:, number, 0], plan.lefts[:, number, 0], side, channels)
     old = delta[place]  # (N, C, side, side)
-    fresh = _oriented(side, window.transposed)[:, None] * window.signs[:, :, None, None]
-    fresh = fresh + old / (_SMALLEST + _energy(old).sqrt())
+    fresh = _oriented(side, plan.choices.transposed[:, number])[:, None]
+    fresh = fresh * plan.choices.signs[:, number, :, None, None] + old / (_SMALLEST + _energy(old).sqrt())
     fresh = fresh / (_SMALLEST + _energy(fresh).sqrt()) * budget
-    delta = torch.where(masks[1], 0.0, delta)
+    delta = torch.where(masks[:, 1], 0.0, delta)
     delta[place] = fresh
     return _scaled(delta, ball)
 

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from bench.attacks.autoattack.fast.ball import Ball
-from bench.attacks.autoattack.fast.square_draws import Draws, Window
+from bench.attacks.autoattack.fast.square_draws import Choices, Draws
 
-__all__ = ["corner", "move", "start", "window_mask"]
+__all__ = ["Plan", "corners", "covered", "move", "plan", "start"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The windows of a block of Q queries, one row per example.
+
+    Args:
+        rows: bool `(N, Q, H)`, which rows the window covers.
+        columns: bool `(N, Q, W)`, which columns.
+        up: bool `(N, Q, C)`, whether the channel goes to the upper end of the ball.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    up: Tensor
 
 
 def start(ball: Ball, draws: Draws, indices: Tensor) -> Tensor:
@@ -18,30 +36,36 @@ def start(ball: Ball, draws: Draws, indices: Tensor) -> Tensor:
     return torch.where(up, ball.upper, ball.lower)
 
 
-def move(best: Tensor, ball: Ball, window: Window, side: int) -> Tensor:
+def plan(choices: Choices, sides: Sequence[int], size: Sequence[int]) -> Plan:
+    """Turn choices into windows of the sides wanted, for images of `size` (height, width)."""
+    side = torch.tensor(sides, device=choices.places.device)
+    height, width = size
+    return Plan(
+        rows=covered(corners(choices.places[..., 0], side, height), side, height),
+        columns=covered(corners(choices.places[..., 1], side, width), side, width),
+        up=choices.signs > 0,
+    )
+
+
+def move(best: Tensor, ball: Ball, plan: Plan, number: int) -> Tensor:
     """Set a square window of `best`, `(N, C, H, W)`, to the lower or the upper end of the ball, channel by channel.
 
     Adding 2 epsilon of either sign and clipping, as the paper writes it, ends at the same place.
     """
-    height, width = best.shape[2:]
-    inside = window_mask(
-        corner(window.places[:, 0], height, side), corner(window.places[:, 1], width, side), side, height, width
-    )
-    ends = torch.where((window.signs > 0)[:, :, None, None], ball.upper, ball.lower)
+    inside = plan.rows[:, number, None, :, None] & plan.columns[:, number, None, None, :]
+    ends = torch.where(plan.up[:, number, :, None, None], ball.upper, ball.lower)
     return torch.where(inside, ends, best)
 
 
-def corner(place: Tensor, length: int, side: int) -> Tensor:
-    """First row (or column) of a window of `side`, int64 `(N,)`, uniform over all that fit into `length`.
+def corners(places: Tensor, side: Tensor, length: int) -> Tensor:
+    """First row (or column) of each window, int64 `(N, Q)`, uniform over all that fit into `length`.
 
     The reference never draws the last one, so that its squares leave the last row and column alone.
     """
-    return (place * (length - side + 1)).long()
+    return (places * (length - side + 1)).long()
 
 
-def window_mask(top: Tensor, left: Tensor, side: int, height: int, width: int) -> Tensor:
-    """Where the windows lie: bool `(N, 1, H, W)`."""
-    rows = torch.arange(height, device=top.device) - top[:, None]
-    columns = torch.arange(width, device=top.device) - left[:, None]
-    in_rows, in_columns = (rows >= 0) & (rows < side), (columns >= 0) & (columns < side)
-    return (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
+def covered(first: Tensor, side: Tensor, length: int) -> Tensor:
+    """Which of `length` rows (or columns) lie in windows that begin at `first`: bool `(N, Q, length)`."""
+    offset = torch.arange(length, device=first.device) - first[..., None]
+    return (offset >= 0) & (offset < side[:, None])
