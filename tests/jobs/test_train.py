@@ -28,7 +28,7 @@ def train(out, *more, recipe="pgd-at", epochs=2):
 
 
 def test_a_trained_checkpoint_is_loaded_and_does_what_its_manifest_says(tmp_path):
-    """Weights and manifest are written, load through the harness, and give the clean accuracy that the manifest claims."""
+    """Weights and manifest are written, load again, and give the clean accuracy that the manifest claims."""
     done = train(tmp_path, "--json")
     assert done.exit_code == 0
     shown = json.loads(done.stdout)
