@@ -129,7 +129,7 @@ def _evaluate(
         identity=identity,
     )
     journal = request.journal or default_journal(header)
-    tell(f"Journal: {journal}")
+    tell(f"Journal, whose finished work is reused: {journal}")
     return evaluate(
         module,
         examples,

@@ -19,5 +19,7 @@ def check_writable(folder: Path) -> None:
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise BenchError(f"Cannot write {folder}: {nearest} is a file, not a folder. Choose another folder.")
-    if not os.access(nearest, os.W_OK | os.X_OK):
+    # Ask for the user that writes, not for the one that started the program, where the system can tell them apart.
+    effective = os.access in os.supports_effective_ids
+    if not os.access(nearest, os.W_OK | os.X_OK, effective_ids=effective):
         raise BenchError(f"Cannot write {folder}: no permission in {nearest}. Choose a folder that you may write to.")

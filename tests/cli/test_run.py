@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from bench import leaderboard
+from bench.cli.live import Live
+from bench.data import DATASETS
+from bench.evaluation import Progress
+
+
+def rows(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.json"))
+
+
+def test_a_run_shows_a_table_and_writes_a_row(run, here):
+    """Clean, every attack, robust accuracy with its interval, and where the row lies."""
+    result = run()
+    assert result.code == 0, result.err
+    names = [line.split()[0] for line in result.out.splitlines() if "/20" in line]
+    assert names == ["clean", "fgsm", "pgd-20", "apgd-ce"]
+    assert "95 % interval" in result.out
+    ((path, record),) = leaderboard.read_all(here / "leaderboard")
+    assert f"Row written: {path.relative_to(here)}" in result.out
+    assert record.result.indices == "0:20"
+    assert record.threat_model == "Linf:1/10"
+    assert record.provenance.command.startswith("bench ")
+
+
+def test_json_is_all_there_is_on_stdout(run):
+    """Even where the model prints; everything else goes to stderr."""
+    result = run("--model", "nets.py:talkative", "--json")
+    value = json.loads(result.out)
+    assert value["outcome"] == "written"
+    assert value["row"]["result"]["n_examples"] == 20
+    assert "so many images" in result.err
+
+
+def test_quiet_is_quiet(run):
+    """No progress and no remarks, but the result."""
+    result = run("--quiet")
+    assert result.err == ""
+    assert "Robust accuracy" in result.out
+
+
+def test_the_same_run_again_reproduces_the_row(run):
+    """It says before the start that there is a row, and at the end that it agrees; from a fresh journal too."""
+    run()
+    again = run("--journal", "other")
+    assert "There is a row on 20 examples" in again.err
+    assert "Reproduces the row" in again.out
+
+
+def test_a_row_that_differs_is_kept_unless_forced(run, here):
+    """Another seed is another result: shown, not stored; `--force` stores it."""
+    run()
+    kept = run("--seed", "1", "--journal", "other")
+    assert kept.code == 0
+    assert "is kept, since it differs" in kept.out
+    assert "not comparable: seed" in kept.out
+    forced = run("--seed", "1", "--journal", "other", "--force")
+    assert "Row replaced" in forced.out
+    ((_, record),) = leaderboard.read_all(here / "leaderboard")
+    assert record.result.seed == 1
+
+
+def test_more_examples_go_on_from_fewer(run):
+    """A larger `--samples` reuses whole chunks, and says that the row grew."""
+    assert run("--samples", "64").code == 0
+    larger = run("--samples", "128", "--force")
+    assert "examples: 64 there, 128 here" in larger.out
+
+
+def test_a_range_of_examples(run, here):
+    """`--indices A:B` evaluates those of the official split."""
+    assert run("--indices", "3:9").code == 0
+    ((_, record),) = leaderboard.read_all(here / "leaderboard")
+    assert record.result.indices == "3:9"
+
+
+def test_a_sample_writes_no_row(run, here, monkeypatch):
+    """With substitute data every output says so, and no row appears."""
+    spec = DATASETS.get("digits")
+
+    def sampled(split, data_dir):
+        content = spec.read(split, data_dir)
+        return content._replace(inputs=content.inputs[:20], labels=content.labels[:20], notice="20-image sample")
+
+    monkeypatch.setitem(DATASETS._entries, "digits", type(spec)(**{**vars(spec), "read": sampled}))
+    text = run()
+    assert text.code == 0, text.err
+    assert "20-image sample" in text.err
+    assert "20-image sample" in text.out
+    assert "No row was written." in text.out
+    value = json.loads(run("--json").out)
+    assert (value["outcome"], value["path"], value["notice"]) == ("sample", None, "20-image sample")
+    assert not (here / "leaderboard").exists()
+
+
+def test_a_users_own_data_is_evaluated(run, here):
+    """An `.npz` file is a dataset; its row is named by its content."""
+    generator = np.random.default_rng(0)
+    np.savez(here / "mine.npz", inputs=generator.random((20, 1, 8, 8)), labels=np.arange(20) % 10)
+    result = run("--dataset", "mine.npz")
+    assert result.code == 0, result.err
+    assert rows(here / "leaderboard")[0].startswith("quick-v1/npz-mine-")
+
+
+def test_a_warning_of_a_library_stays_off_stdout(run, here):
+    """What warns while a run computes does not end up in the JSON."""
+    (here / "nets.py").write_text((here / "nets.py").read_text() + "\nimport warnings\nwarnings.warn('careful')\n")
+    with pytest.warns(UserWarning, match="careful"):
+        result = run("--json")
+    json.loads(result.out)
+
+
+def test_progress_off_a_terminal_is_a_line_per_stage(capsys):
+    """Attack, chunks, robust so far and the time left, on stderr."""
+    event = Progress(
+        attack="autoattack", stage="fab-t", chunk=1, n_chunks=2, n_robust=40, n_examples=64, seconds=9.6, eta=65.0
+    )
+    with Live(quiet=False) as live:
+        live.update(event)
+        live.update(Progress(**{**vars(event), "chunk": 2}))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == ["autoattack fab-t: 2 chunks, robust so far 40/64, 0:10 passed, 1:05 left"]
+
+
+def test_progress_on_a_terminal_moves(monkeypatch, capsys):
+    """Each stage has a bar with attack, chunk, robust so far and the time left."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    event = Progress(attack="fgsm", stage="fgsm", chunk=1, n_chunks=2, n_robust=40, n_examples=64, seconds=1, eta=65.0)
+    with Live(quiet=False) as live:
+        live.update(event)
+    shown = capsys.readouterr().err
+    assert all(part in shown for part in ("fgsm", "1/2", "robust so far 40/64", "1:05 left"))

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench import leaderboard
+from bench.core.record import dumps, loads
+
+FROZEN = Path(__file__).parent.parent / "core" / "frozen" / "record_v1.json"
+
+
+@pytest.fixture
+def record():
+    """A row that an old bench wrote."""
+    return loads(FROZEN.read_bytes())
+
+
+@pytest.fixture
+def board(here, record):
+    """A leaderboard of two rows: one model under two suites' names would be two boards, so two models."""
+    leaderboard.write(record, here / "leaderboard")
+    leaderboard.write(replace(record, model="other"), here / "leaderboard")
+    return here / "leaderboard"
+
+
+def test_all_rows_one_line_each(bench, board, record):
+    """Suite, dataset, threat model, model, counts and interval of every row."""
+    lines = bench("show").out.splitlines()[2:]
+    assert [line.split()[3] for line in lines] == sorted([record.model, "other"])
+    assert all(record.suite in line and record.threat_model in line for line in lines)
+
+
+def test_one_row_in_full(bench, board, record):
+    """By its model's name or by its path: every attack with its count."""
+    by_name = bench("show", "other").out
+    for attack in record.result.attacks:
+        assert f"{attack.n_robust}/{record.result.n_examples}" in by_name
+        assert attack.name in by_name
+    ((path, _), *_) = leaderboard.read_all(board)
+    assert "Robust accuracy" in bench("show", str(path)).out
+
+
+def test_json_gives_back_the_row(bench, board, record):
+    """What `--json` prints is the stored row."""
+    (value,) = json.loads(bench("show", record.model, "--json").out)
+    assert loads(json.dumps(value)) == record
+
+
+def test_filters(bench, board, record):
+    """`--suite`, `--dataset` and `--threat-model` narrow down, in any spelling of the same radius."""
+    assert bench("show", "--dataset", record.dataset, "--threat-model", record.threat_model.lower()).code == 0
+    refused = bench("show", "--dataset", "nothing")
+    assert refused.code == 2
+    assert "No such rows in leaderboard" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("show",), "No such rows in leaderboard"),
+        (("show", "--leaderboard", "nowhere"), "No such rows in nowhere"),
+        (("show", "nowhere.json"), "Cannot read row nowhere.json"),
+        (("compare", "a", "b"), "No such rows in leaderboard"),
+    ],
+)
+def test_nothing_to_show(bench, words, says):
+    """Exit 2, and where it looked."""
+    result = bench(*words)
+    assert result.code == 2
+    assert says in result.message
+
+
+def test_an_unknown_model_gets_the_nearest_name(bench, board):
+    """As everywhere."""
+    assert "Did you mean 'other'?" in bench("show", "ohter").message
+
+
+def test_a_damaged_row_is_named(bench, board):
+    """A file that is no row is no reason for a traceback."""
+    ((path, _), *_) = leaderboard.read_all(board)
+    path.write_text(path.read_text()[:100])
+    result = bench("show")
+    assert result.code == 2
+    assert path.name in result.message
+
+
+def test_a_row_equals_itself(bench, board, record):
+    """`compare` of two equal rows says so, column by column."""
+    text = bench("compare", record.model, "other").out
+    assert "Every verdict and margin agrees." in text
+    names = [column["name"] for column in json.loads(bench("compare", record.model, "other", "--json").out)["columns"]]
+    assert names == ["clean", *(attack.name for attack in record.result.attacks), "robust"]
+
+
+def test_only_like_is_compared_with_like(bench, board, record):
+    """Rows of another seed are not comparable, and the message says why."""
+    stranger = replace(record, result=replace(record.result, seed=record.result.seed + 1))
+    (board.parent / "stranger.json").write_text(dumps(stranger))
+    result = bench("compare", record.model, "stranger.json")
+    assert result.code == 2
+    assert "Not comparable: seed" in result.message
+
+
+def test_an_ambiguous_name_is_refused(bench, board, record):
+    """A model with rows under two threat models needs narrowing down."""
+    leaderboard.write(replace(record, threat_model="L2:1/2"), board)
+    result = bench("compare", record.model, "other")
+    assert result.code == 2
+    assert "Narrow it down" in result.message
+
+
+def test_rows_are_shown_where_torch_is_not_installed(board):
+    """`show` and `compare` need no torch, and neither does `--help`."""
+    blocked = ["torch", "torchvision", "foolbox", "pyautoattack", "safetensors", "sklearn", "numpy"]
+    program = f"import sys; sys.modules.update(dict.fromkeys({blocked})); from bench.cli.main import main; main()"
+    for words in (["show"], ["show", "other"], ["compare", "other", "other"], ["run", "--help"], ["--help"]):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words],
+            cwd=board.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bench.core.errors import BenchError
+from bench.jobs.run import Outcome, RunRequest, run
+from bench.jobs.writable import check_writable
+
+NET = """
+import torch
+from torch import nn
+
+
+class Broken(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.inner = nn.Linear(64, 10)
+
+    def forward(self, inputs):
+        logits = self.inner(inputs.flatten(1))
+        # Off the pixel grid, where no clean image lies, it answers with NaN.
+        on_grid = (inputs * 16 == (inputs * 16).round()).flatten(1).all(1, keepdim=True)
+        return torch.where(on_grid, logits, torch.nan)
+
+
+def make():
+    return Broken()
+"""
+
+
+@pytest.fixture
+def request_(tmp_path):
+    (tmp_path / "net.py").write_text(NET)
+    return RunRequest(
+        model=f"{tmp_path / 'net.py'}:make",
+        dataset="digits",
+        suite="quick-v1",
+        samples=64,
+        device="cpu",
+        leaderboard=tmp_path / "board",
+        journal=tmp_path / "journal",
+        command=("bench", "run", "--model", "a b"),
+    )
+
+
+def test_what_a_row_says(request_):
+    """Digests, result, cost and provenance are those of the run."""
+    ran = run(request_)
+    assert ran.outcome is Outcome.WRITTEN
+    row = ran.record
+    assert row.result.n_clean == ran.evaluation.n_clean
+    assert row.provenance.command == "bench run --model 'a b'"
+    assert all(len(digest) == 64 for digest in vars(row.digests).values())
+    assert [cost.name for cost in row.cost.attacks] == ["fgsm", "pgd-20", "apgd-ce"]
+
+
+def test_logits_that_are_not_finite_are_a_warning(request_):
+    """A model that answers with NaN is not robust, and the user is told."""
+    ran = run(request_)
+    assert ran.evaluation.n_clean > 0
+    assert ran.record.result.n_robust == 0
+    assert any("not finite" in warning for warning in ran.warnings)
+
+
+def test_progress_reaches_the_end(request_):
+    """The listener hears of every attack, and of the last chunk of each."""
+    heard = []
+    run(replace(request_, samples=100), on_progress=heard.append)
+    assert [event.attack for event in heard if event.chunk == event.n_chunks] == ["clean", "fgsm", "pgd-20", "apgd-ce"]
+
+
+def test_nothing_is_made_when_writability_is_checked(tmp_path):
+    """The check looks at the nearest folder that exists."""
+    check_writable(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(BenchError, match="is a file, not a folder"):
+        check_writable(tmp_path / "file" / "b")
