@@ -29,7 +29,9 @@ from torch import Tensor, nn
 
 from bench import data, models
 from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square, fast
-from bench.core.types import Examples, ThreatModel
+from bench.attacks.autoattack.fast.inference import Bfloat16, inference_form
+from bench.attacks.autoattack.fast.ladder import climb
+from bench.core.types import Classifier, Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier
 from bench.evaluation.precision import full_float32
 from bench.ops import norms
@@ -67,6 +69,7 @@ def main() -> None:
         "threat_model": str(threat_model),
         "samples": len(examples),
         "device": options.device,
+        "form": options.form,
         "processor": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
@@ -92,6 +95,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--warm-up", type=int, default=3, help="gradient and forward passes before the clock starts")
+    parser.add_argument(
+        "--form",
+        choices=("plain", "inference", "bfloat16"),
+        default="inference",
+        help="what the fast engine searches on: the model as it is, folded and channels last, or that in bfloat16 with"
+        " every break settled in float32",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args()
 
@@ -103,44 +113,80 @@ def compare(
     counting = CountingClassifier(module)
     correct = predictions(module, examples.inputs) == examples.labels
     tallies = {"pyautoattack": Tally(robust=correct.clone()), "fast": Tally(robust=correct.clone())}
-    exercise(module, examples, options.warm_up)
+    forms = Forms.of(module, options.form, examples.inputs)
+    for each in (module, *forms.counters):
+        exercise(each, examples, options.warm_up)
+    counters = {"pyautoattack": (counting,), "fast": forms.counters}
     all_stages: tuple[Stage, ...] = (ApgdCe(), ApgdT(), FabT(), Square(queries=options.queries))
     for number, stage in enumerate(all_stages):
         runs = {
             "pyautoattack": reference_run(counting, threat_model, stage),
-            "fast": fast_run(counting, threat_model, stage),
+            "fast": fast_run(forms, threat_model, stage),
         }
         for engine in sorted(runs, reverse=bool(number % 2)):  # whoever goes first takes turns
             with trainable(module, options.trainable_reference and engine == "pyautoattack"):
-                measure(tallies[engine], stage.name, runs[engine], counting, module, examples, threat_model)
+                measure(tallies[engine], stage.name, runs[engine], counters[engine], module, examples, threat_model)
     ours, theirs = tallies["fast"].robust, tallies["pyautoattack"].robust
     return {
         "clean": int(correct.sum()),
         "engines": {name: {key: getattr(tally, key) for key in FIGURES} for name, tally in tallies.items()},
+        "refused": forms.refused,
         "only_reference_broke": examples.indices[correct & ours & ~theirs].tolist(),
         "only_fast_broke": examples.indices[correct & theirs & ~ours].tolist(),
     }
+
+
+@dataclass
+class Forms:
+    """What the fast engine searches on, every pass counted.
+
+    Args:
+        exact: float32.
+        low: bfloat16, or None where the search is in float32.
+        refused: breaks claimed in bfloat16 that did not hold, stage by stage.
+    """
+
+    exact: CountingClassifier
+    low: CountingClassifier | None = None
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, module: nn.Module, form: str, probe: Tensor) -> Forms:
+        """The form asked for, of `module`."""
+        if form == "plain":
+            return cls(exact=CountingClassifier(module))
+        exact = inference_form(module, probe)
+        return cls(
+            exact=CountingClassifier(exact), low=CountingClassifier(Bfloat16(exact)) if form == "bfloat16" else None
+        )
+
+    @property
+    def counters(self) -> tuple[CountingClassifier, ...]:
+        """What counts passes."""
+        return (self.exact,) if self.low is None else (self.exact, self.low)
 
 
 def measure(
     tally: Tally,
     name: str,
     run: Run,
-    counting: CountingClassifier,
+    counters: tuple[CountingClassifier, ...],
     module: nn.Module,
     examples: Examples,
     threat_model: ThreatModel,
 ) -> None:
     """Run one stage of one engine on what it has left, and enter time, passes and breaks."""
     left = tally.robust.nonzero().squeeze(1)
-    counting.reset()
+    for counter in counters:
+        counter.reset()
     synchronize(examples.inputs.device)
     start, cpu_start = time.perf_counter(), time.process_time()
     found = run(examples[left]) if len(left) else examples.inputs[left]
     synchronize(examples.inputs.device)
     tally.seconds[name] = time.perf_counter() - start
     tally.cpu_seconds[name] = time.process_time() - cpu_start
-    tally.forwards[name], tally.backwards[name] = counting.passes
+    tally.forwards[name] = sum(counter.forwards for counter in counters)
+    tally.backwards[name] = sum(counter.backwards for counter in counters)
     if len(left):
         distance = norms.size((found - examples.inputs[left]).double(), threat_model.norm)
         broken = predictions(module, found) != examples.labels[left]
@@ -148,13 +194,24 @@ def measure(
     tally.n_robust[name] = int(tally.robust.sum())
 
 
-def fast_run(counting: CountingClassifier, threat_model: ThreatModel, stage: Stage) -> Run:
+def fast_run(forms: Forms, threat_model: ThreatModel, stage: Stage) -> Run:
     """Our engine's stage."""
-    if isinstance(stage, FabT):
-        return lambda examples: fast.fab(counting, examples, threat_model, stage=stage, seed=0)
-    if isinstance(stage, Square):
-        return lambda examples: fast.square(counting, examples, threat_model, stage=stage, seed=0)
-    return lambda examples: fast.apgd(counting, examples, threat_model, stage=stage, seed=0)
+
+    def search(classifier: Classifier, examples: Examples) -> Tensor:
+        if isinstance(stage, FabT):
+            return fast.fab(classifier, examples, threat_model, stage=stage, seed=0)
+        if isinstance(stage, Square):
+            return fast.square(classifier, examples, threat_model, stage=stage, seed=0)
+        return fast.apgd(classifier, examples, threat_model, stage=stage, seed=0)
+
+    def run(examples: Examples) -> Tensor:
+        if forms.low is None:
+            return search(forms.exact, examples)
+        climbed = climb(search, forms.low, forms.exact, examples, threat_model)
+        forms.refused[stage.name] = f"{climbed.n_refused} of {climbed.n_claimed}"
+        return climbed.points
+
+    return run
 
 
 def reference_run(counting: CountingClassifier, threat_model: ThreatModel, stage: Stage) -> Run:
@@ -245,8 +302,10 @@ def render(report: dict[str, Any]) -> str:
     return "\n".join(
         (
             f"{settings['model']}, {settings['threat_model']}, {settings['samples']} examples, {report['clean']} clean;"
-            f" {settings['device']} ({settings['threads']} threads), torch {settings['torch']}",
+            f" {settings['device']} ({settings['threads']} threads), torch {settings['torch']},"
+            f" fast engine on the {settings['form']} form",
             tabulate(rows, headers=headers, floatfmt=".2f", intfmt=","),
+            f"breaks claimed in bfloat16 and refused: {report['refused'] or 'none'}",
             f"broken by pyautoattack alone: {report['only_reference_broke'] or 'none'};"
             f" by the fast engine alone: {report['only_fast_broke'] or 'none'}\n",
         )

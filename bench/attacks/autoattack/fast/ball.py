@@ -10,7 +10,14 @@ from torch import Tensor
 from bench.core.types import Norm, ThreatModel
 from bench.ops import norms, sampling
 
-__all__ = ["Ball"]
+__all__ = ["Ball", "length"]
+
+
+def length(delta: Tensor, norm: Norm) -> Tensor:
+    """Norm of each row of `delta`, `(N, ...)`: `(N,)`; for Linf several times faster on a CPU than torch's own."""
+    if norm is Norm.LINF:
+        return delta.abs().flatten(1).amax(dim=1)
+    return norms.size(delta, norm)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +61,7 @@ class Ball:
 
     def distance(self, points: Tensor) -> Tensor:
         """How far each of `points` is from its centre: `(N,)`."""
-        return norms.size(points - self.center, self.norm)
+        return length(points - self.center, self.norm)
 
     def surface_noise(self, stream: sampling.Stream, indices: Tensor) -> Tensor:
         """A random perturbation of length `radius` for each row, drawn for the examples `indices`, `(N,)`.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from bench.attacks.autoattack.fast.ball import Ball
+from bench.attacks.autoattack.fast.ball import Ball, length
 from bench.attacks.autoattack.fast.hyperplane import move_onto_hyperplane
 from bench.attacks.autoattack.fast.ledger import Best, Ledger, Verdict, judge, open_ledger
 from bench.attacks.autoattack.fast.model_calls import Evaluated, differentiate, predict
@@ -131,7 +131,7 @@ def _toward_boundary(state: _State, seen: Evaluated, stage: FabT) -> Tensor:
     across = ((center - current).flatten(1) * weights).sum(dim=1)
     residual = torch.stack((seen.values, seen.values + across))
     moves = move_onto_hyperplane(starts, weights, residual, state.ball.norm)
-    lengths = norms.size(moves.flatten(0, 1), state.ball.norm).clamp_min(_SHORTEST_MOVE).reshape(2, -1)
+    lengths = length(moves.flatten(0, 1), state.ball.norm).clamp_min(_SHORTEST_MOVE).reshape(2, -1)
     pull = (lengths[0] / (lengths[0] + lengths[1])).clamp_max(stage.alpha_max)
     pull = norms.per_example(pull, current)
     from_current, from_center = moves.reshape(2, *current.shape)

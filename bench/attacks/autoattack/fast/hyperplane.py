@@ -43,22 +43,30 @@ def move_onto_hyperplane(points: Tensor, weights: Tensor, residual: Tensor, norm
     size = weights.abs()
     heading = -torch.sign(weights) * torch.where(residual >= 0, 1.0, -1.0)[..., None]
     room = torch.where(heading < 0, points, 1 - points)
-    rate = size if norm is Norm.L2 else torch.ones_like(size)
+    rate = size if norm is Norm.L2 else None
     level = _level(size, rate, room, residual.abs())
-    return heading * torch.minimum(level[..., None] * rate, room)
+    return heading * torch.minimum(_at(level, rate), room)
 
 
-def _level(size: Tensor, rate: Tensor, room: Tensor, wanted: Tensor) -> Tensor:
-    """Solve `sum size * min(level * rate, room) = wanted` for the level; where it has no root, saturate the sum."""
+def _level(size: Tensor, rate: Tensor | None, room: Tensor, wanted: Tensor) -> Tensor:
+    """Solve `sum size * min(level * rate, room) = wanted` for the level; where it has no root, saturate the sum.
+
+    A rate of None means 1 everywhere.
+    """
     wanted = torch.minimum(wanted, (size * room).sum(dim=-1))
-    slopes = size * rate
+    slopes = size if rate is None else size * rate
     level = torch.zeros_like(wanted)
     for iteration in range(1, MAX_ITERATIONS + 1):
-        moved = level[..., None] * rate
+        moved = _at(level, rate)
         lacking = wanted - (size * torch.minimum(moved, room)).sum(dim=-1)
-        slope = torch.where(moved < room, slopes, 0.0).sum(dim=-1)
+        slope = (slopes * (moved < room)).sum(dim=-1)
         step = torch.where((slope > 0) & (lacking > 0), lacking / slope, 0.0)
         level = level + step
         if (level.device.type == "cpu" or iteration % LOOK_EVERY == 0) and bool((step <= _ROUNDING * level).all()):
             break
     return level
+
+
+def _at(level: Tensor, rate: Tensor | None) -> Tensor:
+    """How far each coordinate is moved at a level, where its room allows it."""
+    return level[..., None] if rate is None else level[..., None] * rate

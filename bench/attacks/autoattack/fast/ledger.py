@@ -24,8 +24,8 @@ LOOK_EVERY = 8
 class Verdict(NamedTuple):
     """What logits say about examples: the margin `(N,)`, and whether the example is broken, bool `(N,)`.
 
-    Broken is what torch's argmax says, ties included. A margin that is not finite counts as broken and as the lowest, since
-    the harness never counts such logits as robust.
+    Broken is what torch's argmax says, ties included. A margin that is not finite counts as broken and as the lowest,
+    since the harness never counts such logits as robust.
     """
 
     margins: Tensor
