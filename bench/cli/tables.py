@@ -30,7 +30,7 @@ def row_table(record: Record) -> str:
     cells: list[Sequence[object]] = [("clean", *_share(result.n_clean, result.n_examples), "", "", "")]
     for attack in result.attacks:
         cells.append((attack.name, *_share(attack.n_robust, result.n_examples), *_cost(record, attack)))
-        cells += [(f"  {each.name}", *_share(each.n_robust, result.n_examples), "", "", "") for each in attack.stages]
+        cells += [(f"- {each.name}", *_share(each.n_robust, result.n_examples), "", "", "") for each in attack.stages]
     headers = ("attack", "robust", "accuracy", "time", "forwards", "backwards")
     title = (
         f"{record.model} on {record.dataset} [{result.indices}], {record.threat_model}, {record.suite},"

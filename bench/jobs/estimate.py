@@ -43,7 +43,7 @@ def in_words(seconds: float) -> str:
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 1.5 * size:
             return f"{seconds / size:.1f} {unit}"
-    return f"{max(1, round(seconds))} seconds"
+    return "a second" if seconds < 1.5 else f"{round(seconds)} seconds"
 
 
 def _pass(module: nn.Module, inputs: torch.Tensor) -> None:

@@ -110,7 +110,7 @@ def test_the_estimate_grows_with_the_suite():
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0.2, "1 seconds"), (59, "59 seconds"), (90, "1.5 minutes"), (5400, "1.5 hours"), (200_000, "2.3 days")],
+    [(0.2, "a second"), (59, "59 seconds"), (90, "1.5 minutes"), (5400, "1.5 hours"), (200_000, "2.3 days")],
 )
 def test_durations_in_words(seconds, words):
     """Rough, in the largest unit that fits."""
