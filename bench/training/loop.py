@@ -130,8 +130,14 @@ def train(
     data = _Data.of(examples, device)
     saver = _Saver(snapshot_path, run, optimizer)
     while run.epoch < plan.epochs:
-        context = Context(epoch=0.0, threat_model=threat_model, generator=torch.Generator(device), memory=run.memory)
-        context.teachers = teachers or {}
+        context = Context(
+            epoch=0.0,
+            epochs=plan.epochs,
+            threat_model=threat_model,
+            generator=torch.Generator(device),
+            teachers=teachers or {},
+            memory=run.memory,
+        )
         _epoch(run, plan, data, optimizer, context, seed, saver, on_progress)
         _finish_epoch(run, plan, data, threat_model)
         saver.save()
@@ -229,6 +235,8 @@ def _step(
             loss = plan.objective.loss(model, batch, context)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
+            if plan.gradient_norm is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), plan.gradient_norm)
             optimizer.step()
     value = float(loss.detach())
     if not math.isfinite(value):
@@ -255,11 +263,18 @@ def _finish_epoch(run: Run, plan: Plan, data: _Data, threat_model: ThreatModel) 
             seconds=run.seconds,
         )
     )
-    robust_first = plan.objective.aims_at_robustness
-    if run.best_epoch < 0 or _merit(run.history[-1], robust_first) >= _merit(run.history[run.best_epoch], robust_first):
+    if _is_best(run, plan):
         run.best_epoch = run.epoch
         run.best = {name: value.detach().cpu().clone() for name, value in run.kept.state_dict().items()}
     run.epoch, run.step, run.loss_sum = run.epoch + 1, 0, 0.0
+
+
+def _is_best(run: Run, plan: Plan) -> bool:
+    """Whether the epoch just finished is the best so far; any is better than one that may not be kept."""
+    if run.best_epoch < 0 or not plan.objective.eligible(run.best_epoch, plan.epochs):
+        return True
+    robust_first = plan.objective.aims_at_robustness
+    return _merit(run.history[-1], robust_first) >= _merit(run.history[run.best_epoch], robust_first)
 
 
 def _merit(result: EpochResult, robust_first: bool) -> tuple[float, float]:

@@ -38,6 +38,7 @@ class Plan:
         batch_size: examples per step; the last, smaller batch of an epoch is dropped.
         momentum: of SGD.
         weight_decay: L2 penalty on all parameters.
+        gradient_norm: largest norm of the gradient over all parameters, or None for no limit.
         ema: decay per step of the averaged weights that are kept, or None to keep the raw ones.
         augmentation: of the training inputs.
         differences: what differs from the published recipe, one sentence each.
@@ -54,6 +55,8 @@ class Plan:
     ema: float | None = None
     augmentation: Augmentation = field(default_factory=Augmentation)
     differences: tuple[str, ...] = ()
+    # Not in the representation, which identifies a run: snapshots from before this field still continue.
+    gradient_norm: float | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ class Context:
 
     Args:
         epoch: epochs done so far, with its fraction.
+        epochs: epochs of the whole run.
         threat_model: what the training attacker may do.
         generator: this step's own source of randomness, on the model's device.
         teachers: frozen models in evaluation mode, by role.
@@ -44,6 +45,7 @@ class Context:
     epoch: float
     threat_model: ThreatModel
     generator: torch.Generator
+    epochs: int = 1
     teachers: Mapping[str, nn.Module] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
 
@@ -63,6 +65,10 @@ class Objective:
     def craft(self, model: nn.Module, inputs: Tensor, labels: Tensor, context: Context) -> Tensor:
         """Return the inputs to train on besides the clean ones, `(N, C, H, W)`."""
         return inputs
+
+    def eligible(self, epoch: int, epochs: int) -> bool:
+        """Whether the weights after `epoch` (from 0) of `epochs` may be kept as the best ones."""
+        return True
 
     def perturbed_weights(self, model: nn.Module, batch: Batch, context: Context) -> AbstractContextManager[None]:
         """Hold perturbed weights while the loss is computed and the step is taken."""

@@ -44,7 +44,11 @@ class Trades(Objective):
         """Cross-entropy of the clean inputs plus beta times the divergence."""
         clean = model(batch.inputs).float()
         adversarial = model(batch.adversarial).float()
-        return functional.cross_entropy(clean, batch.labels) + self.beta * kl_to_clean(clean, adversarial)
+        return functional.cross_entropy(clean, batch.labels) + self.regularizer(clean, adversarial, batch.labels)
+
+    def regularizer(self, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Tensor:
+        """Beta times the divergence, from logits `(N, K)`."""
+        return self.beta * kl_to_clean(clean, adversarial)
 
 
 def kl_to_clean(clean: Tensor, adversarial: Tensor) -> Tensor:

@@ -1,0 +1,41 @@
+"""AT-AWP: PGD adversarial training under adversarial weight perturbation."""
+
+from __future__ import annotations
+
+from bench.training.objectives.awp import AdversarialWeights
+from bench.training.objectives.pgd_at import PgdAt
+from bench.training.recipe import Plan, Recipe
+from bench.training.scales import CRAFTED_IN_EVALUATION_MODE, FEW_STEPS, PAPER_DIFFERENCES, TEN_STEPS, small, tiny
+from bench.training.schedule import Steps
+
+GAMMA = 0.01
+
+ENTRY = Recipe(
+    name="at-awp",
+    title="PGD adversarial training whose weights, too, are perturbed adversarially at every step",
+    paper="Wu, Xia, Wang 2020, arXiv 2004.05884",
+    scales={
+        "paper": Plan(
+            architecture="normalized",
+            arguments={"backbone": "preact-resnet18", "width": 64},
+            objective=AdversarialWeights(base=PgdAt(attack=TEN_STEPS), gamma=GAMMA),
+            epochs=200,
+            schedule=Steps(base=0.1, milestones=(100, 150)),
+            differences=(
+                *PAPER_DIFFERENCES,
+                CRAFTED_IN_EVALUATION_MODE,
+                "images padded with zeros, not reflected",
+                "no additional clean pass in training mode, which in the authors' code feeds the running statistics",
+            ),
+        ),
+        "small": small(
+            AdversarialWeights(base=PgdAt(attack=FEW_STEPS), gamma=GAMMA),
+            epochs=16,
+            differences=(
+                "ResNet-18 on raw inputs instead of PreActResNet-18 on normalised ones",
+                CRAFTED_IN_EVALUATION_MODE,
+            ),
+        ),
+        "tiny": tiny(AdversarialWeights(base=PgdAt(attack=FEW_STEPS), gamma=GAMMA)),
+    },
+)

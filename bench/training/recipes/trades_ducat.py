@@ -1,0 +1,53 @@
+"""TRADES + DUCAT."""
+
+from __future__ import annotations
+
+from bench.training.objectives.ducat import DummyClasses
+from bench.training.objectives.trades import Trades
+from bench.training.recipe import Plan, Recipe
+from bench.training.recipes.ducat import BASIC_BLOCKS, SELECTED_AFTER_START
+from bench.training.scales import (
+    FEW_STEPS_NEAR,
+    PAPER_DIFFERENCES,
+    SMALL_WIDTH,
+    TEN_STEPS_NEAR,
+    TINY_WIDTH,
+    small,
+    tiny,
+)
+from bench.training.schedule import Steps
+
+ONE_PASS = "before the dummy targets plain TRADES, and one forward pass for cross-entropy and divergence"
+
+ENTRY = Recipe(
+    name="trades-ducat",
+    title="TRADES, then a dummy class per class that adversarial examples may fall into",
+    paper="Wang et al. 2024, arXiv 2410.12671",
+    scales={
+        "paper": Plan(
+            architecture="ducat",
+            arguments={"backbone": "resnet18", "width": 64},
+            objective=DummyClasses(base=Trades(attack=TEN_STEPS_NEAR)),
+            epochs=130,
+            schedule=Steps(base=0.1, milestones=(100, 105)),
+            differences=(*PAPER_DIFFERENCES, SELECTED_AFTER_START, BASIC_BLOCKS, ONE_PASS),
+        ),
+        "small": small(
+            DummyClasses(base=Trades(attack=FEW_STEPS_NEAR)),
+            epochs=15,
+            architecture="ducat",
+            arguments={"backbone": "resnet18", "width": SMALL_WIDTH},
+            differences=(
+                SELECTED_AFTER_START,
+                BASIC_BLOCKS,
+                ONE_PASS,
+                "dummy targets from a learning rate of 0.057 on, falling to 0, instead of 0.01 and 0.001",
+            ),
+        ),
+        "tiny": tiny(
+            DummyClasses(base=Trades(attack=FEW_STEPS_NEAR)),
+            architecture="ducat",
+            arguments={"backbone": "resnet18", "width": TINY_WIDTH},
+        ),
+    },
+)
