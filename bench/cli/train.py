@@ -35,6 +35,10 @@ def train(
     device: Annotated[
         str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; by default a GPU where there is one.")
     ] = None,
+    test_samples: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Try the finished weights on the first N test examples; by default all."),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     force: Annotated[bool, typer.Option("--force", help="Start afresh, also over a finished checkpoint.")] = False,
@@ -62,6 +66,7 @@ def train(
         out=out,
         data_dir=data_dir,
         device=device,
+        test_samples=test_samples,
         force=force,
     )
     with TrainingDisplay(quiet=quiet) as display:

@@ -46,6 +46,7 @@ class TrainRequest:
         out: folder of checkpoints; the result is `out/<recipe>/<dataset>.safetensors`.
         data_dir: where the dataset lies.
         device: torch device, or None for a GPU where there is one.
+        test_samples: the finished weights are tried on the first so many test examples; None for all.
         force: start afresh where a snapshot or a checkpoint exists.
     """
 
@@ -57,6 +58,7 @@ class TrainRequest:
     seed: int = 0
     data_dir: Path | None = None
     device: str | None = None
+    test_samples: int | None = None
     force: bool = False
 
 
@@ -206,20 +208,21 @@ def _accuracies(run: Run, dataset: Dataset, request: TrainRequest) -> tuple[Accu
 
 
 def _on_test(run: Run, request: TrainRequest) -> list[Accuracy]:
-    """Clean and PGD-20 accuracy of the best weights on the whole test split, by the harness itself."""
+    """Clean and PGD-20 accuracy of the best weights on the test split, by the harness itself."""
     module = copy.deepcopy(run.kept)
     module.load_state_dict(run.best)
     test = data.load(request.dataset, data_dir=request.data_dir, split="test")
     pgd = next(attack for attack in suites.get("standard-v1").attacks if attack.name == "pgd-20")
+    examples = data.select(test, samples=request.test_samples)
     evaluation = evaluate(
         module,
-        test.examples,
+        examples,
         threat_model=test.default_threat_model,
         suite=AttackSuite(name="manifest", version=1, attacks=(pgd,)),
         device=request.device,
     )
     counts = (("clean", evaluation.n_clean), ("pgd20", evaluation.n_robust))
-    total = len(test.examples)
+    total = len(examples)
     return [Accuracy(name=n, checkpoint="best", split="test", n_examples=total, n_correct=c) for n, c in counts]
 
 
