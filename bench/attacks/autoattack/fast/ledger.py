@@ -64,16 +64,13 @@ class Best:
             broken=torch.zeros(len(like), dtype=torch.bool, device=like.device),
         )
 
-    def note(self, points: Tensor, verdict: Verdict, *, allowed: Tensor | None = None) -> Tensor:
+    def note(self, points: Tensor, verdict: Verdict, *, allowed: Tensor | None = None) -> None:
         """Take in points where they are better.
 
         Args:
             points: `(N, C, H, W)`.
             verdict: of their logits.
             allowed: bool `(N,)`, which points lie inside the ball; None means all.
-
-        Returns:
-            Where they were better, bool `(N,)`.
         """
         better = (verdict.broken | (verdict.margins < self.margins)) & ~self.broken
         if allowed is not None:
@@ -81,7 +78,6 @@ class Best:
         self.points = torch.where(norms.per_example(better, points), points, self.points)
         self.margins = torch.where(better, verdict.margins, self.margins)
         self.broken = self.broken | (better & verdict.broken)
-        return better
 
     def remaining(self, *, step: int) -> Tensor | None:
         """Rows that go on, int64 `(M,)`, or None where the batch stays as it is.

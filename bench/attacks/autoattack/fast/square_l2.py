@@ -43,11 +43,11 @@ class Plan:
 
 
 @functools.lru_cache(maxsize=64)
-def pattern(side: int) -> Tensor:
+def pattern(side: int, device: torch.device) -> Tensor:
     """A positive and a negative pyramid side by side, `(side, side)` of norm 1 (the paper's `eta`, equation 2)."""
     upper = side // 2
     both = torch.cat((_pyramid(upper, side), -_pyramid(side - upper, side)))
-    return both / both.square().sum().sqrt()
+    return (both / both.square().sum().sqrt()).to(device)
 
 
 def _pyramid(height: int, width: int) -> Tensor:
@@ -113,7 +113,7 @@ def move(best: Tensor, ball: Ball, plan: Plan, number: int) -> Tensor:
 
 def _oriented(side: int, transposed: Tensor) -> Tensor:
     """The pattern or its transpose, as each flag says: `(*flags, side, side)`."""
-    plain = pattern(side).to(transposed.device)
+    plain = pattern(side, transposed.device)
     return torch.where(transposed[..., None, None], plain.T, plain)
 
 
