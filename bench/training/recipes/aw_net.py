@@ -32,7 +32,7 @@ ENTRY = Recipe(
         ),
         "small": small(
             AwNetDistillation(attack=FEW_STEPS),
-            epochs=5,
+            epochs=4,
             architecture="aw-resnet18",
             differences=("teachers are this project's small standard and pgd-at models instead of wide ResNets",),
         ),
