@@ -21,19 +21,24 @@ from bench.models.architectures import ARCHITECTURES
 KWARGS = {"num_classes": 10, "in_channels": 1, "width": 2}
 
 
+def contents(folder: Path) -> list[Path]:
+    """All that lies in `folder`, but for what Python keeps of an imported file."""
+    return sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)
+
+
 @pytest.fixture
 def refused(run, here):
     """Run with more words, expect a refusal that contains every given text, and nothing new on the disk."""
 
     def check(*words: str, says: tuple[str, ...], code: int = 2) -> None:
-        before = sorted(here.rglob("*"))
+        before = contents(here)
         result = run(*words)
         assert result.code == code, result.err
         assert result.out == ""
         message = result.message
         for text in says:
             assert text in message
-        assert sorted(path for path in here.rglob("*") if "__pycache__" not in path.parts) == before
+        assert contents(here) == before
 
     return check
 
