@@ -79,5 +79,5 @@ ENTRY = Recipe(
     name="robust-wrn",
     title="RobustWRN: a wide ResNet with a reduced last stage, trained adversarially",
     paper="Huang et al. 2021, arXiv 2110.03825",
-    scales=pair_scales("robust-wrn", {}, small_channels=(40, 80, 64), tiny_channels=(10, 20, 16)),
+    scales=pair_scales("robust-wrn", {}, small_channels=(40, 80, 64), tiny_channels=(12, 24, 20)),
 )

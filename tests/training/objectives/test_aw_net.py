@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from bench.models.architectures.awnet import Route
+from bench.models.architectures.mixbn import ADVERSARIAL, CLEAN, MixBN
+from bench.training.objectives.aw_net import AwNetDistillation, AwNetWithoutTeachers, distillation, type_loss
+from bench.training.scales import FEW_STEPS
+
+ALONE = AwNetWithoutTeachers(attack=FEW_STEPS)
+
+
+def with_open_heads(model: nn.Module) -> nn.Module:
+    """The same network with signals that depend on the input, as after some training."""
+    draw = torch.Generator().manual_seed(6)
+    with torch.no_grad():
+        for head in model.router.signal_heads:
+            head.weight.copy_(0.3 * torch.randn(head.weight.shape, generator=draw))
+    return model
+
+
+@pytest.mark.parametrize(("mine", "other"), [(CLEAN, ADVERSARIAL), (ADVERSARIAL, CLEAN)])
+def test_mixbn_updates_the_branch_of_the_batch_alone(mine, other, make_model, batch):
+    """In training a batch passes, and updates, the branch of its known type; the other one stays as it was."""
+    model = make_model("aw-resnet18")
+    before = copy.deepcopy(model)
+    logits, _ = model.typed(batch.inputs, mine)
+    logits.sum().backward()
+    pairs = [
+        (now, was)
+        for now, was in zip(model.modules(), before.modules(), strict=True)
+        if isinstance(now, MixBN) and isinstance(was, MixBN)
+    ]
+    assert len(pairs) == 20  # the stem, two in each of eight blocks, three shortcuts
+    for now, was in pairs:
+        assert not torch.equal(now.branches[mine].running_mean, was.branches[mine].running_mean)
+        assert torch.equal(now.branches[other].running_mean, was.branches[other].running_mean)
+        assert torch.equal(now.branches[other].running_var, was.branches[other].running_var)
+        assert now.branches[other].num_batches_tracked == 0
+        assert now.branches[other].weight.grad is None and now.branches[mine].weight.grad is not None
+
+
+def test_soft_mix_is_the_weighted_sum_of_both_branches():
+    """At test time MixBN gives P_clean BN_clean(z) + P_adv BN_adv(z), with each example's own weights."""
+    draw = torch.Generator().manual_seed(7)
+    layer = MixBN(3).eval()
+    for branch in layer.branches:
+        branch.running_mean.copy_(torch.randn(3, generator=draw))
+        branch.running_var.copy_(torch.rand(3, generator=draw) + 0.5)
+        branch.weight.data.copy_(torch.randn(3, generator=draw))
+        branch.bias.data.copy_(torch.randn(3, generator=draw))
+    features = torch.randn((5, 3, 2, 2), generator=draw)
+    mix = functional.softmax(torch.randn((5, 2), generator=draw), dim=1)
+    expected = sum(mix[:, kind, None, None, None] * layer.branches[kind](features) for kind in (CLEAN, ADVERSARIAL))
+    torch.testing.assert_close(layer(features, mix), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_scaling_filters_equals_scaling_output_channels(make_model, batch):
+    """A signal multiplies filters: the same logits come from a network whose filters are multiplied themselves."""
+    model = with_open_heads(make_model("aw-resnet18")).eval()
+    image = batch.inputs[:1]
+    route = model.route(image)
+    scaled = copy.deepcopy(model)
+    signals = iter(route.signals)
+    with torch.no_grad():
+        for block in scaled.backbone.blocks:
+            for conv in (block.conv1, block.conv2):
+                conv.weight.mul_(next(signals)[0][:, None, None, None])
+    ones = Route(tuple(torch.ones_like(signal) for signal in route.signals), route.mix)
+    torch.testing.assert_close(scaled.routed(image, ones), model(image), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(model.routed(image, ones), model(image), atol=1e-4)
+
+
+def test_gradients_reach_the_router(make_model, batch, make_context):
+    """Class losses train extractor and signal heads; the type head is trained by the type loss alone."""
+    for weight, reached in ((0.0, False), (1.0, True)):
+        model = with_open_heads(make_model("aw-resnet18"))
+        objective = AwNetWithoutTeachers(attack=FEW_STEPS, type_weight=weight)
+        objective.loss(model, batch, make_context()).backward()
+        for part in (model.router.extractor[0], model.router.signal_heads[0], model.router.signal_heads[-1]):
+            assert part.weight.grad.norm() > 0
+        assert bool(model.router.type_head[0].weight.grad.norm() > 0) is reached
+
+
+def test_each_type_of_input_passes_its_own_branch(make_model, batch, make_context):
+    """The loss is half of each cross-entropy, clean inputs in the clean branch and adversarial ones in the other."""
+    model = with_open_heads(make_model("aw-resnet18"))
+    found = ALONE.loss(copy.deepcopy(model), batch, make_context()).item()
+    logits, types = zip(model.typed(batch.inputs, CLEAN), model.typed(batch.adversarial, ADVERSARIAL), strict=True)
+    expected = sum(0.5 * functional.cross_entropy(each, batch.labels) for each in logits) + type_loss(*types)
+    assert found == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_first_step_opens_the_signal_heads(make_model, batch, make_context):
+    """Training starts from the static network, all signals 1, and the first step already changes the signals."""
+    model = make_model("aw-resnet18")
+    signals, _ = model.router(batch.inputs)
+    assert all(torch.equal(signal, torch.ones_like(signal)) for signal in signals)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    ALONE.loss(model, batch, make_context()).backward()
+    optimizer.step()
+    signals, _ = model.router(batch.inputs)
+    assert all((signal != 1).any() for signal in signals)
+
+
+def test_weights_follow_the_relative_losses(make_model, batch, make_context):
+    """MTARD: w_nat <- w_nat - 0.025 (w_nat - r_nat / (r_nat + r_adv)), with losses relative to the first step's."""
+    context = make_context()
+    losses = iter([(2.0, 4.0), (1.0, 4.0), (1.0, 1.0)])
+
+    class Scripted(AwNetWithoutTeachers):
+        def class_losses(self, clean, adversarial, batch, context):
+            return tuple(torch.tensor(value) for value in next(losses))
+
+    objective = Scripted(attack=FEW_STEPS, type_weight=0.0)
+    model = make_model("aw-resnet18")
+    weight, expected = 0.5, []
+    for natural, robust in ((2.0, 4.0), (1.0, 4.0), (1.0, 1.0)):
+        expected.append(weight * natural + (1 - weight) * robust)
+        relative = natural / 2.0, robust / 4.0
+        weight -= 0.025 * (weight - relative[0] / sum(relative))
+    found = [objective.loss(model, batch, context).item() for _ in range(3)]
+    assert found == pytest.approx(expected)
+    assert context.memory["clean_weight"] == pytest.approx(weight)
+    assert weight != 0.5
+
+
+def test_distillation_is_the_mean_over_batch_and_classes():
+    """L = mean over examples and classes of q (log(q + 1e-5) - log p), computed in float64."""
+    draw = np.random.default_rng(0)
+    teacher, student = draw.normal(size=(2, 5, 4))
+    q, p = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True) for logits in (teacher, student))
+    expected = np.mean(q * (np.log(q + 1e-5) - np.log(p)))
+    found = distillation(torch.tensor(teacher, dtype=torch.float32), torch.tensor(student, dtype=torch.float32))
+    assert found.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_each_teacher_sees_its_own_kind_of_input(make_model, batch, make_context):
+    """The natural teacher is asked about clean inputs only, the robust one about adversarial inputs only."""
+    seen = {}
+
+    class Teacher(nn.Module):
+        def __init__(self, role: str) -> None:
+            super().__init__()
+            self.role = role
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            seen[self.role] = inputs
+            return torch.zeros(len(inputs), 4)
+
+    teachers = {role: Teacher(role) for role in AwNetDistillation.teacher_roles}
+    objective = AwNetDistillation(attack=FEW_STEPS)
+    objective.loss(make_model("aw-resnet18"), batch, make_context(teachers=teachers))
+    assert torch.equal(seen["natural"], batch.inputs)
+    assert torch.equal(seen["robust"], batch.adversarial)
+
+
+def test_type_loss_is_small_only_where_both_types_are_told():
+    """The type head is right when it calls clean inputs clean and adversarial ones adversarial."""
+    says_clean, says_adversarial = torch.tensor([[9.0, -9.0]]), torch.tensor([[-9.0, 9.0]])
+    assert type_loss(says_clean, says_adversarial).item() < 1e-6
+    assert type_loss(says_clean, says_clean).item() == pytest.approx(9.0, rel=1e-4)
+    assert type_loss(says_adversarial, says_clean).item() == pytest.approx(18.0, rel=1e-4)

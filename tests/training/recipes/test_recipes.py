@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench import data
+from bench.core.types import ThreatModel
+from bench.models.architectures import ARCHITECTURES
+from bench.models.zoo import ZOO
+from bench.training.loop import Run, train
+from bench.training.objectives.objective import Batch, Context
+from bench.training.recipe import Plan
+from bench.training.recipes import RECIPES
+
+LARGEST_CHECKPOINT = 4_000_000
+# Wide networks of the paper scale are stepped with the same depth and fewer channels.
+REDUCED: Mapping[str, Mapping[str, object]] = {
+    "wrn": {"depth": 34, "width": 1},
+    "robust-wrn": {"channels": [20, 40, 32]},
+}
+
+
+def build(plan: Plan, *, num_classes: int, in_channels: int, **arguments: object) -> nn.Module:
+    return ARCHITECTURES.get(plan.architecture).build(
+        **{**plan.arguments, **arguments}, num_classes=num_classes, in_channels=in_channels
+    )
+
+
+def teachers(plan: Plan, *, in_channels: int) -> dict[str, nn.Module]:
+    """An untrained network in the place of each teacher."""
+    teacher = ARCHITECTURES.get("resnet18").build(num_classes=10, in_channels=in_channels, width=4)
+    return dict.fromkeys(plan.objective.teacher_roles, teacher.eval().requires_grad_(False))
+
+
+def changed(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> bool:
+    return any(not torch.equal(value, after[name]) for name, value in before.items() if "weight" in name)
+
+
+def copied(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("name", RECIPES.names())
+def test_tiny_scale_trains_on_digits(name, tmp_path):
+    """Every recipe trains an epoch on handwritten digits and ends with other, finite weights."""
+    digits = data.load("digits", split="train")
+    plan = dataclasses.replace(RECIPES.get(name).plan("tiny"), epochs=1, batch_size=36)
+    model = build(plan, num_classes=10, in_channels=1)
+    before = copied(model)
+    run = train(
+        Run(model=model, identity={}),
+        plan,
+        digits.examples[:200],  # five steps, of which DUCAT's last has dummy targets
+        digits.default_threat_model,
+        seed=0,
+        device=torch.device("cpu"),
+        snapshot_path=tmp_path / "snapshot.pt",
+        teachers=teachers(plan, in_channels=1),
+    )
+    assert changed(before, run.best) and changed(before, run.model.state_dict())
+    assert all(torch.isfinite(value).all() for value in run.model.state_dict().values())
+
+
+@pytest.mark.parametrize("name", RECIPES.names())
+def test_paper_scale_takes_a_step(name):
+    """Every recipe as published, its attack of ten steps included, takes a step on two small images."""
+    plan = RECIPES.get(name).plan("paper")
+    model = build(plan, num_classes=10, in_channels=3, **REDUCED.get(plan.architecture, {})).train()
+    before = copied(model)
+    generator = torch.Generator().manual_seed(0)
+    context = Context(
+        epoch=0.9 * plan.epochs,  # past all warm-ups
+        epochs=plan.epochs,
+        threat_model=ThreatModel.parse("Linf:8/255"),
+        generator=generator,
+        teachers=teachers(plan, in_channels=3),
+    )
+    inputs, labels = torch.rand((2, 3, 8, 8), generator=generator), torch.tensor([3, 5])
+    optimizer = torch.optim.SGD(model.parameters(), lr=plan.schedule.at(context.epoch, plan.epochs))
+    with torch.autocast("cpu", torch.bfloat16):
+        batch = Batch(inputs, labels, plan.objective.craft(model, inputs, labels, context))
+        with plan.objective.perturbed_weights(model, batch, context):
+            loss = plan.objective.loss(model, batch, context)
+            loss.backward()
+            optimizer.step()
+    assert 0 < loss.item() < 50
+    assert changed(before, model.state_dict())
+
+
+@pytest.mark.parametrize("name", RECIPES.names())
+@pytest.mark.parametrize("scale", ["paper", "small", "tiny"])
+def test_every_plan_can_be_instantiated(name, scale):
+    """At every scale the network exists; small ones fit a checkpoint of 4 MB."""
+    plan = RECIPES.get(name).plan(scale)
+    with torch.device("meta"):
+        model = build(plan, num_classes=10, in_channels=3)
+    n_parameters = sum(parameter.numel() for parameter in model.parameters())
+    if scale != "paper":
+        assert 4 * n_parameters < LARGEST_CHECKPOINT
+
+
+@pytest.mark.parametrize("scale", ["paper", "small", "tiny"])
+def test_robust_wrn_and_its_twin_differ_in_the_channels_alone(scale):
+    """The pair has as many parameters, and the same plan but for the architecture."""
+    pair = [RECIPES.get(name).plan(scale) for name in ("robust-wrn", "wrn")]
+    with torch.device("meta"):
+        networks = [build(plan, num_classes=10, in_channels=3) for plan in pair]
+    robust, plain = (sum(parameter.numel() for parameter in network.parameters()) for network in networks)
+    assert robust / plain == pytest.approx(1, abs=0.03)
+    if scale == "paper":
+        assert (robust, plain) == (68_116_698, 66_457_818)
+    else:
+        assert pair[0].arguments["channels"][2] < pair[0].arguments["channels"][1]
+        assert pair[1].arguments["channels"][2] == 2 * pair[1].arguments["channels"][1]
+    alike = [dataclasses.replace(plan, architecture="", arguments={}) for plan in pair]
+    assert alike[0] == alike[1]
+
+
+def test_every_model_of_the_zoo_has_its_recipe():
+    """Recipes are called like the models that they make, and none is missing."""
+    assert {spec.recipe for spec in ZOO} == set(RECIPES.names())
+    assert all(spec.recipe == spec.name for spec in ZOO)
+
+
+@pytest.mark.parametrize("name", RECIPES.names())
+def test_recipe_says_what_it_is(name):
+    """A recipe has all scales, its sources, what differs from them, and a model for each teacher."""
+    recipe = RECIPES.get(name)
+    assert set(recipe.scales) == {"paper", "small", "tiny"}
+    assert recipe.title and recipe.paper
+    assert recipe.scales["small"].differences and recipe.scales["tiny"].differences
+    assert all(set(recipe.teachers) == set(plan.objective.teacher_roles) for plan in recipe.scales.values())
+    assert all(teacher in RECIPES and teacher != name for teacher in recipe.teachers.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "rates", "decay"),
+    [
+        ("at-awp", 200, {0: 0.1, 100: 0.01, 150: 0.001}, 5e-4),
+        ("trades-awp", 200, {99.9: 0.1, 100: 0.01, 150: 0.001}, 5e-4),
+        ("ducat", 130, {99.9: 0.1, 100: 0.01, 105: 0.001}, 5e-4),
+        ("trades-ducat", 130, {99.9: 0.1, 100: 0.01, 105: 0.001}, 5e-4),
+        ("mart", 120, {74.9: 0.01, 75: 0.001, 90: 1e-4, 100: 1e-5}, 3.5e-3),
+        ("fgsm-rs", 15, {0: 0, 3.75: 0.1, 7.5: 0.2, 11.25: 0.1}, 5e-4),
+        ("robust-wrn", 100, {74.9: 0.1, 75: 0.01, 90: 0.001}, 2e-4),
+        ("aw-net", 300, {214.9: 0.1, 215: 0.01, 260: 0.001, 285: 1e-4}, 2e-4),
+    ],
+)
+def test_published_schedules(name, epochs, rates, decay):
+    """Epochs, learning rates and weight decay of the paper scale are the published ones."""
+    plan = RECIPES.get(name).plan("paper")
+    assert (plan.epochs, plan.batch_size, plan.momentum, plan.weight_decay) == (epochs, 128, 0.9, decay)
+    assert plan.ema is None
+    for epoch, rate in rates.items():
+        assert plan.schedule.at(epoch, epochs) == pytest.approx(rate)

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import pytest
+
+from bench.training.schedule import OneCycle, Steps
+
+
+def test_one_cycle_rises_to_its_peak_and_falls_to_zero():
+    """The rate is 0 at both ends, the peak after the rise, and linear between."""
+    cycle = OneCycle(peak=0.2, rise=0.25)
+    rates = [cycle.at(epoch, 8) for epoch in (0, 1, 2, 5, 8, 8.5)]
+    assert rates == pytest.approx([0, 0.1, 0.2, 0.1, 0, 0])
+
+
+def test_steps_divide_by_ten_at_each_milestone():
+    """The rate drops when a milestone is reached, not before."""
+    steps = Steps(base=0.1, milestones=(100, 150))
+    assert [steps.at(epoch, 200) for epoch in (0, 99.99, 100, 150, 199)] == pytest.approx([0.1, 0.1, 0.01, 1e-3, 1e-3])
