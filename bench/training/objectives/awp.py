@@ -71,9 +71,7 @@ class AdversarialWeights(Objective):
         finally:
             _add(weights, moves, -1.0)
 
-    def _moves(
-        self, model: nn.Module, weights: Sequence[Tensor], batch: Batch, context: Context
-    ) -> tuple[Tensor, ...]:
+    def _moves(self, model: nn.Module, weights: Sequence[Tensor], batch: Batch, context: Context) -> tuple[Tensor, ...]:
         trial = replace(context, memory=dict(context.memory))
         with _buffers_kept(model):
             loss = self.base.loss(model, batch, trial)
