@@ -66,6 +66,44 @@ def test_tiny_scale_trains_on_digits(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", RECIPES.names())
+def test_interrupted_run_ends_with_the_same_weights(name, tmp_path):
+    """Whatever an objective keeps between steps, a run that goes on from its snapshot ends with the same bits."""
+    digits = data.load("digits", split="train")
+    plan = dataclasses.replace(RECIPES.get(name).plan("tiny"), epochs=2, batch_size=30)
+    taught = teachers(plan, in_channels=1)
+
+    def go(folder: str, stop: bool) -> Run:
+        def on_epoch(run: Run) -> None:
+            if stop:
+                raise KeyboardInterrupt
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = build(plan, num_classes=10, in_channels=1)
+        (tmp_path / folder).mkdir(exist_ok=True)
+        return train(
+            Run(model=model, identity={}),
+            plan,
+            digits.examples[:70],
+            digits.default_threat_model,
+            seed=0,
+            device=torch.device("cpu"),
+            snapshot_path=tmp_path / folder / "snapshot.pt",
+            teachers=taught,
+            on_epoch=on_epoch,
+        )
+
+    whole = go("whole", stop=False)
+    with pytest.raises(KeyboardInterrupt):
+        go("parts", stop=True)
+    resumed = go("parts", stop=False)
+    for kept in ("model", "average"):
+        one, other = getattr(whole, kept).state_dict(), getattr(resumed, kept).state_dict()
+        assert all(torch.equal(value, other[key]) for key, value in one.items())
+    assert whole.memory == resumed.memory
+
+
+@pytest.mark.parametrize("name", RECIPES.names())
 def test_paper_scale_takes_a_step(name):
     """Every recipe as published, its attack of ten steps included, takes a step on two small images."""
     plan = RECIPES.get(name).plan("paper")
