@@ -61,10 +61,9 @@ class Live:
         if self._moving:
             self._move((event.attack, event.stage), name, event, robust, left)
         elif event.chunk == event.n_chunks:
-            passed = f"{clock(event.seconds)} passed"
-            self.tell(
-                f"{name}: {event.n_chunks} chunks, {robust}, {', '.join(part for part in (passed, left) if part)}"
-            )
+            done = "1 chunk" if event.n_chunks == 1 else f"{event.n_chunks} chunks"
+            parts = (done, robust, f"{clock(event.seconds)} passed", left)
+            self.tell(f"{name}: {', '.join(part for part in parts if part)}")
 
     def _move(self, key: tuple[str, str], name: str, event: Event, robust: str, left: str) -> None:
         for other, task in self._tasks.items():
