@@ -20,6 +20,7 @@ from bench.evaluation import evaluate
 from bench.jobs.request import pick_device
 from bench.models import checkpoint
 from bench.models.architectures import ARCHITECTURES
+from bench.models.building import build_empty
 from bench.models.checkpoint import Accuracy, ArchitectureSpec, Manifest
 from bench.suites import AttackSuite
 from bench.training.log import write_csv
@@ -140,6 +141,7 @@ def _prepare(folder: Path, dataset: str, force: bool) -> Path:
 
 
 def _initial(spec: ArchitectureSpec, seed: int) -> nn.Module:
+    build_empty(spec)  # refuses in one line what does not fit the dataset
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return ARCHITECTURES.get(spec.name).build(**spec.kwargs)

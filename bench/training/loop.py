@@ -15,13 +15,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from bench.core import digest
 from bench.core.errors import WorkFailedError
 from bench.core.types import Examples, ThreatModel
 from bench.training import snapshot
 from bench.training.augment import crop_and_flip
+from bench.training.averaging import averaged
 from bench.training.objectives.objective import Batch, Context
 from bench.training.recipe import Plan
 from bench.training.validation import accuracies
@@ -123,8 +124,7 @@ def train(
     """
     run.model.to(device).to(memory_format=torch.channels_last)
     if plan.ema is not None:
-        averaging = get_ema_multi_avg_fn(plan.ema)  # type: ignore[no-untyped-call]
-        run.average = AveragedModel(run.model, multi_avg_fn=averaging, use_buffers=True)
+        run.average = averaged(run.model, plan.ema)
     optimizer = torch.optim.SGD(run.model.parameters(), lr=0.0, momentum=plan.momentum, weight_decay=plan.weight_decay)
     _restore(run, optimizer, snapshot.read(snapshot_path, run.identity))
     data = _Data.of(examples, device)

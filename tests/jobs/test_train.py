@@ -80,6 +80,7 @@ def test_a_finished_checkpoint_is_not_overwritten_unasked(tmp_path):
         (("--dataset", "digit"), "Did you mean 'digits'?"),
         (("--scale", "smal"), "Did you mean 'small'?"),
         (("--device", "tpu"), "No device 'tpu'"),
+        (("--recipe", "at-awp", "--scale", "paper"), "refuses its arguments"),
     ],
 )
 def test_a_wrong_name_is_one_line(tmp_path, change, expected):
