@@ -10,7 +10,7 @@ from bench.training.averaging import averaged, decay_at
 
 
 def test_the_start_is_soon_forgotten():
-    """Two hundred steps after a buffer jumped from 1 to 0.01, its average is within a tenth of it, at a decay of 0.998."""
+    """At a decay of 0.998, 200 steps after a buffer jumped from 1 to 0.01 its average is within a tenth of it."""
     model = nn.BatchNorm2d(1)
     average = averaged(model, 0.998)
     average.update_parameters(model)
