@@ -23,8 +23,9 @@ from bench.models.architectures import ARCHITECTURES
 from bench.models.building import build_empty
 from bench.models.checkpoint import Accuracy, ArchitectureSpec, Manifest
 from bench.suites import AttackSuite
+from bench.training.held_out import held_out_size
 from bench.training.log import write_csv
-from bench.training.loop import EpochResult, Progress, Run, held_out_size
+from bench.training.loop import EpochResult, Progress, Run
 from bench.training.loop import train as train_loop
 from bench.training.recipe import Plan, Recipe
 from bench.training.recipes import RECIPES

@@ -23,16 +23,15 @@ from bench.core.types import Examples, ThreatModel
 from bench.training import snapshot
 from bench.training.augment import crop_and_flip
 from bench.training.averaging import averaged
+from bench.training.held_out import SplitData
 from bench.training.objectives.objective import Batch, Context
 from bench.training.recipe import Plan
 from bench.training.validation import accuracies
 
-__all__ = ["EpochResult", "Progress", "Run", "held_out_size", "train"]
+__all__ = ["EpochResult", "Progress", "Run", "train"]
 
 SNAPSHOT_SECONDS = 180.0
 PROGRESS_SECONDS = 1.0
-HELD_OUT_SHARE = 10
-HELD_OUT_LIMIT = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +126,7 @@ def train(
         run.average = averaged(run.model, plan.ema)
     optimizer = torch.optim.SGD(run.model.parameters(), lr=0.0, momentum=plan.momentum, weight_decay=plan.weight_decay)
     _restore(run, optimizer, snapshot.read(snapshot_path, run.identity))
-    data = _Data.of(examples, device)
+    data = SplitData.of(examples, device)
     saver = _Saver(snapshot_path, run, optimizer)
     while run.epoch < plan.epochs:
         context = Context(
@@ -143,33 +142,6 @@ def train(
         saver.save()
         on_epoch(run)
     return run
-
-
-def held_out_size(examples: int) -> int:
-    """How many of that many training examples are held out for selection: a tenth, at most 1,000."""
-    return min(HELD_OUT_LIMIT, examples // HELD_OUT_SHARE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Data:
-    """Training and held-out examples on the device."""
-
-    inputs: Tensor
-    labels: Tensor
-    held_inputs: Tensor
-    held_labels: Tensor
-
-    @classmethod
-    def of(cls, examples: Examples, device: torch.device) -> _Data:
-        order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))
-        held = order[: held_out_size(len(examples))]
-        rest = order[len(held) :].sort().values
-        return cls(
-            inputs=examples.inputs[rest].to(device),
-            labels=examples.labels[rest].to(device),
-            held_inputs=examples.inputs[held].to(device, memory_format=torch.channels_last),
-            held_labels=examples.labels[held].to(device),
-        )
 
 
 class _Saver:
@@ -191,7 +163,7 @@ class _Saver:
 def _epoch(
     run: Run,
     plan: Plan,
-    data: _Data,
+    data: SplitData,
     optimizer: torch.optim.Optimizer,
     context: Context,
     seed: int,
@@ -249,7 +221,7 @@ def _step(
     return value
 
 
-def _finish_epoch(run: Run, plan: Plan, data: _Data, threat_model: ThreatModel) -> None:
+def _finish_epoch(run: Run, plan: Plan, data: SplitData, threat_model: ThreatModel) -> None:
     """Validate, keep the best weights, and move on to the next epoch."""
     with torch.autocast(data.labels.device.type, torch.bfloat16):
         clean, robust = accuracies(run.kept, data.held_inputs, data.held_labels, threat_model)
