@@ -104,7 +104,10 @@ def train(
         name=plan.architecture,
         kwargs={**plan.arguments, "num_classes": dataset.num_classes, "in_channels": dataset.shape[0]},
     )
-    run = Run(model=_initial(spec, request.seed), identity=_identity(recipe, scale, plan, dataset, request.seed))
+    model = _initial(spec, request.seed)
+    if plan.starts_from is not None:
+        _warm_start(model, spec, _trained(plan.starts_from, request, dataset, device))
+    run = Run(model=model, identity=_identity(recipe, scale, plan, dataset, request.seed))
 
     def finished(run: Run) -> None:
         write_csv(folder / f"{dataset.name}.csv", run.history)
@@ -148,6 +151,14 @@ def _initial(spec: ArchitectureSpec, seed: int) -> nn.Module:
         return ARCHITECTURES.get(spec.name).build(**spec.kwargs)
 
 
+def _warm_start(model: nn.Module, spec: ArchitectureSpec, source: nn.Module) -> None:
+    """Start `model` from the trained weights of `source`, translated by its architecture."""
+    translate = ARCHITECTURES.get(spec.name).translate
+    if translate is None:
+        raise ValueError(f"Expected architecture {spec.name!r} to translate other weights, but it does not.")
+    model.load_state_dict(translate({name: value.cpu() for name, value in source.state_dict().items()}, model))
+
+
 def _identity(recipe: Recipe, scale: str, plan: Plan, dataset: Dataset, seed: int) -> dict[str, str]:
     return {
         "recipe": recipe.name,
@@ -159,13 +170,15 @@ def _identity(recipe: Recipe, scale: str, plan: Plan, dataset: Dataset, seed: in
 
 
 def _teachers(recipe: Recipe, request: TrainRequest, dataset: Dataset, device: torch.device) -> Mapping[str, nn.Module]:
-    """The frozen teachers by role, from the folder of this run or from those that come with bench."""
-    teachers = {}
-    for role, name in recipe.teachers.items():
-        own = checkpoint.weights_path(request.out / name, dataset.name)
-        teacher = models.load(name, weights=own if own.exists() else None, dataset=dataset, device=device)
-        teachers[role] = teacher.module.to(memory_format=torch.channels_last)
-    return teachers
+    """The frozen teachers by role."""
+    found = {role: _trained(name, request, dataset, device) for role, name in recipe.teachers.items()}
+    return {role: teacher.to(memory_format=torch.channels_last) for role, teacher in found.items()}
+
+
+def _trained(name: str, request: TrainRequest, dataset: Dataset, device: torch.device) -> nn.Module:
+    """The model called `name`, from the folder of this run or from those that come with bench."""
+    own = checkpoint.weights_path(request.out / name, dataset.name)
+    return models.load(name, weights=own if own.exists() else None, dataset=dataset, device=device).module
 
 
 def _manifest(

@@ -41,6 +41,8 @@ class Plan:
         gradient_norm: largest norm of the gradient over all parameters, or None for no limit.
         ema: decay per step of the averaged weights that are kept, or None to keep the raw ones.
         augmentation: of the training inputs.
+        starts_from: the model whose trained weights the network starts with, or None for random ones;
+            the architecture translates them.
         differences: what differs from the published recipe, one sentence each.
     """
 
@@ -54,6 +56,7 @@ class Plan:
     weight_decay: float = 5e-4
     ema: float | None = None
     augmentation: Augmentation = field(default_factory=Augmentation)
+    starts_from: str | None = None
     differences: tuple[str, ...] = ()
     # Not in the representation, which identifies a run: snapshots from before this field still continue.
     gradient_norm: float | None = field(default=None, repr=False)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -10,7 +13,7 @@ from bench.models.architectures.awnet import AwNet, Route
 from bench.models.architectures.mixbn import MixBN
 from bench.models.architectures.resnet import BLOCKS_PER_STAGE, STRIDES
 
-__all__ = ["ENTRY", "DynamicResNet18", "build"]
+__all__ = ["ENTRY", "DynamicResNet18", "build", "from_static"]
 
 
 class _Block(nn.Module):
@@ -71,4 +74,31 @@ def build(*, num_classes: int = 10, in_channels: int = 3, width: int = 64) -> Aw
     return AwNet(DynamicResNet18(num_classes=num_classes, in_channels=in_channels, width=width), in_channels)
 
 
-ENTRY = Architecture(name="aw-resnet18", build=build, paper="Wei, Zhao, Li 2024, arXiv 2306.03430 (router: OUR CHOICE)")
+def from_static(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """The state of an AW-Net that computes what a static ResNet-18 of its width computes.
+
+    Convolutions and the last layer are taken over, every batch normalisation into both branches; the router of
+    `model`, whose signals are 1 at the start, is kept.
+
+    Args:
+        state: of the static network.
+        model: a new AW-Net of that width.
+    """
+    renamed = {name: _static_name(name) for name in model.state_dict()}
+    return {
+        name: state[renamed[name]] if renamed[name] in state else value for name, value in model.state_dict().items()
+    }
+
+
+def _static_name(name: str) -> str:
+    """What a ResNet-18 calls the parameter that an AW-Net calls `name`."""
+    plain = re.sub(r"\.branches\.[01]", "", name.removeprefix("backbone."))
+    return plain.replace("shortcut_conv", "shortcut.0").replace("shortcut_bn", "shortcut.1")
+
+
+ENTRY = Architecture(
+    name="aw-resnet18",
+    build=build,
+    paper="Wei, Zhao, Li 2024, arXiv 2306.03430 (router: OUR CHOICE)",
+    translate=from_static,
+)

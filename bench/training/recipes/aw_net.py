@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from bench.training.crafting import TrainingAttack
 from bench.training.objectives.aw_net import AwNetDistillation
 from bench.training.recipe import Plan, Recipe
 from bench.training.scales import FEW_STEPS, small, tiny
-from bench.training.schedule import Steps
+from bench.training.schedule import OneCycle, Steps
 
 ENTRY = Recipe(
     name="aw-net",
@@ -30,11 +31,18 @@ ENTRY = Recipe(
                 "no decay of the weight-update rate",
             ),
         ),
-        "small": small(
-            AwNetDistillation(attack=FEW_STEPS),
-            epochs=4,
-            architecture="aw-resnet18",
-            differences=("teachers are this project's small standard and pgd-at models instead of wide ResNets",),
+        "small": replace(
+            small(
+                AwNetDistillation(attack=FEW_STEPS),
+                epochs=3,
+                architecture="aw-resnet18",
+                differences=(
+                    "teachers are this project's small standard and pgd-at models instead of wide ResNets",
+                    "starts from this project's small pgd-at model, in both branches of every MixBN, not from scratch",
+                ),
+            ),
+            starts_from="pgd-at",
+            schedule=OneCycle(peak=0.1),
         ),
         "tiny": tiny(AwNetDistillation(attack=FEW_STEPS), architecture="aw-resnet18"),
     },
