@@ -84,10 +84,7 @@ def from_static(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tens
         state: of the static network.
         model: a new AW-Net of that width.
     """
-    renamed = {name: _static_name(name) for name in model.state_dict()}
-    return {
-        name: state[renamed[name]] if renamed[name] in state else value for name, value in model.state_dict().items()
-    }
+    return {name: state.get(_static_name(name), value) for name, value in model.state_dict().items()}
 
 
 def _static_name(name: str) -> str:
