@@ -1,6 +1,6 @@
 """The settings that recipes share at each scale; a recipe replaces what its paper does differently.
 
-`paper` is as published, for a GPU. `small` is what two CPU cores train on CIFAR-10 in at most 45 minutes, `tiny` is for
+`paper` is as published, for a GPU. `small` is meant for two CPU cores and 45 minutes on CIFAR-10, `tiny` is for
 the 8x8 digits. Both are OUR CHOICE: one cycle instead of stepped decay, few and large attack steps, and averaged
 weights, which together reach most of a long run's robustness early.
 """
