@@ -15,8 +15,9 @@ def rows(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.json"))
 
 
-def test_a_run_shows_a_table_and_writes_a_row(run, here):
-    """Clean, every attack, robust accuracy with its interval, and where the row lies."""
+def test_a_run_shows_a_table_and_writes_a_row(run, here, monkeypatch):
+    """Clean, every attack, robust accuracy with its interval, where the row lies, and in it the command."""
+    monkeypatch.setattr("sys.argv", ["/usr/bin/bench", "run", "--model", "nets.py:good"])
     result = run()
     assert result.code == 0, result.err
     names = [line.split()[0] for line in result.out.splitlines() if "/20" in line]
@@ -26,7 +27,7 @@ def test_a_run_shows_a_table_and_writes_a_row(run, here):
     assert f"Row written: {path.relative_to(here)}" in result.out
     assert record.result.indices == "0:20"
     assert record.threat_model == "Linf:1/10"
-    assert record.provenance.command.startswith("bench ")
+    assert record.provenance.command == "bench run --model nets.py:good"
 
 
 def test_json_is_all_there_is_on_stdout(run):
