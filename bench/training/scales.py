@@ -90,7 +90,7 @@ def tiny(
     arguments: Mapping[str, object] | None = None,
     epochs: int = 30,
 ) -> Plan:
-    """A plan for the 8x8 digits: seconds on one core."""
+    """A plan for the 8x8 digits."""
     return Plan(
         architecture=architecture,
         arguments={"width": TINY_WIDTH} if arguments is None else arguments,
