@@ -54,12 +54,11 @@ class Plan:
     batch_size: int = 128
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    gradient_norm: float | None = None
     ema: float | None = None
     augmentation: Augmentation = field(default_factory=Augmentation)
     starts_from: str | None = None
     differences: tuple[str, ...] = ()
-    # Not in the representation, which identifies a run: snapshots from before this field still continue.
-    gradient_norm: float | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,7 @@ ENTRY = Recipe(
         ),
         "small": small(
             AdversarialWeights(base=PgdAt(attack=FEW_STEPS), gamma=GAMMA),
-            epochs=16,
+            epochs=14,
             differences=(
                 "ResNet-18 on raw inputs instead of PreActResNet-18 on normalised ones",
                 CRAFTED_IN_EVALUATION_MODE,

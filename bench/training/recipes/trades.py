@@ -29,7 +29,7 @@ ENTRY = Recipe(
                 "the 110 epochs and weight decay 5e-4 of Bag of Tricks (Pang et al. 2021)",
             ),
         ),
-        "small": small(Trades(attack=FEW_STEPS_ON_KL), epochs=14),
+        "small": small(Trades(attack=FEW_STEPS_ON_KL), epochs=12),
         "tiny": tiny(Trades(attack=FEW_STEPS_ON_KL)),
     },
 )
