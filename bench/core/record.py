@@ -17,6 +17,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "AttackCost",
     "AttackResult",
+    "Card",
     "Cost",
     "Diagnostic",
     "Digests",
@@ -176,8 +177,27 @@ class Provenance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Card:
+    """What the model is, for readers of the board; no part of the result.
+
+    Args:
+        title: its name as people write it.
+        reference: its paper or page.
+        architecture: the network.
+        n_parameters: how many numbers were trained.
+        extra_data: "no", or which data beside the dataset's training split; None where nobody said.
+    """
+
+    title: str
+    reference: str
+    architecture: str
+    n_parameters: int
+    extra_data: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Record:
-    """One row of the leaderboard."""
+    """One row of the leaderboard; a row from before cards has none."""
 
     schema_version: int = SCHEMA_VERSION
     model: str
@@ -189,6 +209,7 @@ class Record:
     external_breaks: tuple[ExternalBreak, ...] = ()
     cost: Cost
     provenance: Provenance
+    card: Card | None = field(default=None, metadata=OPTIONAL)
 
 
 def dumps(record: Record) -> str:

@@ -11,6 +11,7 @@ from bench import leaderboard
 from bench.core import provenance
 from bench.core.record import Digests, Record
 from bench.evaluation import Evaluation, Identity, ProgressCallback, cost_of, default_journal, evaluate, plan, result_of
+from bench.jobs.card import card_of
 from bench.jobs.claim import contradiction
 from bench.jobs.request import RunRequest, Setting, resolve, row_name
 from bench.jobs.writable import check_writable
@@ -159,6 +160,7 @@ def _record(request: RunRequest, row: leaderboard.Identity, setting: Setting, ev
         result=result_of(evaluation),
         cost=cost_of(evaluation),
         provenance=provenance.collect(request.command),
+        card=card_of(setting.model),
     )
 
 

@@ -1,0 +1,21 @@
+"""What the row tells its readers about the model."""
+
+from __future__ import annotations
+
+from bench.core.record import Card
+from bench.models import LoadedModel
+
+__all__ = ["card_of"]
+
+
+def card_of(model: LoadedModel) -> Card:
+    """The card of a model: from the zoo and its manifest where it has them, else from the module itself."""
+    spec, manifest = model.spec, model.manifest
+    return Card(
+        title=spec.title if spec is not None else model.name,
+        reference=spec.paper if spec is not None else "",
+        architecture=manifest.architecture.name if manifest is not None else type(model.module).__name__,
+        n_parameters=sum(parameter.numel() for parameter in model.module.parameters()),
+        # Every recipe trains on the dataset's own split alone; of other weights nothing is known.
+        extra_data="no" if spec is not None and manifest is not None else None,
+    )

@@ -1,0 +1,41 @@
+"""What a row tells its readers about the model."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from torch import nn
+
+from bench import data, models
+from bench.core.record import Card, dumps, loads
+from bench.jobs.card import card_of
+
+FROZEN = Path(__file__).parent.parent / "core" / "frozen" / "record_v1.json"
+
+
+def test_a_shipped_models_card_comes_from_the_zoo_and_its_manifest() -> None:
+    """Title, paper, architecture, and every weight counted."""
+    model = models.load("aw-net", dataset=data.load("digits"))
+    card = card_of(model)
+    assert (card.title, card.extra_data) == ("AW-Net", "no")
+    assert "2306.03430" in card.reference and card.architecture.startswith("aw-")
+    assert card.n_parameters == sum(weight.numel() for weight in dict(model.module.named_parameters()).values())
+
+
+def test_nothing_is_claimed_for_a_users_model() -> None:
+    """No paper, and no word on its training data."""
+    module = nn.Linear(3, 2)
+    model = models.LoadedModel(name="net.py:make", module=module, digest="", factory_digest="", num_classes=2)
+    assert card_of(model) == Card(
+        title="net.py:make", reference="", architecture="Linear", n_parameters=8, extra_data=None
+    )
+
+
+def test_a_row_keeps_its_card_and_an_old_one_has_none() -> None:
+    """Written, read back, and absent from the file of a row without."""
+    old = loads(FROZEN.read_bytes())
+    card = Card(title="A", reference="B", architecture="C", n_parameters=1, extra_data=None)
+    new = dataclasses.replace(old, card=card)
+    assert old.card is None and "card" not in dumps(old)
+    assert loads(dumps(new)) == new
