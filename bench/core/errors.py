@@ -5,7 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["BenchError", "FoundSomethingError", "UnknownNameError", "WorkFailedError", "nearest"]
+__all__ = [
+    "BenchError",
+    "ContradictionError",
+    "FoundSomethingError",
+    "RowContradictionError",
+    "UnknownNameError",
+    "WorkFailedError",
+    "nearest",
+]
 
 
 class BenchError(Exception):
@@ -18,6 +26,14 @@ class FoundSomethingError(BenchError):
     """A check did its work and found something wrong (a regression, contradicting evidence)."""
 
     exit_code = 1
+
+
+class ContradictionError(ValueError):
+    """Well-formed data whose parts contradict each other, such as a count and the verdicts that it counts."""
+
+
+class RowContradictionError(BenchError):
+    """A row that can be read but contradicts itself: whoever reads it is refused, whoever checks it reports it."""
 
 
 class WorkFailedError(BenchError):

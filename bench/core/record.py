@@ -1,4 +1,8 @@
-"""The row of the leaderboard as it is stored: its fields, its JSON, and how old ones are read."""
+"""The row of the leaderboard as it is stored: its fields, its JSON, and how old ones are read.
+
+Version 2 added, all of it optional: the evidence beside a row, a checksum over the row, numbers that are reported and
+never count, the audit behind a cascade's interval, what a search in low precision claimed, and the model's card.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.core.errors import BenchError
-from bench.core.packing import unpack_margins, unpack_verdicts
+from bench.core import digest
+from bench.core.errors import BenchError, ContradictionError, RowContradictionError
 from bench.core.ranges import parse_indices
+from bench.core.result import AttackResult, Audit, Diagnostic, Reported, Result, StageResult, expect_count
 from bench.core.schema import OPTIONAL, from_json, to_json
 
 __all__ = [
@@ -17,24 +22,35 @@ __all__ = [
     "SCHEMA_VERSION",
     "AttackCost",
     "AttackResult",
+    "Audit",
     "Card",
     "Cost",
     "Diagnostic",
     "Digests",
+    "EvidenceFile",
     "ExternalBreak",
     "Provenance",
     "Record",
+    "Reported",
     "Result",
     "StageResult",
     "dumps",
     "loads",
     "result_bytes",
+    "row_digest",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_CHECKSUM = "checksum"
+
+
+def _to_version_2(value: dict[str, Any]) -> dict[str, Any]:
+    """Every field that version 2 added is optional."""
+    return {**value, "schema_version": 2}
+
 
 # version k -> a function from the JSON of version k to that of version k + 1.
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_version_2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,122 +64,90 @@ class Digests:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageResult:
-    """One stage of an attack: how many examples were still robust after it."""
+class ExternalBreak:
+    """Adversarial examples that somebody else found for this very model, verified here.
 
-    name: str
-    n_robust: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttackResult:
-    """One attack on all cleanly correct examples.
+    The examples themselves lie in the row's external evidence. They lower the headline, and are no part of the suite's
+    verdicts.
 
     Args:
-        name: the attack's name.
-        n_robust: examples that were correct and stayed correct.
-        robust: packed verdicts, one per example.
-        best_margin: packed float16: `z_y - max_{k != y} z_k` of the best candidate (of the clean input, where the
-            model misclassified it and no attack ran; minus infinity where logits were not finite).
-        parameters: the attack's fields.
-        stages: for an attack in several stages, the count after each.
-    """
-
-    name: str
-    n_robust: int
-    robust: str
-    best_margin: str
-    parameters: dict[str, Any]
-    stages: tuple[StageResult, ...] = field(default=(), metadata=OPTIONAL)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Diagnostic:
-    """One check of whether the number is believable."""
-
-    id: str
-    status: str
-    statistic: float | None
-    threshold: float | None
-    evidence: str
-    next: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """All that must be equal between two runs of the same thing.
+        source: what they were found with, or where they are published; for a transfer, the model they come from.
+        by: who found them.
+        date: when they were added, as YYYY-MM-DD.
+        n: how many.
+        indices: of the examples in the official split, ascending.
+        row: for a transfer, `row_digest` of the row whose evidence they were.
 
     Raises:
-        ValueError: if the counts contradict the packed verdicts.
+        ContradictionError: if `n` does not count the indices, or they are not ascending.
     """
-
-    n_examples: int
-    indices: str
-    n_clean: int
-    n_robust: int
-    seed: int
-    clean: str
-    attacks: tuple[AttackResult, ...]
-    n_nonfinite: int
-    diagnostics: tuple[Diagnostic, ...]
-
-    def __post_init__(self) -> None:
-        count = len(parse_indices(self.indices))
-        _expect_count("n_examples", self.n_examples, count, f"indices {self.indices}")
-        clean = self.clean_verdicts()
-        _expect_count("n_clean", self.n_clean, sum(clean), "clean")
-        for attack in self.attacks:
-            robust = self.robust_verdicts(attack)
-            unpack_margins(attack.best_margin, self.n_examples)
-            _expect_count(f"n_robust of {attack.name}", attack.n_robust, sum(robust), "robust")
-            if any(after and not before for before, after in zip(clean, robust, strict=True)):
-                raise ValueError(f"Expected examples robust to {attack.name} to be correct when clean.")
-        _expect_count("n_robust", self.n_robust, sum(self.verdicts()), "the attacks' verdicts")
-
-    def clean_verdicts(self) -> tuple[bool, ...]:
-        """Whether each example is classified correctly without an attack."""
-        return unpack_verdicts(self.clean, self.n_examples)
-
-    def robust_verdicts(self, attack: AttackResult) -> tuple[bool, ...]:
-        """Whether each example is correct and withstood `attack`."""
-        return unpack_verdicts(attack.robust, self.n_examples)
-
-    def verdicts(self) -> tuple[bool, ...]:
-        """Whether each example is correct and withstood every attack."""
-        columns = [self.clean_verdicts(), *(self.robust_verdicts(attack) for attack in self.attacks)]
-        return tuple(all(verdicts) for verdicts in zip(*columns, strict=True))
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExternalBreak:
-    """Adversarial examples that somebody else found for this very model, verified here."""
 
     source: str
     by: str
     date: str
     n: int
     indices: tuple[int, ...]
+    row: str | None = field(default=None, metadata=OPTIONAL)
+
+    def __post_init__(self) -> None:
+        expect_count("external_breaks.n", self.n, len(self.indices), "external_breaks.indices")
+        if any(left >= right for left, right in zip(self.indices, self.indices[1:], strict=False)):
+            raise ContradictionError("Expected `external_breaks.indices` to be ascending, each once.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceFile:
+    """A file of adversarial examples beside the row; its name follows from the row's.
+
+    Args:
+        sha256: of its bytes.
+        n_breaks: adversarial examples in it.
+    """
+
+    sha256: str
+    n_breaks: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttackCost:
-    """What one attack took: seconds, and examples passed forwards and backwards through the model."""
+    """What one attack took.
+
+    Args:
+        name: the attack's name.
+        seconds: time.
+        forwards: examples passed forwards through the model.
+        backwards: gradients taken.
+        n_claimed: breaks that a search in lower precision claimed; None where there was none.
+        n_rejected: of those, how many the original float32 model refused; their share is the reject rate.
+    """
 
     name: str
     seconds: float
     forwards: int
     backwards: int
+    n_claimed: int | None = field(default=None, metadata=OPTIONAL)
+    n_rejected: int | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """How the numbers were computed; `batch_size` is the smallest that was used (it halves when memory runs out)."""
+    """How the numbers were computed.
+
+    Args:
+        engine: what ran the attacks that have a choice.
+        precision: of the search: "float32", or "bf16+float32" where a ladder began lower.
+        device: the machine's name.
+        batch_size: the smallest that was used (it halves when memory runs out).
+        attacks: one for each column.
+        budget_seconds: the time that the number of examples was chosen for; None where the user chose them.
+    """
 
     engine: str
     precision: str
     device: str
     batch_size: int
     attacks: tuple[AttackCost, ...]
+    budget_seconds: float | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +181,26 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One row of the leaderboard; a row from before cards has none."""
+    """One row of the leaderboard.
+
+    Args:
+        schema_version: of its JSON.
+        model: the model's name.
+        dataset: what it was evaluated on.
+        threat_model: what the attacker may do.
+        suite: name and version.
+        digests: what exactly was evaluated.
+        result: what was found; equal between two runs of the same thing.
+        external_breaks: what others found; it lowers `n_robust` below `result.n_robust`.
+        evidence: the file with one break per broken example; None in rows that were written without.
+        external_evidence: the file with the external breaks.
+        cost: how it was computed.
+        provenance: where it comes from.
+        card: what the model is; None in rows from before cards.
+
+    Raises:
+        ContradictionError: if an external break is of no example of the row.
+    """
 
     schema_version: int = SCHEMA_VERSION
     model: str
@@ -207,19 +210,55 @@ class Record:
     digests: Digests
     result: Result
     external_breaks: tuple[ExternalBreak, ...] = ()
+    evidence: EvidenceFile | None = field(default=None, metadata=OPTIONAL)
+    external_evidence: EvidenceFile | None = field(default=None, metadata=OPTIONAL)
     cost: Cost
     provenance: Provenance
     card: Card | None = field(default=None, metadata=OPTIONAL)
 
+    def __post_init__(self) -> None:
+        strangers = self._externally_broken() - set(parse_indices(self.result.indices))
+        if strangers:
+            raise ContradictionError(f"Expected `external_breaks` of the row's examples, but got {min(strangers)}.")
+
+    def verdicts(self) -> tuple[bool, ...]:
+        """Whether each example is correct, withstood every attack of the suite, and nobody else broke it."""
+        broken = self._externally_broken()
+        indices = parse_indices(self.result.indices)
+        return tuple(
+            robust and index not in broken for index, robust in zip(indices, self.result.verdicts(), strict=True)
+        )
+
+    @property
+    def n_robust(self) -> int:
+        """The headline: examples robust to the suite and to what others found; `result.n_robust` is the suite's own."""
+        return sum(self.verdicts())
+
+    @property
+    def n_external(self) -> int:
+        """Examples that withstood the suite and that others broke."""
+        return self.result.n_robust - self.n_robust
+
+    def _externally_broken(self) -> set[int]:
+        return {index for found in self.external_breaks for index in found.indices}
+
 
 def dumps(record: Record) -> str:
-    """The JSON text of a row, one field a line, ending in a newline."""
-    return json.dumps(to_json(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """The JSON text of a row, one field a line, ending in a newline; the last field is a checksum over all others."""
+    value = to_json(record)
+    return json.dumps({**value, _CHECKSUM: digest.of_json(value)}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def result_bytes(record: Record) -> bytes:
     """Canonical JSON of `result`: equal between two runs of the same thing."""
     return json.dumps(to_json(record.result), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def row_digest(record: Record) -> str:
+    """What the row claims, in one digest: identity, digests and result; neither cost nor what others found."""
+    value = to_json(record)
+    claims = ("model", "dataset", "threat_model", "suite", "digests", "result")
+    return digest.of_json({key: value[key] for key in claims})
 
 
 def loads(text: str | bytes, *, source: str = "record", migrations: Mapping[int, Any] = MIGRATIONS) -> Record:
@@ -231,13 +270,36 @@ def loads(text: str | bytes, *, source: str = "record", migrations: Mapping[int,
         migrations: from a version to the function that makes the next one of it.
 
     Raises:
+        RowContradictionError: if it is a row whose parts contradict each other: counts and packed verdicts, or checksum
+            and content.
         BenchError: if it is no row, damaged, or of a later version than this program knows.
     """
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
-        return from_json(Record, _up_to_date(value, source, migrations), "record")
-    except ValueError as error:
+        changed = _changed(value)
+    except (ValueError, RecursionError) as error:
         raise BenchError(f"Cannot read {source} as a row: {error}") from error
+    try:
+        record = from_json(Record, _up_to_date(value, source, migrations), "record")
+    except ContradictionError as error:
+        raise RowContradictionError(f"Row {source} contradicts itself: {error}") from error
+    except ValueError as error:
+        kind = RowContradictionError if changed else BenchError
+        raise kind(f"Cannot read {source} as a row: {error}{changed}") from error
+    if changed:
+        raise RowContradictionError(f"Row {source} contradicts itself:{changed}")
+    return record
+
+
+def _changed(value: Any) -> str:
+    """Take the checksum out of a row's JSON; say how it contradicts the rest, or nothing where it fits or is absent."""
+    written = value.pop(_CHECKSUM, None) if isinstance(value, dict) else None
+    if written is None:
+        return ""
+    actual = digest.of_json(value)
+    if written == actual:
+        return ""
+    return f" It was changed after it was written: its checksum is {written!s:.12}, but its content gives {actual:.12}."
 
 
 def _up_to_date(value: Any, source: str, migrations: Mapping[int, Any]) -> dict[str, Any]:
@@ -256,8 +318,3 @@ def _up_to_date(value: Any, source: str, migrations: Mapping[int, Any]) -> dict[
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"Expected finite numbers, but got {name}.")
-
-
-def _expect_count(name: str, count: int, actual: int, where: str) -> None:
-    if count != actual:
-        raise ValueError(f"Expected `{name}` to be {actual} as in {where}, but got {count}.")

@@ -21,13 +21,18 @@ def to_json(value: Any) -> Any:
         return {
             field.name: to_json(getattr(value, field.name))
             for field in dataclasses.fields(value)
-            if not (field.metadata.get("optional") and getattr(value, field.name) == field.default)
+            if not (field.metadata.get("optional") and getattr(value, field.name) == _default(field))
         }
     if isinstance(value, (tuple, list)):
         return [to_json(item) for item in value]
     if isinstance(value, dict):
         return {key: to_json(item) for key, item in value.items()}
     return value
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    factory = field.default_factory
+    return field.default if factory is dataclasses.MISSING else factory()
 
 
 def from_json(kind: type[T], value: Any, where: str) -> T:

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from bench.core.errors import BenchError
-from bench.core.record import Record, dumps, loads, result_bytes
+from bench.core.errors import BenchError, RowContradictionError
+from bench.core.record import ExternalBreak, Record, dumps, loads, result_bytes, row_digest
 
 FROZEN = Path(__file__).with_name("frozen") / "record_v1.json"
+FROZEN_2 = FROZEN.with_name("record_v2.json")
 
 
 @pytest.fixture
@@ -31,9 +32,72 @@ def test_a_row_of_version_1_loads_for_ever() -> None:
     assert record.external_breaks[0].indices == (0, 2)
 
 
+def test_a_row_of_version_2_loads_for_ever() -> None:
+    """With the evidence beside it, what is only reported, and what others broke."""
+    record = loads(FROZEN_2.read_bytes())
+    assert record.evidence is not None and record.evidence.n_breaks == 6
+    assert record.external_evidence is not None and record.external_evidence.sha256 == "e" * 64
+    assert [each.row for each in record.external_breaks] == [None, "a" * 64]
+    naive, router = record.result.reported
+    assert (naive.n_robust, naive.statistics) == (8, {})
+    assert (router.robust, router.statistics) == (None, {"flip_rate": 0.25})
+    assert record.result.audit is not None and record.result.audit.at_least == 2
+    assert (record.cost.attacks[1].n_claimed, record.cost.attacks[1].n_rejected) == (3, 1)
+    assert record.cost.budget_seconds == 600.0
+
+
 def test_a_row_is_written_as_it_was_read() -> None:
-    """Field for field and byte for byte; a column without stages has no such field."""
-    assert dumps(loads(FROZEN.read_bytes())) == FROZEN.read_text()
+    """Field for field and byte for byte; what is optional and absent has no field."""
+    assert dumps(loads(FROZEN_2.read_bytes())) == FROZEN_2.read_text()
+    plain = json.loads(dumps(loads(FROZEN.read_bytes())))
+    assert plain.pop("checksum")
+    assert plain == {**json.loads(FROZEN.read_text()), "schema_version": 2}
+
+
+def test_others_lower_the_headline_and_leave_the_suites_verdicts() -> None:
+    """What others broke counts once, and only where the suite left an example robust."""
+    record = loads(FROZEN_2.read_bytes())
+    assert [found.indices for found in record.external_breaks] == [(0,), (0, 5)]
+    assert (record.result.n_robust, record.n_robust, record.n_external) == (3, 2, 1)
+    assert record.verdicts() == (False, True, True) + (False,) * 6
+
+
+@pytest.mark.parametrize("place", ["model", "threat_model", "result.seed", "provenance.date", "cost.attacks.0.seconds"])
+def test_a_changed_field_contradicts_the_checksum(place: str) -> None:
+    """Also one that no count depends on: a row is not edited by hand."""
+    row = json.loads(FROZEN_2.read_text())
+    *steps, last = [int(step) if step.isdigit() else step for step in place.split(".")]
+    inner = row
+    for step in steps:
+        inner = inner[step]
+    inner[last] = inner[last] + (1 if isinstance(inner[last], int | float) else "x")
+    with pytest.raises(RowContradictionError, match="changed after it was written"):
+        loads(json.dumps(row))
+
+
+def test_damaged_verdicts_are_a_change_where_a_checksum_says_so() -> None:
+    """A row that can no longer be unpacked was readable once: it contradicts its checksum."""
+    text = FROZEN_2.read_text()
+    with pytest.raises(RowContradictionError, match="changed after it was written"):
+        loads(text.replace('"/gA="', '"/g*="', 1))
+
+
+def test_what_a_row_claims_does_not_depend_on_what_others_found() -> None:
+    """Nor on cost; another result is another claim."""
+    record = loads(FROZEN_2.read_bytes())
+    bare = dataclasses.replace(record, external_breaks=(), external_evidence=None, evidence=None)
+    other = dataclasses.replace(record, result=dataclasses.replace(record.result, seed=1))
+    assert row_digest(record) == row_digest(bare) != row_digest(other)
+
+
+def test_an_external_break_of_a_stranger_is_refused(row: dict[str, Any]) -> None:
+    """Its indices are the row's, ascending, each once, and counted."""
+    for indices, count in (([0, 9], 2), ([2, 0], 2), ([0, 0], 2), ([0], 2)):
+        row["external_breaks"][0].update(indices=indices, n=count)
+        with pytest.raises(RowContradictionError, match="external_breaks"):
+            loads(json.dumps(row))
+    with pytest.raises(ValueError, match="ascending"):
+        ExternalBreak(source="a", by="b", date="2026-01-01", n=2, indices=(3, 1))
 
 
 def test_result_bytes_do_not_depend_on_cost_or_provenance() -> None:
@@ -78,14 +142,29 @@ def test_a_missing_field_is_refused(row: dict[str, Any], name: str) -> None:
         ("clean", "/w==", "2 packed bytes"),
         ("indices", "first", "START:STOP"),
         ("attacks", {}, "a list"),
+        ("reported", [{"name": "naive", "parameters": {}, "n_robust": 1, "robust": "/gA="}], "of naive` to be 7"),
+        ("reported", [{"name": "naive", "parameters": {}, "robust": "/gA="}], "of naive` to be 7"),
+        (
+            "audit",
+            {"at_least": 4, "confidence": 0.95, "n_audited": 1, "n_unaudited": 2, "n_breaks": 0},
+            "within the robust examples, but got 4 of 3",
+        ),
     ],
 )
-def test_a_row_that_contradicts_itself_is_refused(row: dict[str, Any], field: str, value: Any, message: str) -> None:
+def test_a_row_that_does_not_fit_itself_is_refused(row: dict[str, Any], field: str, value: Any, message: str) -> None:
     """Counts, lengths and types must agree, in one line that names the file."""
     row["result"][field] = value
     with pytest.raises(BenchError, match=message) as caught:
         loads(json.dumps(row), source="rows/a.json")
     assert "rows/a.json" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("counts", [(4, 4), (2, 3), (3, 4, 3)])
+def test_stages_fall_to_their_attacks_count(row: dict[str, Any], counts: tuple[int, ...]) -> None:
+    """Each sees what those before it left; the last is the attack's own count, 3."""
+    row["result"]["attacks"][1]["stages"] = [{"name": str(count), "n_robust": count} for count in counts]
+    with pytest.raises(RowContradictionError, match="stages of autoattack to fall to its count 3"):
+        loads(json.dumps(row))
 
 
 def test_an_attack_cannot_mend_a_misclassified_example(row: dict[str, Any]) -> None:
@@ -106,8 +185,8 @@ def test_what_is_no_row_is_refused(text: str) -> None:
 
 def test_a_row_of_the_future_asks_for_an_update(row: dict[str, Any]) -> None:
     """A later schema version is not guessed at."""
-    row["schema_version"] = 2
-    with pytest.raises(BenchError, match=r"schema version 2.*Update bench"):
+    row["schema_version"] = 3
+    with pytest.raises(BenchError, match=r"schema version 3.*Update bench"):
         loads(json.dumps(row))
 
 
