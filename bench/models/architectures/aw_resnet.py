@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.core.structure import Route
 from bench.models.architectures.architecture import Architecture
-from bench.models.architectures.awnet import AwNet, Route
+from bench.models.architectures.awnet import AwNet
 from bench.models.architectures.mixbn import MixBN
 from bench.models.architectures.resnet import BLOCKS_PER_STAGE, STRIDES
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.core.structure import Route
 from bench.models.architectures.architecture import Architecture
-from bench.models.architectures.awnet import AwNet, Route
+from bench.models.architectures.awnet import AwNet
 from bench.models.architectures.mixbn import MixBN
 
 __all__ = ["ENTRY", "DynamicWideResNet", "build"]

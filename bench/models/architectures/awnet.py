@@ -14,28 +14,18 @@ layer; MixBN wherever the static network has batch normalisation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["AwNet", "Backbone", "Route", "Router"]
+from bench.core.structure import Route
+
+__all__ = ["AwNet", "Backbone", "Router"]
 
 FEATURES = 128
 GROUPS = 8
-
-
-class Route(NamedTuple):
-    """What the router decides for a batch.
-
-    Attributes:
-        signals: for each regulated convolution its filter scales `(N, filters)`, in (0, 2).
-        mix: weights of the clean and the adversarial branch `(N, 2)`, or one branch for all.
-    """
-
-    signals: tuple[Tensor, ...]
-    mix: Tensor | int
 
 
 class Backbone(Protocol):

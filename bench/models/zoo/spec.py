@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Decision", "ModelSpec", "Structure"]
+from bench.core.structure import Structure
+
+__all__ = ["Decision", "ModelSpec"]
 
 Decision = Literal["argmax", "pair-max"]
-Structure = Literal["routes", "raw-pairs"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +23,7 @@ class ModelSpec:
         paper: the source of the method.
         recipe: the training recipe that makes it.
         decision: "argmax" over the logits; "pair-max" where each logit is the larger of a class and its dummy.
-        structure: what adaptive attacks can use: "routes" (the module has `route` and `routed`), "raw-pairs" (it has
-            `raw`), or None.
+        structure: what the module declares for adaptive attacks (see `bench.core.structure`), or None.
     """
 
     name: str

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bench.models.architectures.awnet import Route
+from bench.core.structure import Route
 from bench.models.architectures.mixbn import ADVERSARIAL, CLEAN, MixBN
 from bench.training.objectives.aw_net import AwNetDistillation, AwNetWithoutTeachers, distillation, type_loss
 from bench.training.scales import FEW_STEPS
