@@ -239,6 +239,11 @@ class Record:
         """Examples that withstood the suite and that others broke."""
         return self.result.n_robust - self.n_robust
 
+    @property
+    def upper_bound_only(self) -> bool:
+        """Whether a diagnostic failed: the robust accuracy is no more than an upper bound, and takes no rank."""
+        return any(diagnostic.failed for diagnostic in self.result.diagnostics)
+
     def _externally_broken(self) -> set[int]:
         return {index for found in self.external_breaks for index in found.indices}
 

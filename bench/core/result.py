@@ -45,7 +45,16 @@ class AttackResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnostic:
-    """One check of whether the number is believable."""
+    """One check of whether the number is believable.
+
+    Args:
+        id: of the check: "R8".
+        status: "pass", "warn", "fail" or "not applicable".
+        statistic: what was measured; None where nothing was.
+        threshold: what the statistic is held against, or None.
+        evidence: what was seen, a sentence.
+        next: what to run next; empty where nothing was found.
+    """
 
     id: str
     status: str
@@ -53,6 +62,11 @@ class Diagnostic:
     threshold: float | None
     evidence: str
     next: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether the number is not believable by this check."""
+        return self.status == "fail"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.core.errors import BenchError, RowContradictionError
-from bench.core.record import ExternalBreak, Record, dumps, loads, result_bytes, row_digest
+from bench.core.record import Diagnostic, ExternalBreak, Record, dumps, loads, result_bytes, row_digest
 
 FROZEN = Path(__file__).with_name("frozen") / "record_v1.json"
 FROZEN_2 = FROZEN.with_name("record_v2.json")
@@ -44,6 +44,20 @@ def test_a_row_of_version_2_loads_for_ever() -> None:
     assert record.result.audit is not None and record.result.audit.at_least == 2
     assert (record.cost.attacks[1].n_claimed, record.cost.attacks[1].n_rejected) == (3, 1)
     assert record.cost.budget_seconds == 600.0
+
+
+@pytest.mark.parametrize(
+    ("statuses", "blocked"), [((), False), (("pass", "warn", "not applicable"), False), (("pass", "fail"), True)]
+)
+def test_a_failed_diagnostic_makes_the_number_an_upper_bound(statuses: tuple[str, ...], blocked: bool) -> None:
+    """Nothing less than a failure does."""
+    record = loads(FROZEN.read_bytes())
+    found = tuple(
+        Diagnostic(id=f"R{number}", status=status, statistic=None, threshold=None, evidence="", next="")
+        for number, status in enumerate(statuses, 1)
+    )
+    doubted = dataclasses.replace(record, result=dataclasses.replace(record.result, diagnostics=found))
+    assert doubted.upper_bound_only is blocked
 
 
 def test_a_row_is_written_as_it_was_read() -> None:
