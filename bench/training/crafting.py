@@ -10,16 +10,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from bench.core.types import Norm, ThreatModel
 from bench.ops import norms, projections
+from bench.ops.folding import Folded
 
 __all__ = ["TrainingAttack", "as_attacked"]
 
 GAUSSIAN_START = 0.001
+# Tracing a network takes longer than a step of a small one: each is traced once, as long as it lives.
+_FORMS: WeakKeyDictionary[nn.Module, Folded | None] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +58,11 @@ class TrainingAttack:
             threat_model: norm and radius of the ball.
             generator: source of the random start.
         """
-        with as_attacked(model):
+        with as_attacked(model) as network:
             moved = inputs + _start(self.start, inputs, threat_model, generator)
             moved = projections.project(moved, inputs, threat_model)
             for _ in range(self.steps):
-                moved = self._step(model, moved, inputs, loss, threat_model)
+                moved = self._step(network, moved, inputs, loss, threat_model)
         return moved
 
     def _step(
@@ -78,19 +82,30 @@ class TrainingAttack:
 
 
 @contextmanager
-def as_attacked(model: nn.Module) -> Iterator[None]:
-    """Hold `model` in evaluation mode with frozen parameters, then put both back."""
+def as_attacked(model: nn.Module) -> Iterator[nn.Module]:
+    """Hold `model` in evaluation mode with frozen parameters, then put both back.
+
+    Yields:
+        The network to attack: the same function up to rounding, with batch norms folded away where that is possible.
+    """
     was_training = model.training
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.eval()
     for parameter in learned:
         parameter.requires_grad_(False)
     try:
-        yield
+        yield _folded(model)
     finally:
         for parameter in learned:
             parameter.requires_grad_(True)
         model.train(was_training)
+
+
+def _folded(model: nn.Module) -> nn.Module:
+    if model not in _FORMS:
+        _FORMS[model] = Folded.of(model)
+    form = _FORMS[model]
+    return model if form is None else form.refreshed()
 
 
 def _start(start: str, inputs: Tensor, threat_model: ThreatModel, generator: torch.Generator) -> Tensor:

@@ -28,9 +28,9 @@ def accuracies(model: nn.Module, inputs: Tensor, labels: Tensor, threat_model: T
     clean = robust = 0
     for part, truth in zip(torch.split(inputs, BATCH), torch.split(labels, BATCH), strict=True):
         adversarial = VALIDATION_ATTACK.run(model, part, _summed_cross_entropy(truth), threat_model, generator)
-        with as_attacked(model), torch.no_grad():
-            clean += int((model(part).argmax(1) == truth).sum())
-            robust += int((model(adversarial).argmax(1) == truth).sum())
+        with as_attacked(model) as network, torch.no_grad():
+            clean += int((network(part).argmax(1) == truth).sum())
+            robust += int((network(adversarial).argmax(1) == truth).sum())
     return clean / len(labels), robust / len(labels)
 
 

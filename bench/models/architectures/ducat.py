@@ -7,13 +7,15 @@ authors apply it when they count errors; here it is the output of the model, so 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from bench.models.architectures import ARCHITECTURES
 from bench.models.architectures.architecture import Architecture
 
-__all__ = ["ENTRY", "Ducat", "build"]
+__all__ = ["ENTRY", "Ducat", "build", "with_dummies"]
 
 
 class Ducat(nn.Module):
@@ -46,4 +48,20 @@ def build(*, num_classes: int = 10, in_channels: int = 3, backbone: str = "resne
     return Ducat(network, num_classes)
 
 
-ENTRY = Architecture(name="ducat", build=build, paper="Wang et al. 2024, arXiv 2410.12671")
+def with_dummies(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """The state of a DUCAT network that decides as the plain network with `state` does.
+
+    The backbone is taken over; in its last layer every dummy class starts as a copy of its class (OUR CHOICE).
+
+    Args:
+        state: of a network of the backbone's architecture with C logits.
+        model: a new DUCAT network.
+    """
+    start = {}
+    for name, value in model.state_dict().items():
+        plain = state[name.removeprefix("backbone.")]
+        start[name] = plain if plain.shape == value.shape else torch.cat((plain, plain))
+    return start
+
+
+ENTRY = Architecture(name="ducat", build=build, paper="Wang et al. 2024, arXiv 2410.12671", translate=with_dummies)

@@ -32,8 +32,8 @@ class Trades(Objective):
 
     def craft(self, model: nn.Module, inputs: Tensor, labels: Tensor, context: Context) -> Tensor:
         """Inputs whose prediction diverges from the clean one."""
-        with as_attacked(model), torch.no_grad():
-            clean = model(inputs).float()
+        with as_attacked(model) as network, torch.no_grad():
+            clean = network(inputs).float()
 
         def loss(logits: Tensor) -> Tensor:
             return kl_to_clean(clean, logits) * len(inputs)

@@ -15,7 +15,7 @@ ENTRY = Recipe(
     name="aw-net",
     title="AW-Net: a router rescales the filters of a ResNet-18 per input; two-teacher distillation",
     paper="Wei, Zhao, Li 2024, arXiv 2306.03430; objective of MTARD, Zhao et al. 2022",
-    teachers={"natural": "standard", "robust": "pgd-at"},
+    teachers={"natural": "standard", "robust": "trades"},
     scales={
         "paper": Plan(
             architecture="aw-resnet18",
@@ -27,7 +27,7 @@ ENTRY = Recipe(
             schedule=Steps(base=0.1, milestones=(215, 260, 285)),
             weight_decay=2e-4,
             differences=(
-                "teachers are this project's standard and pgd-at models",
+                "teachers are this project's standard and trades models",
                 "no decay of the weight-update rate",
             ),
         ),
@@ -37,12 +37,12 @@ ENTRY = Recipe(
                 epochs=3,
                 architecture="aw-resnet18",
                 differences=(
-                    "teachers are this project's small standard and pgd-at models instead of wide ResNets",
-                    "starts from this project's small pgd-at model, in both branches of every MixBN, not from scratch",
+                    "teachers are this project's small standard and trades models instead of wide ResNets",
+                    "starts from this project's small trades model, in both branches of every MixBN, not from scratch",
                 ),
             ),
-            starts_from="pgd-at",
-            schedule=OneCycle(peak=0.1),
+            starts_from="trades",
+            schedule=OneCycle(peak=0.05),
         ),
         "tiny": tiny(AwNetDistillation(attack=FEW_STEPS), architecture="aw-resnet18"),
     },

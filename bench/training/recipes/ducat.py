@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.training.objectives.ducat import DummyClasses
+from bench.training.objectives.objective import Objective
 from bench.training.objectives.pgd_at import PgdAt
 from bench.training.recipe import Plan, Recipe
 from bench.training.scales import FEW_STEPS, PAPER_DIFFERENCES, SMALL_WIDTH, TEN_STEPS, TINY_WIDTH, small, tiny
-from bench.training.schedule import Steps
+from bench.training.schedule import OneCycle, Steps
 
 SELECTED_AFTER_START = "the best epoch is one with dummy targets, by PGD against the recovered logits instead of all 2C"
 BASIC_BLOCKS = "ResNet-18 of basic blocks; the authors' has bottleneck blocks and 13.98 million parameters"
+SECOND_STAGE_PEAK = 0.05
+
+
+def second_stage(objective: Objective, *, starts_from: str, epochs: int, differences: tuple[str, ...] = ()) -> Plan:
+    """The stage with two-hot targets alone, from a finished model of the base objective.
+
+    The authors train both stages in one run, of which the first is the base objective on 2C logits.
+
+    Args:
+        objective: with two-hot targets from the start.
+        starts_from: the finished model.
+        epochs: of this stage.
+        differences: from the paper, besides those of every second stage.
+    """
+    plan = small(
+        objective,
+        epochs=epochs,
+        architecture="ducat",
+        arguments={"backbone": "resnet18", "width": SMALL_WIDTH},
+        differences=(
+            BASIC_BLOCKS,
+            f"the first stage is this project's small {starts_from} model; a dummy class starts as a copy of its class",
+            f"learning rate of one cycle with its peak at {SECOND_STAGE_PEAK} instead of 0.01 and 0.001",
+            *differences,
+        ),
+    )
+    return replace(plan, starts_from=starts_from, schedule=OneCycle(peak=SECOND_STAGE_PEAK))
+
 
 ENTRY = Recipe(
     name="ducat",
@@ -24,17 +55,7 @@ ENTRY = Recipe(
             schedule=Steps(base=0.1, milestones=(100, 105)),
             differences=(*PAPER_DIFFERENCES, SELECTED_AFTER_START, BASIC_BLOCKS),
         ),
-        "small": small(
-            DummyClasses(base=PgdAt(attack=FEW_STEPS)),
-            epochs=20,
-            architecture="ducat",
-            arguments={"backbone": "resnet18", "width": SMALL_WIDTH},
-            differences=(
-                SELECTED_AFTER_START,
-                BASIC_BLOCKS,
-                "dummy targets from a learning rate of 0.057 on, falling to 0, instead of 0.01 and 0.001",
-            ),
-        ),
+        "small": second_stage(DummyClasses(base=PgdAt(attack=FEW_STEPS), start=0.0), starts_from="pgd-at", epochs=6),
         "tiny": tiny(
             DummyClasses(base=PgdAt(attack=FEW_STEPS)),
             architecture="ducat",

@@ -32,7 +32,7 @@ ENTRY = Recipe(
         ),
         "small": small(
             FgsmRs(),
-            epochs=15,
+            epochs=12,
             shared=(AVERAGED, SELECTED_ON_HELD_OUT),
             differences=(
                 "ResNet-18 of width 16 on raw inputs instead of PreActResNet-18 of width 64 on normalised ones",

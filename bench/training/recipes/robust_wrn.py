@@ -55,7 +55,7 @@ def pair_scales(
         ),
         "small": small(
             PgdAt(attack=FEW_STEPS),
-            epochs=8,
+            epochs=6,
             architecture=BY_STAGES,
             arguments={"blocks": list(SMALL_BLOCKS), "channels": list(small_channels)},
             shared=(ONE_CYCLE, FEW_ATTACK_STEPS, AVERAGED, SELECTED_ON_HELD_OUT),

@@ -5,14 +5,12 @@ from __future__ import annotations
 from bench.training.objectives.ducat import DummyClasses
 from bench.training.objectives.trades import Trades
 from bench.training.recipe import Plan, Recipe
-from bench.training.recipes.ducat import BASIC_BLOCKS, SELECTED_AFTER_START
+from bench.training.recipes.ducat import BASIC_BLOCKS, SELECTED_AFTER_START, second_stage
 from bench.training.scales import (
     FEW_STEPS_NEAR,
     PAPER_DIFFERENCES,
-    SMALL_WIDTH,
     TEN_STEPS_NEAR,
     TINY_WIDTH,
-    small,
     tiny,
 )
 from bench.training.schedule import Steps
@@ -32,17 +30,11 @@ ENTRY = Recipe(
             schedule=Steps(base=0.1, milestones=(100, 105)),
             differences=(*PAPER_DIFFERENCES, SELECTED_AFTER_START, BASIC_BLOCKS, ONE_PASS),
         ),
-        "small": small(
-            DummyClasses(base=Trades(attack=FEW_STEPS_NEAR)),
-            epochs=15,
-            architecture="ducat",
-            arguments={"backbone": "resnet18", "width": SMALL_WIDTH},
-            differences=(
-                SELECTED_AFTER_START,
-                BASIC_BLOCKS,
-                ONE_PASS,
-                "dummy targets from a learning rate of 0.057 on, falling to 0, instead of 0.01 and 0.001",
-            ),
+        "small": second_stage(
+            DummyClasses(base=Trades(attack=FEW_STEPS_NEAR), start=0.0),
+            starts_from="trades",
+            epochs=5,
+            differences=(ONE_PASS,),
         ),
         "tiny": tiny(
             DummyClasses(base=Trades(attack=FEW_STEPS_NEAR)),

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from bench.models.architectures.ducat import Ducat, build
+from bench.models.architectures import ARCHITECTURES
+from bench.models.architectures.ducat import Ducat, build, with_dummies
 
 LOGITS = st.lists(st.integers(-50, 50), min_size=8, max_size=8, unique=True)
 
@@ -34,3 +35,13 @@ def test_raw_logits_come_in_pairs():
     raw = module.raw(inputs)
     assert raw.shape == (2, 10)
     assert torch.equal(module(inputs), torch.stack([raw[:, :5], raw[:, 5:]]).amax(0))
+
+
+def test_starts_as_the_plain_network_decides():
+    """Translated from a plain network, every class and its dummy have the logit that the class had."""
+    plain = ARCHITECTURES.get("resnet18").build(num_classes=5, in_channels=1, width=2).eval()
+    module = build(num_classes=5, in_channels=1, width=2).eval()
+    module.load_state_dict(with_dummies(plain.state_dict(), module))
+    inputs = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    expected = plain(inputs)
+    assert torch.equal(module.raw(inputs), torch.cat((expected, expected), dim=1))
