@@ -117,6 +117,7 @@ def evaluate(
         attacks=tuple(_outcome(attack, found, back) for attack in suite.attacks),
         finite=_pick(_all_finite(found), back),
         batch_size=min(verdicts.batch_size for verdicts in [found.clean, *found.stages.values()]),
+        breaks=runner.breaks,
     )
 
 

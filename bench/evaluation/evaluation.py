@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from bench.core.breaks import Breaks
 from bench.core.packing import pack_margins, pack_verdicts
 from bench.core.ranges import format_indices
 from bench.core.record import AttackCost, AttackResult, Cost, Diagnostic, Result, StageResult
@@ -96,6 +97,7 @@ class Evaluation:
         attacks: in the suite's order.
         finite: False where logits, clean or attacked, were not finite.
         batch_size: the smallest compute batch that was used.
+        breaks: for each example that was correct and broken, the strongest break over all attacks.
     """
 
     header: Header
@@ -107,6 +109,7 @@ class Evaluation:
     attacks: tuple[AttackOutcome, ...]
     finite: tuple[bool, ...]
     batch_size: int
+    breaks: Breaks = field(compare=False, repr=False)
 
     @property
     def robust(self) -> tuple[bool, ...]:

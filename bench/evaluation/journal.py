@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ import platformdirs
 from bench.core import digest
 from bench.core.durable import explain_write_errors, write_durably
 from bench.core.errors import BenchError
-from bench.core.schema import from_json, to_json
+from bench.core.schema import OPTIONAL, from_json, to_json
 from bench.evaluation.grid import Chunk
 from bench.evaluation.header import Header, differences
 
@@ -48,6 +48,7 @@ class Entry:
         forwards: examples passed forwards by the attack.
         backwards: gradients taken by the attack.
         batch_size: most examples that were computed at once.
+        breaks: adversarial examples that show more than those of earlier stages, as `keeping.pack` writes them.
     """
 
     inputs: str
@@ -60,6 +61,7 @@ class Entry:
     forwards: int
     backwards: int
     batch_size: int
+    breaks: str = field(default="", metadata=OPTIONAL)
 
 
 class Journal:

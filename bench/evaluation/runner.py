@@ -6,15 +6,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
+from bench.core.breaks import Breaks, merge
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier, Passes
 from bench.evaluation.executors.local import LocalExecutor
 from bench.evaluation.grid import CHUNK_SIZE, Chunk, chunks_of, groups_of
 from bench.evaluation.header import inputs_digest
 from bench.evaluation.journal import Entry, Journal
+from bench.evaluation.keeping import Keeper, pack, unpack
 from bench.evaluation.verify import Judgement, judge
 
 __all__ = ["GroupDone", "Runner", "Stage", "Verdicts"]
@@ -72,18 +75,19 @@ class GroupDone:
 
 
 class _Part:
-    """What one compute batch gave: its judgement, and the passes that the attack took."""
+    """What one compute batch gave: its judgement, the passes that the attack took, and the breaks worth keeping."""
 
-    def __init__(self, judgement: Judgement, passes: Passes) -> None:
+    def __init__(self, judgement: Judgement, passes: Passes, breaks: Breaks) -> None:
         self.robust: list[bool] = judgement.robust.tolist()
         self.margin: list[float] = judgement.margin.tolist()
         self.finite: list[bool] = judgement.finite.tolist()
         self.moved: list[bool] = judgement.moved.tolist()
         self.passes = passes
+        self.breaks = breaks
 
 
 class Runner:
-    """Runs stages of one evaluation.
+    """Runs stages of one evaluation, and keeps the strongest break of each example over all of them.
 
     Args:
         module: the model, borrowed: frozen, in eval mode, on its device.
@@ -117,6 +121,13 @@ class Runner:
         self._executor = LocalExecutor(batch_size)
         self._chunks = chunks_of(examples.indices.tolist())
         self._inputs = {chunk: inputs_digest(examples[chunk.rows]) for chunk in self._chunks}
+        self._shape = tuple(examples.inputs.shape[1:])
+        self._keeper = Keeper(self._shape)
+
+    @property
+    def breaks(self) -> Breaks:
+        """The strongest break of each example that a stage broke so far."""
+        return self._keeper.breaks
 
     def run(self, stage: Stage, attacked: Sequence[bool], report: Callable[[GroupDone], None]) -> Verdicts:
         """Run `stage` on the examples that `attacked` marks, and return what became of them.
@@ -134,6 +145,7 @@ class Runner:
             # A group is computed as a whole, so that a resumed run has the same batches as an uninterrupted one.
             reused = len(stored) == len(group)
             new = stored if reused else self._compute(stage, group, masks)
+            self._keep(group, new)
             entries += new
             report(
                 GroupDone(
@@ -152,6 +164,11 @@ class Runner:
             return None
         entry = self._journal.read(stage.key, chunk, inputs=self._inputs[chunk])
         return entry if entry is not None and entry.attacked == attacked else None
+
+    def _keep(self, group: Sequence[Chunk], entries: Sequence[Entry]) -> None:
+        """Take in the breaks as the journal has them, so that a resumed run keeps what an uninterrupted one does."""
+        for chunk, entry in zip(group, entries, strict=True):
+            self._keeper.add(chunk.number, unpack(entry.breaks, n_examples=len(chunk.indices), shape=self._shape))
 
     def _compute(self, stage: Stage, group: Sequence[Chunk], masks: Sequence[tuple[bool, ...]]) -> list[Entry]:
         start = time.perf_counter()
@@ -178,7 +195,10 @@ class Runner:
         if stage.attack is not None:
             candidates = stage.attack.perturb(self._classifier, batch, self._threat_model, seed=self._seed)
         judgement = judge(self._module, candidates, batch, self._threat_model)
-        return _Part(judgement, self._classifier.passes)
+        breaks = Breaks.none(self._shape)
+        if stage.attack is not None:
+            breaks = self._keeper.news(self._module, batch, judgement, self._threat_model)
+        return _Part(judgement, self._classifier.passes, breaks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +218,7 @@ def _share_out(group: Sequence[Chunk], masks: Sequence[tuple[bool, ...]], shared
     margin = iter([value for part in parts for value in part.margin])
     finite = iter([verdict for part in parts for verdict in part.finite])
     moved = iter([verdict for part in parts for verdict in part.moved])
+    breaks = merge(*(part.breaks for part in parts)) if parts else None
     total, before = max(1, sum(map(sum, masks))), 0
     passes = Passes(sum(part.passes.forwards for part in parts), sum(part.passes.backwards for part in parts))
     entries = []
@@ -215,6 +236,7 @@ def _share_out(group: Sequence[Chunk], masks: Sequence[tuple[bool, ...]], shared
                 forwards=passes.forwards * after // total - passes.forwards * before // total,
                 backwards=passes.backwards * after // total - passes.backwards * before // total,
                 batch_size=shared.batch_size,
+                breaks=pack(breaks.pick(np.isin(breaks.indices, chunk.indices))) if breaks is not None else "",
             )
         )
         before = after

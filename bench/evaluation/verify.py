@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from bench.core.breaks import NOT_FINITE
 from bench.core.errors import BenchError
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.evaluation.precision import full_float32
@@ -20,6 +21,8 @@ __all__ = ["Judgement", "inside", "judge", "pull_back"]
 
 _LINF_TOLERANCE = 2.0**-23
 _L2_TOLERANCE = 1e-6
+# OUR CHOICE: batch, device and library move float32 logits by about 1e-6 of their size, in deep nets by some more.
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +34,18 @@ class Judgement:
         margin: float32 `(N,)`: `z_y - max_{k != y} z_k`; minus infinity where logits are not finite.
         finite: bool `(N,)`: all logits are finite.
         moved: bool `(N,)`: the candidate was outside the threat model and was pulled back.
+        marginal: bool `(N,)`: logits are finite, and the margin is so small that rounding alone may turn it.
+        predicted: int64 `(N,)`: the class that the model says; -1 where logits are not finite.
+        points: float32 `(N, C, H, W)`: what was judged, inside the threat model.
     """
 
     robust: Tensor
     margin: Tensor
     finite: Tensor
     moved: Tensor
+    marginal: Tensor
+    predicted: Tensor
+    points: Tensor
 
 
 def judge(module: nn.Module, candidates: Tensor, examples: Examples, threat_model: ThreatModel) -> Judgement:
@@ -64,7 +73,7 @@ def judge(module: nn.Module, candidates: Tensor, examples: Examples, threat_mode
         points = torch.where(_per_example(moved, points), pull_back(points, examples.inputs, threat_model), points)
         logits = module(points)
         _check_logits(logits, examples)
-        return _read_logits(logits.float(), examples.labels, moved | ~usable)
+        return _read_logits(logits.float(), examples.labels, moved | ~usable, points)
 
 
 def inside(points: Tensor, inputs: Tensor, threat_model: ThreatModel) -> Tensor:
@@ -95,10 +104,19 @@ def pull_back(points: Tensor, inputs: Tensor, threat_model: ThreatModel) -> Tens
     return torch.where(too_far, torch.nextafter(rounded, inputs), rounded)
 
 
-def _read_logits(logits: Tensor, labels: Tensor, moved: Tensor) -> Judgement:
+def _read_logits(logits: Tensor, labels: Tensor, moved: Tensor, points: Tensor) -> Judgement:
     finite = logits.isfinite().all(1)
     margins = torch.where(finite, margin(logits, labels), -torch.inf)
-    return Judgement(robust=finite & (logits.argmax(1) == labels), margin=margins, finite=finite, moved=moved)
+    predicted = logits.argmax(1)
+    return Judgement(
+        robust=finite & (predicted == labels),
+        margin=margins,
+        finite=finite,
+        moved=moved,
+        marginal=finite & (margins.abs() <= _ROUNDING * logits.abs().amax(1)),
+        predicted=torch.where(finite, predicted, NOT_FINITE),
+        points=points,
+    )
 
 
 def _check_logits(logits: object, examples: Examples) -> None:

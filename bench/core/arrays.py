@@ -1,0 +1,131 @@
+"""Arrays in one file: a `.npz` that holds nothing but arrays, the same bytes for the same arrays, read without trust.
+
+`numpy.load(allow_pickle=False)` reads what `dump` writes. `load` reads what anybody wrote: never a pickle, never more
+memory than was allowed, only arrays that were asked for.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+__all__ = ["Array", "Layout", "dump", "load"]
+
+Array = NDArray[Any]
+
+_SUFFIX = ".npy"
+_WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip archive knows; it makes equal arrays equal bytes
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_LONGEST_HEADER = 10_000
+_ENCRYPTED = 0x1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What an array must be.
+
+    Args:
+        kinds: names of its dtype without byte order ("int8"); "str" stands for text of any length.
+        ndim: its number of axes.
+        optional: the file may lack it.
+    """
+
+    kinds: tuple[str, ...]
+    ndim: int
+    optional: bool = False
+
+    def fits(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
+        """Whether an array of this type and shape is one."""
+        name = "str" if dtype.kind == "U" else dtype.name
+        return name in self.kinds and len(shape) == self.ndim and not dtype.hasobject
+
+    def __str__(self) -> str:
+        axes = {0: "a single number", 1: "one axis"}.get(self.ndim, f"{self.ndim} axes")
+        return f"{' or '.join(self.kinds)} with {axes}"
+
+
+def dump(arrays: Mapping[str, Array]) -> bytes:
+    """The bytes of a `.npz` of `arrays`, compressed, in their order."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            npy.write_array(member, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False)
+            info = zipfile.ZipInfo(name + _SUFFIX, _WHEN)
+            archive.writestr(info, member.getvalue(), zipfile.ZIP_DEFLATED, compresslevel=9)
+    return buffer.getvalue()
+
+
+def load(content: bytes, layouts: Mapping[str, Layout], *, most_bytes: int, partial: bool = False) -> dict[str, Array]:
+    """Read the arrays that `layouts` names out of a `.npz`.
+
+    Args:
+        content: its bytes.
+        layouts: what is expected, by name.
+        most_bytes: memory that the arrays may take, all together.
+        partial: pass over arrays that `layouts` does not name, instead of refusing them.
+
+    Raises:
+        ValueError: if it is no such archive, is damaged, holds something else, or would take more memory.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = _members(archive, layouts, partial=partial)
+            total = sum(info.file_size for info in members.values())
+            if total > most_bytes:
+                raise ValueError(f"Expected arrays of at most {most_bytes:,} bytes, but got {total:,}.")
+            return {name: _read(archive.read(info), name, layouts[name]) for name, info in members.items()}
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f"Expected a whole .npz archive, but it is damaged: {error}") from error
+
+
+def _members(archive: zipfile.ZipFile, layouts: Mapping[str, Layout], *, partial: bool) -> dict[str, zipfile.ZipInfo]:
+    found: dict[str, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        name = info.filename.removesuffix(_SUFFIX)
+        if name == info.filename or name not in layouts:
+            if partial:
+                continue
+            raise ValueError(f"Expected only the arrays {', '.join(layouts)}, but got {info.filename!r:.60}.")
+        if name in found:
+            raise ValueError(f"Expected one array {name}, but got two.")
+        if info.compress_type not in _COMPRESSIONS or info.flag_bits & _ENCRYPTED:
+            raise ValueError(f"Expected array {name} stored or deflated, but it is compressed otherwise or encrypted.")
+        found[name] = info
+    missing = [name for name, layout in layouts.items() if name not in found and not layout.optional]
+    if missing:
+        raise ValueError(f"Expected the array {missing[0]}, but found {', '.join(found) or 'none'}.")
+    return found
+
+
+def _read(content: bytes, name: str, layout: Layout) -> Array:
+    """Parse one `.npy`: its header must account for every byte."""
+    member = io.BytesIO(content)
+    try:
+        version = npy.read_magic(member)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"its version is {version}")
+        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = read_header(member, max_header_size=_LONGEST_HEADER)
+    except (ValueError, TypeError, SyntaxError, RecursionError) as error:
+        raise ValueError(f"Expected array {name} as .npy, but its header is damaged: {error}") from error
+    if not layout.fits(dtype, shape):
+        raise ValueError(f"Expected array {name} to be {layout}, but got {dtype.name} of shape {shape}.")
+    body = content[member.tell() :]
+    if any(length < 0 for length in shape) or math.prod(shape) * dtype.itemsize != len(body):
+        raise ValueError(f"Expected array {name} to hold {shape} of {dtype.name}, but it has {len(body)} bytes.")
+    if dtype.itemsize == 0:
+        return np.empty(shape, dtype)
+    if dtype.kind == "b" and max(body, default=0) > 1:
+        raise ValueError(f"Expected array {name} to hold 0 and 1, but got another byte.")
+    array = np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
+    return np.ascontiguousarray(array, dtype=dtype.newbyteorder("=")).reshape(shape)

@@ -1,0 +1,132 @@
+"""Keeps, per broken example, the strongest break that the original float32 model confirmed.
+
+A break is kept as 8-bit changes of the clean input where the changed input, judged again, is still misclassified inside
+the threat model by more than rounding; else as it was found, in float32.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench.core import evidence
+from bench.core.arrays import Array
+from bench.core.breaks import LEVELS, Breaks, apply, merge, stronger
+from bench.core.types import Examples, Norm, ThreatModel
+from bench.evaluation.verify import Judgement, judge
+
+__all__ = ["Keeper", "pack", "unpack"]
+
+_LARGEST = 127
+
+
+class Keeper:
+    """The strongest break of each example so far.
+
+    Args:
+        shape: of one input, `(C, H, W)`.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._shape = shape
+        self._chunks: dict[int, Breaks] = {}
+        self._margins: dict[int, float] = {}
+
+    @property
+    def breaks(self) -> Breaks:
+        """All that is kept, one break per broken example."""
+        return merge(Breaks.none(self._shape), *self._chunks.values())
+
+    def add(self, chunk: int, found: Breaks) -> None:
+        """Take in what a stage broke in the chunk with this number."""
+        if len(found):
+            kept = merge(self._chunks.get(chunk, Breaks.none(self._shape)), found)
+            self._chunks[chunk] = kept
+            self._margins.update(zip(kept.indices.tolist(), kept.margins.tolist(), strict=True))
+
+    def news(self, module: nn.Module, batch: Examples, judgement: Judgement, threat_model: ThreatModel) -> Breaks:
+        """The breaks of a batch that show more than what is known, ready to be kept; they are not added yet.
+
+        Args:
+            module: the original model, in eval mode.
+            batch: the clean examples.
+            judgement: of one candidate for each.
+            threat_model: what the attacker may do.
+        """
+        known = np.array([self._margins.get(index, math.inf) for index in batch.indices.tolist()], np.float32)
+        better = torch.from_numpy(stronger(_array(judgement.margin), known)).to(judgement.robust.device)
+        which = ~judgement.robust & better
+        if not bool(which.any()):
+            return Breaks.none(self._shape)
+        return _compact(module, batch[which], _pick(judgement, which), threat_model)
+
+
+def pack(breaks: Breaks) -> str:
+    """Breaks as text for the journal; empty where there are none."""
+    return base64.b64encode(evidence.dumps(breaks)).decode("ascii") if len(breaks) else ""
+
+
+def unpack(text: str, *, n_examples: int, shape: tuple[int, ...]) -> Breaks:
+    """Read what `pack` wrote about at most `n_examples` inputs of `shape` `(C, H, W)`.
+
+    Raises:
+        ValueError: if it is not such a text.
+    """
+    if not text:
+        return Breaks.none(shape)
+    most = evidence.most_bytes(n_examples, shape)
+    return evidence.loads(base64.b64decode(text, validate=True), most_bytes=most)
+
+
+def _compact(module: nn.Module, batch: Examples, found: Judgement, threat_model: ThreatModel) -> Breaks:
+    """Write each break in 8 bits where that keeps it, else in float32. Every example of the batch is broken."""
+    clean, points = _array(batch.inputs), _array(found.points)
+    margins, predicted = _array(found.margin), _array(found.predicted)
+    deltas = np.zeros(points.shape, np.int8)
+    rounded = np.zeros(len(batch), np.bool_)
+    for candidate in _roundings(clean, points, threat_model):
+        left = np.flatnonzero(~rounded)
+        if not len(left):
+            break
+        part = batch[torch.from_numpy(left).to(batch.labels.device)]
+        inputs = torch.from_numpy(apply(candidate[left], clean[left])).to(batch.inputs.device)
+        again = judge(module, inputs, part, threat_model)
+        kept = _array(~again.robust & ~again.moved & ~again.marginal)
+        chosen = left[kept]
+        rounded[chosen], deltas[chosen] = True, candidate[chosen]
+        margins[chosen], predicted[chosen] = _array(again.margin)[kept], _array(again.predicted)[kept]
+    order = np.argsort(_array(batch.indices))
+    return Breaks(
+        indices=_array(batch.indices)[order],
+        labels=_array(batch.labels)[order],
+        predictions=predicted[order],
+        margins=margins[order],
+        rounded=rounded[order],
+        deltas=deltas[order][rounded[order]],
+        exact=points[order][~rounded[order]],
+    )
+
+
+def _roundings(
+    clean: NDArray[np.float32], points: NDArray[np.float32], threat_model: ThreatModel
+) -> Iterator[NDArray[np.int8]]:
+    """Changes in steps of 1/255, to the nearest and then towards the clean input (which never leaves the ball)."""
+    steps = (points.astype(np.float64) - clean) * LEVELS
+    linf = threat_model.norm is Norm.LINF
+    largest = min(math.floor(threat_model.epsilon * LEVELS), _LARGEST) if linf else _LARGEST
+    for rounding in (np.rint, np.trunc):
+        yield rounding(steps).clip(-largest, largest).astype(np.int8)
+
+
+def _pick(judgement: Judgement, which: Tensor) -> Judgement:
+    return Judgement(**{name: value[which] for name, value in vars(judgement).items()})
+
+
+def _array(tensor: Tensor) -> Array:
+    return tensor.detach().cpu().numpy()
