@@ -12,5 +12,9 @@ SHIPPED = {
 setup(
     packages=[*find_packages(include=["bench", "bench.*"]), *SHIPPED],
     package_dir={package: folder for package, (folder, _) in SHIPPED.items()},
-    package_data={"bench": ["py.typed"], **{package: patterns for package, (_, patterns) in SHIPPED.items()}},
+    package_data={
+        "bench": ["py.typed"],
+        "bench.leaderboard.page": ["*.html", "*.css", "*.js", "vendor/*"],
+        **{package: patterns for package, (_, patterns) in SHIPPED.items()},
+    },
 )

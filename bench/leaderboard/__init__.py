@@ -1,16 +1,20 @@
-"""The rows: where they lie, when one may replace another, and how two compare."""
+"""The rows: where they lie, when one may replace another, how two compare, and the pages made of them."""
 
 from bench.leaderboard.compare import AttackComparison, Comparison, compare, mcnemar
+from bench.leaderboard.publish import Publication, outdated, publish
 from bench.leaderboard.store import Identity, Written, find, read, read_all, write
 
 __all__ = [
     "AttackComparison",
     "Comparison",
     "Identity",
+    "Publication",
     "Written",
     "compare",
     "find",
     "mcnemar",
+    "outdated",
+    "publish",
     "read",
     "read_all",
     "write",

@@ -15,7 +15,7 @@ from bench.core.record import Record, dumps, loads, result_bytes
 from bench.core.types import ThreatModel
 from bench.leaderboard.compare import Comparison, compare
 
-__all__ = ["Identity", "Written", "find", "read", "read_all", "write"]
+__all__ = ["Identity", "Written", "checked", "find", "read", "read_all", "write"]
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
 _SUITE = "suite.json"
@@ -79,7 +79,7 @@ def find(root: Path, identity: Identity) -> Record | None:
     Raises:
         BenchError: if what is there is no row, or lies behind a symbolic link.
     """
-    path = _checked(root, identity.path(root))
+    path = checked(root, identity.path(root))
     return read(path) if path.exists() else None
 
 
@@ -102,7 +102,7 @@ def read_all(root: Path) -> Iterator[tuple[Path, Record]]:
         BenchError: if one is damaged, or does not lie where its identity says.
     """
     for path in sorted(root.glob("*/*/*/*.json")):
-        record = read(_checked(root, path))
+        record = read(checked(root, path))
         if Identity.of(record).path(root) != path:
             expected = Identity.of(record).path(root).relative_to(root)
             raise BenchError(f"Row {path} is not where it belongs: expected {expected} in {root}.")
@@ -125,7 +125,7 @@ def write(record: Record, root: Path, *, force: bool = False) -> Written:
             examples, or the folder cannot be written.
     """
     identity = Identity.of(record)
-    path = _checked(root, identity.path(root))
+    path = checked(root, identity.path(root))
     _check_suite(record, root)
     old = find(root, identity)
     if old is None:
@@ -198,7 +198,7 @@ def _dump_suite(definition: dict[str, Any]) -> bytes:
 
 
 def _check_suite(record: Record, root: Path) -> None:
-    path = _checked(root, root / record.suite / _SUITE)
+    path = checked(root, root / record.suite / _SUITE)
     if not path.exists():
         return
     try:
@@ -212,8 +212,12 @@ def _check_suite(record: Record, root: Path) -> None:
         )
 
 
-def _checked(root: Path, path: Path) -> Path:
-    """The path, if nothing between it and `root` is a symbolic link."""
+def checked(root: Path, path: Path) -> Path:
+    """The path, if nothing between it and `root` is a symbolic link.
+
+    Raises:
+        BenchError: if something is.
+    """
     for step in (path, *path.parents):
         if step == root:
             break

@@ -1,0 +1,73 @@
+"""`bench publish`: rows to pages."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import DEFAULT_LEADERBOARD, Json, Leaderboard
+from bench.core.errors import FoundSomethingError
+from bench.leaderboard import Publication, outdated
+from bench.leaderboard import publish as publish_board
+
+__all__ = ["publish"]
+
+
+def publish(
+    leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 where the pages differ from the rows.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the board's pages from its rows: markdown, index.html, results.csv, model-index, CHANGELOG.md.
+
+    Nothing but the files under --leaderboard is read: no data, no models, no clock, no network.
+
+    \b
+    Examples:
+      bench publish
+      bench publish --check
+      bench publish --leaderboard my-board --json
+    """
+    if check:
+        _check(outdated(leaderboard), as_json)
+        return
+    done = publish_board(leaderboard)
+    typer.echo(_as_json(done) if as_json else _as_text(done))
+
+
+def _check(found: tuple[str, ...], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"outdated": list(found)}, indent=1))
+    if found:
+        raise FoundSomethingError(f"{'; '.join(found)}. `bench publish` makes the pages again.")
+    if not as_json:
+        typer.echo("Every page is what the rows say.")
+
+
+def _as_json(done: Publication) -> str:
+    value = {
+        "rows": len(done.board.entries),
+        "ranked": sum(entry.rank is not None for entry in done.board.entries),
+        "written": [str(path) for path in done.written],
+        "removed": [str(path) for path in done.removed],
+        "unchanged": done.unchanged,
+        "changes": list(done.changes),
+    }
+    return json.dumps(value, indent=1)
+
+
+def _as_text(done: Publication) -> str:
+    entries = done.board.entries
+    ranked = sum(entry.rank is not None for entry in entries)
+    lines = [
+        f"{len(entries)} rows, {ranked} of them ranked, in {len(done.board.groups)} tables:"
+        f" {len(done.written)} pages written, {len(done.removed)} removed, {done.unchanged} unchanged."
+    ]
+    lines += [f"  written: {path}" for path in done.written]
+    lines += [f"  removed: {path}" for path in done.removed]
+    lines += [f"  {change}" for change in done.changes]
+    return "\n".join(lines)

@@ -1,0 +1,97 @@
+"""The board as data: all rows under one folder, sorted into tables. No page is made here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from bench.core.errors import BenchError
+from bench.leaderboard.standing import Entry, Group, Row, arrange
+from bench.leaderboard.store import read_all
+
+__all__ = ["Board", "Suite", "load"]
+
+_EVIDENCE = ".evidence."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """A published suite, as its rows record it.
+
+    Args:
+        label: name with version.
+        digest: over all parameters.
+        attacks: name and parameters of each.
+    """
+
+    label: str
+    digest: str
+    attacks: tuple[tuple[str, dict[str, Any]], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """Everything that is published.
+
+    Args:
+        groups: the tables.
+        suites: the suites that have rows, by label.
+    """
+
+    groups: tuple[Group, ...]
+    suites: tuple[Suite, ...]
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All rows, table by table."""
+        return tuple(entry for group in self.groups for entry in group.entries)
+
+    @property
+    def date(self) -> str:
+        """The day of the newest row, ISO 8601."""
+        return max((entry.record.provenance.date[:10] for entry in self.entries), default="")
+
+    def of_suite(self, label: str) -> Board:
+        """The part of the board that a suite's own page shows."""
+        return Board(
+            groups=tuple(group for group in self.groups if group.suite == label),
+            suites=tuple(suite for suite in self.suites if suite.label == label),
+        )
+
+
+def load(root: Path) -> Board:
+    """Read the board that lies in `root`.
+
+    Raises:
+        BenchError: if there is none, or a row or a suite is damaged.
+    """
+    rows = [_row(root, path, record) for path, record in read_all(root)]
+    if not rows:
+        raise BenchError(f"No rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
+    labels = sorted({row.record.suite for row in rows})
+    return Board(groups=arrange(rows), suites=tuple(_suite(root / label / "suite.json", label) for label in labels))
+
+
+def _row(root: Path, path: Path, record: Any) -> Row:
+    evidence = _first(sorted(path.parent.glob(f"{path.stem}{_EVIDENCE}*")))
+    return Row(
+        path=PurePosixPath(path.relative_to(root).as_posix()),
+        record=record,
+        evidence=PurePosixPath(evidence.relative_to(root).as_posix()) if evidence is not None else None,
+    )
+
+
+def _first(paths: Iterable[Path]) -> Path | None:
+    return next(iter(paths), None)
+
+
+def _suite(path: Path, label: str) -> Suite:
+    try:
+        value = json.loads(path.read_bytes())
+        attacks = tuple((str(attack["name"]), dict(attack["parameters"])) for attack in value["attacks"])
+        return Suite(label=label, digest=str(value["digest"]), attacks=attacks)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BenchError(f"Cannot read the published suite {path}: {error!r:.100}.") from error

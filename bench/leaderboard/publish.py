@@ -1,0 +1,134 @@
+"""From the rows in a folder to the pages in it: the same rows give the same bytes.
+
+`CHANGELOG.md` alone also depends on what was published before, which `results.csv` holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from bench.core.durable import write_durably
+from bench.core.errors import BenchError
+from bench.leaderboard import history, markdown
+from bench.leaderboard.board import Board, load
+from bench.leaderboard.model_index import model_index
+from bench.leaderboard.page import html_page
+from bench.leaderboard.spreadsheet import read_csv, to_csv
+from bench.leaderboard.store import checked
+
+__all__ = ["Publication", "outdated", "publish", "render"]
+
+_README = "README.md"
+_RESULTS = "results.csv"
+_CHANGELOG = "CHANGELOG.md"
+_MODEL_INDEX = "model-index"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """What `publish` did.
+
+    Args:
+        board: what the pages show.
+        written: pages that were new or had to change.
+        removed: pages of models that have no row any more.
+        unchanged: how many pages were right already.
+        changes: what the changelog's new entry says, a line each.
+    """
+
+    board: Board
+    written: tuple[PurePosixPath, ...]
+    removed: tuple[PurePosixPath, ...]
+    unchanged: int
+    changes: tuple[str, ...]
+
+
+def publish(root: Path) -> Publication:
+    """Write the pages of the board in `root`.
+
+    Raises:
+        BenchError: if there are no rows, one is damaged, or the folder cannot be written.
+    """
+    board = load(root)
+    pages = render(board)
+    found = history.changes(_published_before(root), read_csv(pages[PurePosixPath(_RESULTS)], source=_RESULTS))
+    changelog = history.updated(_text(root, PurePosixPath(_CHANGELOG)) or "", found, board.date)
+    # Before results.csv: a publication that is killed in between is told to the next one by the old file.
+    pages = {PurePosixPath(_CHANGELOG): changelog, **pages}
+    written = tuple(path for path, text in pages.items() if _text(root, path) != text)
+    for path in written:
+        write_durably(root / path, pages[path].encode())
+    removed = _strays(root, pages)
+    for path in removed:
+        (root / path).unlink()
+    return Publication(
+        board=board, written=written, removed=removed, unchanged=len(pages) - len(written), changes=found
+    )
+
+
+def outdated(root: Path) -> tuple[str, ...]:
+    """Which pages differ from the rows, a line each; nothing where all are right.
+
+    Raises:
+        BenchError: if a row is damaged.
+    """
+    pages = render(load(root))
+    found = [_outdated(root, path, text) for path, text in pages.items()]
+    if _text(root, PurePosixPath(_CHANGELOG)) is None:
+        found.append(f"{_CHANGELOG} is missing")
+    found += [f"{path} is of a model that has no row" for path in _strays(root, pages)]
+    return tuple(each for each in found if each)
+
+
+def render(board: Board) -> dict[PurePosixPath, str]:
+    """All pages but the changelog, by their path under the board's folder."""
+    return {
+        PurePosixPath(_README): markdown.board_page(board),
+        **{
+            PurePosixPath(suite.label, _README): markdown.suite_page(board.of_suite(suite.label), suite)
+            for suite in board.suites
+        },
+        **_model_indices(board),
+        PurePosixPath("index.html"): html_page(board),
+        PurePosixPath(_RESULTS): to_csv(board),
+    }
+
+
+def _model_indices(board: Board) -> dict[PurePosixPath, str]:
+    rows = [(group, entry) for group in board.groups for entry in group.entries]
+    models = sorted({entry.record.model for _, entry in rows})
+    return {
+        PurePosixPath(_MODEL_INDEX, f"{model}.md"): model_index(
+            [each for each in rows if each[1].record.model == model]
+        )
+        for model in models
+    }
+
+
+def _published_before(root: Path) -> tuple[dict[str, str], ...]:
+    text = _text(root, PurePosixPath(_RESULTS))
+    return read_csv(text, source=str(root / _RESULTS)) if text is not None else ()
+
+
+def _outdated(root: Path, path: PurePosixPath, text: str) -> str:
+    there = _text(root, path)
+    if there is None:
+        return f"{path} is missing"
+    return f"{path} differs from the rows" if there != text else ""
+
+
+def _strays(root: Path, pages: dict[PurePosixPath, str]) -> tuple[PurePosixPath, ...]:
+    there = (PurePosixPath(_MODEL_INDEX, path.name) for path in sorted((root / _MODEL_INDEX).glob("*.md")))
+    return tuple(path for path in there if path not in pages)
+
+
+def _text(root: Path, path: PurePosixPath) -> str | None:
+    """A page as it lies there; None where there is none."""
+    place = checked(root, root / path)
+    try:
+        return place.read_bytes().decode(errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise BenchError(f"Cannot read {place}: {error.strerror or error}.") from error

@@ -1,0 +1,54 @@
+"""Counts on the first examples of a row: what the board's tables show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.core.packing import unpack_verdicts
+from bench.core.record import AttackResult, Record, Reported
+from bench.ops.accuracy import Interval, wilson
+
+__all__ = ["Share", "attack_share", "clean_share", "robust_share"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """A count of examples and what it says of the accuracy.
+
+    Args:
+        count: examples that count.
+        total: examples that were tried.
+    """
+
+    count: int
+    total: int
+
+    @property
+    def fraction(self) -> float:
+        """In [0, 1]."""
+        return self.count / self.total
+
+    @property
+    def interval(self) -> Interval:
+        """The 95 % Wilson interval."""
+        return wilson(self.count, self.total)
+
+
+def robust_share(record: Record, first: int | None = None) -> Share:
+    """How many of the row's first examples (all, for None) withstood the suite and what others found."""
+    found = record.verdicts()[:first]
+    return Share(count=sum(found), total=len(found))
+
+
+def clean_share(record: Record, first: int | None = None) -> Share:
+    """How many of the row's first examples (all of them for None) are classified correctly without an attack."""
+    found = record.result.clean_verdicts()[:first]
+    return Share(count=sum(found), total=len(found))
+
+
+def attack_share(record: Record, attack: AttackResult | Reported, first: int | None = None) -> Share | None:
+    """How many of the row's first examples withstood one attack; None for a bare statistic."""
+    if attack.robust is None:
+        return None
+    found = unpack_verdicts(attack.robust, record.result.n_examples)[:first]
+    return Share(count=sum(found), total=len(found))
