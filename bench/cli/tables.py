@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
-from bench.core.record import AttackResult, Record
+from bench.core.record import AttackResult, Audit, Record, Result
 from bench.ops.accuracy import wilson
 
 __all__ = ["clock", "percent", "row_table", "rows_table", "table"]
@@ -90,13 +90,36 @@ def _cost(record: Record, attack: AttackResult) -> tuple[str, str, str]:
 
 
 def _interval(record: Record) -> str:
-    low, high = wilson(record.result.n_robust, record.result.n_examples)
+    """Wilson's; for a cascade, from Wilson's lower end of what is certain to Wilson's upper end of what is possible."""
+    result = record.result
+    least = result.n_robust if result.audit is None else result.audit.at_least
+    low, high = wilson(least, result.n_examples).low, wilson(result.n_robust, result.n_examples).high
     return f"{100 * low:.2f} to {100 * high:.2f}"
 
 
 def _conclusion(record: Record) -> str:
     result = record.result
+    if result.audit is not None:
+        return _bounded(result, result.audit)
     return (
         f"Robust accuracy {percent(result.n_robust / result.n_examples)} ({result.n_robust} of {result.n_examples};"
         f" 95 % interval {_interval(record)} %)"
+    )
+
+
+def _bounded(result: Result, audit: Audit) -> str:
+    """The interval of a cascade, and what it rests on."""
+    total = result.n_examples
+    if audit.n_unaudited:
+        least, most = percent(audit.at_least / total).removesuffix(" %"), percent(result.n_robust / total)
+        return (
+            f"Robust accuracy {least} to {most} ({audit.at_least} to {result.n_robust} of {total};"
+            f" the lower end with {100 * audit.confidence:g} % confidence). Not ranked.\n"
+            f"The later stages skipped {audit.n_unaudited} survivors and broke none of {audit.n_audited}"
+            " drawn at random beside them."
+        )
+    why = f", escalated: {audit.escalated}" if audit.escalated else ""
+    return (
+        f"Robust accuracy {percent(result.n_robust / total)} ({result.n_robust} of {total}). Not ranked.\n"
+        f"The later stages tried every survivor{why}."
     )

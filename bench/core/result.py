@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.core.bound import CONFIDENCE, most_missed
 from bench.core.errors import ContradictionError
 from bench.core.packing import unpack_margins, unpack_verdicts
 from bench.core.ranges import parse_indices
@@ -166,9 +167,13 @@ class Result:
             if each.robust is not None:
                 count = sum(unpack_verdicts(each.robust, self.n_examples))
                 expect_count(f"n_robust of {each.name}", each.n_robust, count, "robust")
-        if self.audit is not None and not 0 <= self.audit.at_least <= self.n_robust:
-            got = f"{self.audit.at_least} of {self.n_robust}"
-            raise ContradictionError(f"Expected `audit.at_least` to be within the robust examples, but got {got}.")
+        if self.audit is not None:
+            _check_audit(self.audit, self.n_robust)
+
+    @property
+    def rankable(self) -> bool:
+        """Whether `n_robust` may be ranked: no cascade's is, not even where it tried all survivors in the end."""
+        return self.audit is None
 
     def clean_verdicts(self) -> tuple[bool, ...]:
         """Whether each example is classified correctly without an attack."""
@@ -191,6 +196,18 @@ def _expect_stages(attack: AttackResult) -> None:
         raise ContradictionError(
             f"Expected the stages of {attack.name} to fall to its count {attack.n_robust}, but got {counts}."
         )
+
+
+def _check_audit(audit: Audit, n_robust: int) -> None:
+    """An audit's counts fit each other, and its lower end is the exact bound."""
+    if audit.confidence != CONFIDENCE or not 0 <= audit.n_breaks <= audit.n_audited or audit.n_unaudited < 0:
+        raise ContradictionError(f"Expected `audit` to have counts that fit each other, but got {audit}.")
+    if audit.n_unaudited and (audit.n_breaks or audit.escalated):
+        raise ContradictionError("Expected `audit` to leave nothing unaudited after a break or an escalation.")
+    missed = most_missed(audit.n_audited + audit.n_unaudited, audit.n_audited) if audit.n_unaudited else 0
+    expect_count(
+        "audit.at_least", audit.at_least, max(0, n_robust - missed), "n_robust less the bound on missed breaks"
+    )
 
 
 def expect_count(name: str, count: int | None, actual: int, where: str) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,14 +15,14 @@ from bench import suites
 from bench.attacks import parameters
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.evaluation.borrowing import borrowed, device_of
-from bench.evaluation.effort import effort
+from bench.evaluation.course import Course, Found
 from bench.evaluation.evaluation import AttackOutcome, Evaluation, StageOutcome
 from bench.evaluation.grid import CHUNK_SIZE
 from bench.evaluation.header import Header, Identity, identify, make_header
 from bench.evaluation.journal import Journal, open_journal
 from bench.evaluation.precision import full_float32
-from bench.evaluation.progress import ProgressCallback, Tracker
-from bench.evaluation.runner import GroupDone, Runner, Stage, Verdicts
+from bench.evaluation.progress import ProgressCallback
+from bench.evaluation.runner import Runner
 from bench.evaluation.sanity import check_examples, check_model, check_suite
 from bench.suites import AttackSuite
 
@@ -31,7 +30,6 @@ __all__ = ["evaluate", "plan"]
 
 _BATCH_SIZES = {"cpu": CHUNK_SIZE}
 _BATCH_SIZE_ON_ACCELERATOR = 8 * CHUNK_SIZE
-_CLEAN = "clean"
 
 _T = TypeVar("_T")
 
@@ -105,7 +103,7 @@ def evaluate(
             batch_size=header.batch_size,
             journal=book,
         )
-        found = _Course(runner, suite.attacks, progress, len(ordered)).run()
+        found = Course(runner, suite.attacks, progress, indices=ordered.indices.tolist(), seed=seed).run()
     back = order.argsort().tolist()
     return Evaluation(
         header=header,
@@ -118,6 +116,7 @@ def evaluate(
         finite=_pick(_all_finite(found), back),
         batch_size=min(verdicts.batch_size for verdicts in [found.clean, *found.stages.values()]),
         breaks=runner.breaks,
+        audit=found.audit,
     )
 
 
@@ -153,65 +152,7 @@ def plan(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Found:
-    """Verdicts by stage, in the order of sorted indices."""
-
-    clean: Verdicts
-    stages: dict[tuple[str, int], Verdicts]
-
-
-class _Course:
-    """The order of work: clean verdicts, then attack by attack, stage by stage."""
-
-    def __init__(
-        self, runner: Runner, attacks: Sequence[Attack], listener: ProgressCallback | None, n_examples: int
-    ) -> None:
-        self._runner = runner
-        self._attacks = attacks
-        self._n_examples = n_examples
-        stages = [stage for attack in attacks for stage in attack.stages]
-        work = n_examples * (1 + sum(map(effort, stages)))
-        self._tracker = Tracker(listener, work=work, n_examples=n_examples)
-
-    def run(self) -> _Found:
-        everything = [True] * self._n_examples
-        clean = self._runner.run(Stage(key=_CLEAN, attack=None), everything, self._reporter(_CLEAN, None, everything))
-        stages: dict[tuple[str, int], Verdicts] = {}
-        robust = list(clean.robust)
-        for attack in self._attacks:
-            survivors = clean.robust
-            for position, part in enumerate(attack.stages):
-                key = attack.name if len(attack.stages) == 1 else f"{attack.name}.{part.name}"
-                report = self._reporter(attack.name, part, robust)
-                verdicts = self._runner.run(Stage(key=key, attack=part), survivors, report)
-                stages[attack.name, position] = verdicts
-                lost = [was and not still for was, still in zip(survivors, verdicts.robust, strict=True)]
-                robust = [was and not now for was, now in zip(robust, lost, strict=True)]
-                survivors = verdicts.robust
-        return _Found(clean=clean, stages=stages)
-
-    def _reporter(self, attack: str, part: Attack | None, robust: Sequence[bool]) -> Callable[[GroupDone], None]:
-        """Turn the runner's reports about one stage into progress; `robust` is what was known before the stage."""
-        still = list(robust)
-
-        def report(done: GroupDone) -> None:
-            for position in done.lost:
-                still[position] = False
-            self._tracker.advance(
-                attack=attack,
-                stage=part.name if part is not None else _CLEAN,
-                chunk=done.n_done,
-                n_chunks=done.n_chunks,
-                n_robust=sum(still),
-                work=done.n_examples * (effort(part) if part is not None else 1),
-                reused=done.reused,
-            )
-
-        return report
-
-
-def _outcome(attack: Attack, found: _Found, back: Sequence[int]) -> AttackOutcome:
+def _outcome(attack: Attack, found: Found, back: Sequence[int]) -> AttackOutcome:
     columns = [found.stages[attack.name, position] for position in range(len(attack.stages))]
     best = [min(margins) for margins in zip(*(column.margin for column in columns), strict=True)]
     margin = [
@@ -236,7 +177,7 @@ def _outcome(attack: Attack, found: _Found, back: Sequence[int]) -> AttackOutcom
     )
 
 
-def _all_finite(found: _Found) -> list[bool]:
+def _all_finite(found: Found) -> list[bool]:
     columns = [found.clean.finite, *(verdicts.finite for verdicts in found.stages.values())]
     return [all(verdicts) for verdicts in zip(*columns, strict=True)]
 

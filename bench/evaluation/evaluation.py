@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.core.bound import CONFIDENCE, most_missed
 from bench.core.breaks import Breaks
 from bench.core.packing import pack_margins, pack_verdicts
 from bench.core.ranges import format_indices
-from bench.core.record import AttackCost, AttackResult, Cost, Diagnostic, Result, StageResult
+from bench.core.record import AttackCost, AttackResult, Audit, Cost, Diagnostic, Result, StageResult
 from bench.core.types import ThreatModel
 from bench.evaluation.header import Header
 
-__all__ = ["AttackOutcome", "Evaluation", "StageOutcome", "cost_of", "result_of"]
+__all__ = ["AttackOutcome", "AuditCounts", "Evaluation", "StageOutcome", "cost_of", "result_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,28 @@ class AttackOutcome:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AuditCounts:
+    """What a cascade spared, and what its audit found.
+
+    Args:
+        n_audited: survivors that were drawn from those to be spared, and tried.
+        n_unaudited: survivors that were spared.
+        n_breaks: audited examples that broke.
+        escalated: why nothing was spared after all; empty where something was.
+    """
+
+    n_audited: int
+    n_unaudited: int
+    n_breaks: int
+    escalated: str
+
+    @property
+    def most_missed(self) -> int:
+        """Exact one-sided 95 % bound on the breaks that would have been found among the spared."""
+        return most_missed(self.n_audited + self.n_unaudited, self.n_audited) if self.n_unaudited else 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """What was found, per example in the order of the examples given.
 
@@ -98,6 +121,7 @@ class Evaluation:
         finite: False where logits, clean or attacked, were not finite.
         batch_size: the smallest compute batch that was used.
         breaks: for each example that was correct and broken, the strongest break over all attacks.
+        audit: for a cascade, what its interval rests on.
     """
 
     header: Header
@@ -110,6 +134,7 @@ class Evaluation:
     finite: tuple[bool, ...]
     batch_size: int
     breaks: Breaks = field(compare=False, repr=False)
+    audit: AuditCounts | None = None
 
     @property
     def robust(self) -> tuple[bool, ...]:
@@ -160,6 +185,7 @@ def result_of(evaluation: Evaluation, *, diagnostics: tuple[Diagnostic, ...] = (
         attacks=tuple(_attack_result(attack) for attack in evaluation.attacks),
         n_nonfinite=evaluation.n_nonfinite,
         diagnostics=diagnostics,
+        audit=_audit(evaluation),
     )
 
 
@@ -179,6 +205,20 @@ def cost_of(evaluation: Evaluation) -> Cost:
             )
             for attack in evaluation.attacks
         ),
+    )
+
+
+def _audit(evaluation: Evaluation) -> Audit | None:
+    counts = evaluation.audit
+    if counts is None:
+        return None
+    return Audit(
+        at_least=max(0, evaluation.n_robust - counts.most_missed),
+        confidence=CONFIDENCE,
+        n_audited=counts.n_audited,
+        n_unaudited=counts.n_unaudited,
+        n_breaks=counts.n_breaks,
+        escalated=counts.escalated,
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.core.breaks import Breaks, merge
 from bench.core.types import Attack, Examples, ThreatModel
@@ -20,7 +20,7 @@ from bench.evaluation.journal import Entry, Journal
 from bench.evaluation.keeping import Keeper, pack, unpack
 from bench.evaluation.verify import Judgement, judge
 
-__all__ = ["GroupDone", "Runner", "Stage", "Verdicts"]
+__all__ = ["GroupDone", "Runner", "Stage", "Verdicts", "merged"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +53,10 @@ class Verdicts:
     forwards: int
     backwards: int
     batch_size: int
+
+    def sparing(self, spared: Sequence[bool]) -> Verdicts:
+        """The same verdicts, with examples that the stage was spared counted as robust to it."""
+        return replace(self, robust=tuple(held or left for held, left in zip(self.robust, spared, strict=True)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +162,25 @@ class Runner:
             )
         return _join(entries)
 
+    def ask(
+        self, question: Callable[[nn.Module, Examples], Tensor], about: Sequence[bool], what: str
+    ) -> tuple[bool, ...]:
+        """Answer a quick yes-or-no question, which is not journaled.
+
+        Args:
+            question: of the model and a batch of examples, `(N,)` bool.
+            about: which examples, one item each.
+            what: how messages call it.
+
+        Returns:
+            One item for each of those examples.
+        """
+        examples = self._examples[torch.tensor(about)].to(self._device)
+        if not len(examples):
+            return ()
+        parts = self._executor.run(lambda batch: question(self._module, batch), examples, whole=False, what=what)
+        return tuple(answer for part in parts for answer in part.tolist())
+
     def _read(self, stage: Stage, chunk: Chunk, attacked: tuple[bool, ...]) -> Entry | None:
         """The stored entry, unless it is about other examples (an earlier stage was done again and differs)."""
         if self._journal is None:
@@ -260,4 +283,18 @@ def _join(entries: Sequence[Entry]) -> Verdicts:
         forwards=sum(entry.forwards for entry in entries),
         backwards=sum(entry.backwards for entry in entries),
         batch_size=min(entry.batch_size for entry in entries),
+    )
+
+
+def merged(first: Verdicts, second: Verdicts) -> Verdicts:
+    """One stage's verdicts on two sets of examples that have none in common, in one."""
+    return Verdicts(
+        robust=tuple(map(any, zip(first.robust, second.robust, strict=True))),
+        margin=tuple(map(min, first.margin, second.margin)),
+        finite=tuple(map(all, zip(first.finite, second.finite, strict=True))),
+        moved=first.moved + second.moved,
+        seconds=first.seconds + second.seconds,
+        forwards=first.forwards + second.forwards,
+        backwards=first.backwards + second.backwards,
+        batch_size=min(first.batch_size, second.batch_size),
     )

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.tables import clock, percent, row_table, table
-from bench.core.record import StageResult, loads
+from bench.cli.tables import clock, percent, row_table, rows_table, table
+from bench.core.record import Audit, StageResult, loads
 
 FROZEN = Path(__file__).parent.parent / "core" / "frozen" / "record_v1.json"
 
@@ -43,3 +43,26 @@ def test_a_clock(seconds, shown):
 def test_percent():
     """Two places."""
     assert percent(1 / 3) == "33.33 %"
+
+
+def test_a_cascade_is_shown_as_the_interval_that_it_is(record):
+    """Both ends, what they rest on, and that it takes no rank; in the list of rows the interval is as wide."""
+    audit = Audit(at_least=1, confidence=0.95, n_audited=1, n_unaudited=2, n_breaks=0)
+    row = replace(record, result=replace(record.result, audit=audit))
+    assert "Robust accuracy 11.11 to 33.33 % (1 to 3 of 9; the lower end with 95 % confidence). Not ranked." in (
+        row_table(row)
+    )
+    assert "skipped 2 survivors and broke none of 1 drawn" in row_table(row)
+    low, high = (rows_table([each]).splitlines()[-1].split()[-3] for each in (row, record))
+    assert float(low) < float(high)
+    assert rows_table([row]).split()[-1] == rows_table([record]).split()[-1]
+
+
+def test_a_cascade_that_tried_everybody_says_why(record):
+    """And stays unranked."""
+    audit = Audit(
+        at_least=3, confidence=0.95, n_audited=2, n_unaudited=0, n_breaks=1, escalated="1 of 2 audited examples broke"
+    )
+    shown = row_table(replace(record, result=replace(record.result, audit=audit)))
+    assert "Robust accuracy 33.33 % (3 of 9). Not ranked." in shown
+    assert shown.endswith("tried every survivor, escalated: 1 of 2 audited examples broke.")

@@ -160,8 +160,18 @@ def test_a_missing_field_is_refused(row: dict[str, Any], name: str) -> None:
         ("reported", [{"name": "naive", "parameters": {}, "robust": "/gA="}], "of naive` to be 7"),
         (
             "audit",
-            {"at_least": 4, "confidence": 0.95, "n_audited": 1, "n_unaudited": 2, "n_breaks": 0},
-            "within the robust examples, but got 4 of 3",
+            {"at_least": 2, "confidence": 0.95, "n_audited": 1, "n_unaudited": 2, "n_breaks": 0},
+            "`audit.at_least` to be 1 as in n_robust less",
+        ),
+        (
+            "audit",
+            {"at_least": 3, "confidence": 0.95, "n_audited": 1, "n_unaudited": 2, "n_breaks": 1},
+            "nothing unaudited after a break",
+        ),
+        (
+            "audit",
+            {"at_least": 3, "confidence": 0.9, "n_audited": 1, "n_unaudited": 0, "n_breaks": 0},
+            "counts that fit each other",
         ),
     ],
 )

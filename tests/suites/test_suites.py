@@ -8,6 +8,7 @@ from bench import suites
 from bench.core.errors import UnknownNameError
 
 PUBLISHED = {
+    "cascade-v1": "ecdc496c2c16c63242819d516a4595b5aec8a559455ae04381c0a52db0b735dc",
     "quick-v1": "04149afb5db91850175b2c64026855194480d79f1f7fd66b841a5d0f41f334c2",
     "standard-v1": "edbc90c1454393bfb8db846007d6c0bd3b15898798e2bcb402812e0466db08e1",
 }
@@ -38,7 +39,13 @@ def test_columns_of_the_standard_suite():
     assert [stage.name for stage in attacks[-1].stages] == ["apgd-ce", "apgd-t", "fab-t", "square"]
 
 
-@pytest.mark.parametrize(("name", "expected"), [("standrad-v1", "mean 'standard-v1'"), ("nope", "Known: quick-v1")])
+def test_the_cascade_is_the_standard_ensemble():
+    """Its stages are AutoAttack's own; only who sees them differs."""
+    (cascade,) = suites.get("cascade-v1").attacks
+    assert cascade.stages == suites.get("standard-v1").attacks[-1].stages
+
+
+@pytest.mark.parametrize(("name", "expected"), [("standrad-v1", "mean 'standard-v1'"), ("nope", "Known: cascade-v1, quick-v1")])
 def test_an_unknown_suite_names_the_nearest(name, expected):
     """A wrong name is answered with the nearest one."""
     with pytest.raises(UnknownNameError, match=expected):
