@@ -170,11 +170,6 @@ class Result:
         if self.audit is not None:
             _check_audit(self.audit, self.n_robust)
 
-    @property
-    def rankable(self) -> bool:
-        """Whether `n_robust` may be ranked: no cascade's is, not even where it tried all survivors in the end."""
-        return self.audit is None
-
     def clean_verdicts(self) -> tuple[bool, ...]:
         """Whether each example is classified correctly without an attack."""
         return unpack_verdicts(self.clean, self.n_examples)

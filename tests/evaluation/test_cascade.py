@@ -85,7 +85,7 @@ def test_the_later_stages_see_the_closest_and_the_audited(bench):
     assert found.n_robust == found.n_clean == result.n_robust
     assert (result.audit.n_audited, result.audit.n_unaudited) == (16, len(correct) - n_closest - 16)
     assert 0 < result.audit.at_least < result.n_robust
-    assert result.audit.escalated == "" and not result.rankable
+    assert result.audit.escalated == ""
     assert [stage.n_robust for stage in result.attacks[0].stages] == [found.n_clean] * 4
 
 

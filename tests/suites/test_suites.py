@@ -45,7 +45,9 @@ def test_the_cascade_is_the_standard_ensemble():
     assert cascade.stages == suites.get("standard-v1").attacks[-1].stages
 
 
-@pytest.mark.parametrize(("name", "expected"), [("standrad-v1", "mean 'standard-v1'"), ("nope", "Known: cascade-v1, quick-v1")])
+@pytest.mark.parametrize(
+    ("name", "expected"), [("standrad-v1", "mean 'standard-v1'"), ("nope", "Known: cascade-v1, quick-v1")]
+)
 def test_an_unknown_suite_names_the_nearest(name, expected):
     """A wrong name is answered with the nearest one."""
     with pytest.raises(UnknownNameError, match=expected):
