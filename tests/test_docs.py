@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 CODE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-COMMAND = re.compile(r"\bbench (?:run|list|show|compare|train|publish|check|submit|verify|doctor)(?: --?[^`\n|]*| [^`\n|]+)?")
+COMMAND = re.compile(
+    r"\bbench (?:run|list|show|compare|train|publish|check|submit|verify|doctor)(?: --?[^`\n|]*| [^`\n|]+)?"
+)
 LINK = re.compile(r"\]\(([^):#]+)\)")
 
 

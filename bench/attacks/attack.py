@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from bench.core.types import Attack, Norm
 
-__all__ = ["UNRECORDED", "SingleAttack", "StepSize", "parameters"]
+__all__ = ["UNRECORDED", "Finish", "SingleAttack", "StepSize", "parameters"]
 
 UNRECORDED = {"recorded": False}
 """Metadata of a field that changes how an attack is computed, not what it is."""
+
+Finish = Literal["cross-entropy", "margin"]
+"""What float32 steps climb after a search in lower precision."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,16 @@ class SingleAttack:
     def stages(self) -> Sequence[Attack]:
         """An attack in one piece is its own only stage."""
         return (self,)  # type: ignore[return-value]  # subclasses add `name` and `perturb`
+
+    @property
+    def logits_only(self) -> bool:
+        """Whether it asks for logits and their gradients alone, so that a faster form of the model may answer."""
+        return False
+
+    @property
+    def finish(self) -> Finish | None:
+        """What float32 steps climb after a search in lower precision; None where it always searches in float32."""
+        return None
 
 
 def parameters(attack: object) -> dict[str, Any]:

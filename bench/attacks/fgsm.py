@@ -27,6 +27,11 @@ class FGSM(SingleAttack):
 
     name: str = "fgsm"
 
+    @property
+    def logits_only(self) -> bool:
+        """Any form of the model will do."""
+        return True
+
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return the only iterate `(N, C, H, W)`."""
         if not len(examples):

@@ -46,6 +46,11 @@ class PGD(SingleAttack):
     restarts: int = 1
     random_start: bool = True
 
+    @property
+    def logits_only(self) -> bool:
+        """Any form of the model will do."""
+        return True
+
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return the iterate with the smallest margin over all steps and restarts, `(N, C, H, W)`."""
         return ascend_with_restarts(self, losses.cross_entropy, classifier, examples, threat_model, seed=seed)

@@ -50,6 +50,13 @@ def run(
         str | None,
         typer.Option(metavar="reference|fast", help="What runs AutoAttack; reference is its authors' package."),
     ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|float32|bf16+float32",
+            help="What the fast engine searches in; auto measures. Verdicts are always float32.",
+        ),
+    ] = "auto",
     batch_size: Annotated[int | None, typer.Option(metavar="N", help="Most examples computed at once.")] = None,
     leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
     journal: Annotated[
@@ -86,6 +93,7 @@ def run(
         seed=seed,
         device=device,
         engine=engine,
+        precision=precision,
         batch_size=batch_size,
         leaderboard=leaderboard,
         journal=journal,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from bench.core.types import Attack, Examples, ThreatModel
 from bench.evaluation.borrowing import borrowed, device_of
 from bench.evaluation.course import Course, Found
 from bench.evaluation.evaluation import AttackOutcome, Evaluation, StageOutcome
+from bench.evaluation.forms import Forms
 from bench.evaluation.grid import CHUNK_SIZE
 from bench.evaluation.header import Header, Identity, identify, make_header
 from bench.evaluation.journal import Journal, open_journal
@@ -24,6 +26,7 @@ from bench.evaluation.precision import full_float32
 from bench.evaluation.progress import ProgressCallback
 from bench.evaluation.runner import Runner
 from bench.evaluation.sanity import check_examples, check_model, check_suite
+from bench.evaluation.search_precision import AUTO, faster_precision, settled_precision
 from bench.suites import AttackSuite
 
 __all__ = ["evaluate", "plan"]
@@ -44,6 +47,7 @@ def evaluate(
     journal: Path | None = None,
     device: torch.device | str | None = None,
     batch_size: int | None = None,
+    precision: str = AUTO,
     progress: ProgressCallback | None = None,
     identity: Identity | None = None,
 ) -> Evaluation:
@@ -61,6 +65,8 @@ def evaluate(
         device: where to compute; by default where the module lies.
         batch_size: most examples at once; by default 64 on a CPU and 512 elsewhere, or what the journal says. An
             attack whose draws depend on its batch always gets one chunk of 64.
+        precision: of our own engine's search: "float32", "bf16+float32", or "auto", which is what the journal says, or
+            else a short measured probe. What counts is always judged in float32.
         progress: called with a `Progress` after every group of chunks.
         identity: digests for the journal; by default those of the module and the examples themselves.
 
@@ -78,15 +84,18 @@ def evaluate(
         seed=seed,
         device=device,
         batch_size=batch_size,
+        precision=precision,
         identity=identity,
     )
     place = torch.device(device) if device is not None else device_of(module)
     order = examples.indices.argsort()
     with contextlib.ExitStack() as stack:
-        book = _open(stack, journal, header, adopt=batch_size is None)
-        header = book.header if book is not None else header
         stack.enter_context(borrowed(module, place))
         stack.enter_context(full_float32())
+        left_open = _left_open(
+            header, batch_size, lambda: faster_precision(module, examples.inputs[:CHUNK_SIZE].to(place))
+        )
+        book, header = _open(stack, journal, header, left_open)
         # Tensors made in inference mode could not be differentiated through; copies can.
         ordered = Examples(
             inputs=examples.inputs[order].clone(),
@@ -94,8 +103,10 @@ def evaluate(
             indices=examples.indices[order].clone(),
         )
         check_model(module, ordered.inputs[:CHUNK_SIZE].to(place))
+        probe = ordered.inputs[:CHUNK_SIZE].to(place)
         runner = Runner(
             module=module,
+            forms=Forms.of(module, probe, engine=header.engine, precision=header.precision),
             examples=ordered,
             threat_model=threat_model,
             seed=seed,
@@ -129,12 +140,15 @@ def plan(
     seed: int = 0,
     device: torch.device | str | None = None,
     batch_size: int | None = None,
+    precision: str = AUTO,
     identity: Identity | None = None,
 ) -> Header:
     """Return the header of the run that `evaluate` would do with these arguments; nothing runs yet.
 
+    Its precision is "auto" where the journal, or a probe of the model, will say.
+
     Raises:
-        BenchError: if examples or suite cannot be evaluated.
+        BenchError: if examples or suite cannot be evaluated, or the suite not in that precision.
         ValueError: if `batch_size` is below 1.
     """
     check_examples(examples)
@@ -147,6 +161,7 @@ def plan(
         threat_model=threat_model,
         suite=suite,
         seed=seed,
+        precision=settled_precision(precision, suite),
         device=kind,
         batch_size=batch_size or _BATCH_SIZES.get(kind, _BATCH_SIZE_ON_ACCELERATOR),
     )
@@ -171,6 +186,8 @@ def _outcome(attack: Attack, found: Found, back: Sequence[int]) -> AttackOutcome
                 seconds=column.seconds,
                 forwards=column.forwards,
                 backwards=column.backwards,
+                n_claimed=column.n_claimed,
+                n_refused=column.n_refused,
             )
             for part, column in zip(attack.stages, columns, strict=True)
         ),
@@ -186,10 +203,23 @@ def _pick(values: Sequence[_T], order: Sequence[int]) -> tuple[_T, ...]:
     return tuple(values[position] for position in order)
 
 
-def _open(stack: contextlib.ExitStack, folder: Path | None, header: Header, *, adopt: bool) -> Journal | None:
+def _left_open(header: Header, batch_size: int | None, probe: Callable[[], str]) -> dict[str, Callable[[], object]]:
+    """The fields of a header that a journal may decide, each with what decides it where there is none."""
+    decide: dict[str, Callable[[], object]] = {}
+    if batch_size is None:
+        decide["batch_size"] = lambda: header.batch_size
+    if header.precision == AUTO:
+        decide["precision"] = probe
+    return decide
+
+
+def _open(
+    stack: contextlib.ExitStack, folder: Path | None, header: Header, left_open: dict[str, Callable[[], object]]
+) -> tuple[Journal | None, Header]:
     if folder is None:
-        return None
-    return stack.enter_context(open_journal(folder, header, adopt_batch_size=adopt))
+        return None, dataclasses.replace(header, **{name: decide() for name, decide in left_open.items()})  # type: ignore[arg-type]
+    book = stack.enter_context(open_journal(folder, header, left_open=left_open))
+    return book, book.header
 
 
 def _device_name(device: torch.device) -> str:

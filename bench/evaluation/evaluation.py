@@ -12,6 +12,7 @@ from bench.core.ranges import format_indices
 from bench.core.record import AttackCost, AttackResult, Audit, Cost, Diagnostic, Result, StageResult
 from bench.core.types import ThreatModel
 from bench.evaluation.header import Header
+from bench.evaluation.search_precision import FLOAT32
 
 __all__ = ["AttackOutcome", "AuditCounts", "Evaluation", "StageOutcome", "cost_of", "result_of"]
 
@@ -27,6 +28,8 @@ class StageOutcome:
         seconds: time it took.
         forwards: examples passed forwards.
         backwards: gradients taken.
+        n_claimed: breaks that a search in lower precision claimed.
+        n_refused: of those, how many did not hold in float32.
     """
 
     name: str
@@ -35,6 +38,8 @@ class StageOutcome:
     seconds: float
     forwards: int
     backwards: int
+    n_claimed: int = 0
+    n_refused: int = 0
 
     @property
     def n_robust(self) -> int:
@@ -202,6 +207,7 @@ def cost_of(evaluation: Evaluation) -> Cost:
                 seconds=round(attack.seconds, 3),
                 forwards=attack.forwards,
                 backwards=attack.backwards,
+                **_claims(attack, evaluation.header.precision),
             )
             for attack in evaluation.attacks
         ),
@@ -220,6 +226,14 @@ def _audit(evaluation: Evaluation) -> Audit | None:
         n_breaks=counts.n_breaks,
         escalated=counts.escalated,
     )
+
+
+def _claims(attack: AttackOutcome, precision: str) -> dict[str, int]:
+    """Breaks claimed in lower precision, and those refused; nothing where the attack claimed none."""
+    claimed = sum(stage.n_claimed for stage in attack.stages)
+    if precision == FLOAT32 or not claimed:
+        return {}
+    return {"n_claimed": claimed, "n_rejected": sum(stage.n_refused for stage in attack.stages)}
 
 
 def _attack_result(attack: AttackOutcome) -> AttackResult:

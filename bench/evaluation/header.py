@@ -68,7 +68,14 @@ class Header:
 
 
 def make_header(
-    *, identity: Identity, threat_model: ThreatModel, suite: AttackSuite, seed: int, device: str, batch_size: int
+    *,
+    identity: Identity,
+    threat_model: ThreatModel,
+    suite: AttackSuite,
+    seed: int,
+    precision: str,
+    device: str,
+    batch_size: int,
 ) -> Header:
     """Describe a run.
 
@@ -77,6 +84,7 @@ def make_header(
         threat_model: what the attacker may do.
         suite: the attacks.
         seed: of the run.
+        precision: of the search.
         device: its kind: "cpu", "cuda".
         batch_size: most examples computed at once.
     """
@@ -90,7 +98,7 @@ def make_header(
         threat_model=str(threat_model),
         seed=seed,
         engine=engine_of(suite),
-        precision="float32",
+        precision=precision,
         execution="eager",
         device=device,
         batch_size=batch_size,

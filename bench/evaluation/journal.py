@@ -11,10 +11,10 @@ import dataclasses
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import platformdirs
 
@@ -49,6 +49,8 @@ class Entry:
         backwards: gradients taken by the attack.
         batch_size: most examples that were computed at once.
         breaks: adversarial examples that show more than those of earlier stages, as `keeping.pack` writes them.
+        n_claimed: breaks that a search in lower precision claimed in this chunk's share of the batch.
+        n_refused: of those, how many did not hold in float32.
     """
 
     inputs: str
@@ -62,6 +64,8 @@ class Entry:
     backwards: int
     batch_size: int
     breaks: str = field(default="", metadata=OPTIONAL)
+    n_claimed: int = 0
+    n_refused: int = 0
 
 
 class Journal:
@@ -106,13 +110,15 @@ class Journal:
 
 
 @contextlib.contextmanager
-def open_journal(folder: Path, header: Header, *, adopt_batch_size: bool = False) -> Iterator[Journal]:
+def open_journal(
+    folder: Path, header: Header, *, left_open: Mapping[str, Callable[[], Any]] | None = None
+) -> Iterator[Journal]:
     """Open or make the journal in `folder`, for this process alone.
 
     Args:
         folder: where it lies; made where it is missing.
         header: what the run is.
-        adopt_batch_size: take the batch size from a journal that is there, instead of refusing another one.
+        left_open: fields of the header that the journal decides if it is there already, and what decides them if not.
 
     Raises:
         BenchError: if it was made for another run (the fields that differ are named), another process uses it, the
@@ -125,9 +131,11 @@ def open_journal(folder: Path, header: Header, *, adopt_batch_size: bool = False
         stored = _read(folder / _HEADER, Header) if (folder / _HEADER).exists() else None
         if stored is None:
             _refuse_headless(folder)
+        undecided = (left_open or {}).items()
+        decided = {name: decide() if stored is None else getattr(stored, name) for name, decide in undecided}
+        header = dataclasses.replace(header, **decided)
+        if stored is None:
             _write(folder / _HEADER, header)
-        elif adopt_batch_size:
-            header = dataclasses.replace(header, batch_size=stored.batch_size)
         _refuse_other_run(folder, stored or header, header)
         yield Journal(folder, header)
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from bench.core.breaks import Breaks, merge
 from bench.core.types import Attack, Examples, ThreatModel
-from bench.evaluation.counting import CountingClassifier, Passes
+from bench.evaluation.counting import Passes
 from bench.evaluation.executors.local import LocalExecutor
+from bench.evaluation.forms import Forms, Searched
 from bench.evaluation.grid import CHUNK_SIZE, Chunk, chunks_of, groups_of
 from bench.evaluation.header import inputs_digest
 from bench.evaluation.journal import Entry, Journal
@@ -53,6 +54,8 @@ class Verdicts:
     forwards: int
     backwards: int
     batch_size: int
+    n_claimed: int
+    n_refused: int
 
     def sparing(self, spared: Sequence[bool]) -> Verdicts:
         """The same verdicts, with examples that the stage was spared counted as robust to it."""
@@ -81,13 +84,16 @@ class GroupDone:
 class _Part:
     """What one compute batch gave: its judgement, the passes that the attack took, and the breaks worth keeping."""
 
-    def __init__(self, judgement: Judgement, passes: Passes, breaks: Breaks) -> None:
+    def __init__(self, judgement: Judgement, passes: Passes, breaks: Breaks, searched: Searched) -> None:
         self.robust: list[bool] = judgement.robust.tolist()
         self.margin: list[float] = judgement.margin.tolist()
         self.finite: list[bool] = judgement.finite.tolist()
         self.moved: list[bool] = judgement.moved.tolist()
         self.passes = passes
         self.breaks = breaks
+        count = len(self.robust)
+        self.claimed: list[bool] = [False] * count if searched.claimed is None else searched.claimed.tolist()
+        self.refused: list[bool] = [False] * count if searched.refused is None else searched.refused.tolist()
 
 
 class Runner:
@@ -95,6 +101,7 @@ class Runner:
 
     Args:
         module: the model, borrowed: frozen, in eval mode, on its device.
+        forms: what attacks search on in its place.
         examples: sorted by index, anywhere.
         threat_model: what the attacker may do.
         seed: of the run.
@@ -107,6 +114,7 @@ class Runner:
         self,
         *,
         module: nn.Module,
+        forms: Forms,
         examples: Examples,
         threat_model: ThreatModel,
         seed: int,
@@ -115,7 +123,7 @@ class Runner:
         journal: Journal | None,
     ) -> None:
         self._module = module
-        self._classifier = CountingClassifier(module)
+        self._forms = forms
         self._examples = examples
         self._threat_model = threat_model
         self._seed = seed
@@ -213,15 +221,15 @@ class Runner:
 
     def _work(self, stage: Stage, batch: Examples) -> _Part:
         """Perturb, then verify and predict."""
-        self._classifier.reset()
-        candidates = batch.inputs
+        self._forms.reset()
+        searched = Searched(batch.inputs)
         if stage.attack is not None:
-            candidates = stage.attack.perturb(self._classifier, batch, self._threat_model, seed=self._seed)
-        judgement = judge(self._module, candidates, batch, self._threat_model)
+            searched = self._forms.search(stage.attack, batch, self._threat_model, seed=self._seed)
+        judgement = judge(self._module, searched.points, batch, self._threat_model)
         breaks = Breaks.none(self._shape)
         if stage.attack is not None:
             breaks = self._keeper.news(self._module, batch, judgement, self._threat_model)
-        return _Part(judgement, self._classifier.passes, breaks)
+        return _Part(judgement, self._forms.passes, breaks, searched)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,6 +250,8 @@ def _share_out(group: Sequence[Chunk], masks: Sequence[tuple[bool, ...]], shared
     finite = iter([verdict for part in parts for verdict in part.finite])
     moved = iter([verdict for part in parts for verdict in part.moved])
     breaks = merge(*(part.breaks for part in parts)) if parts else None
+    claimed = iter([verdict for part in parts for verdict in part.claimed])
+    refused = iter([verdict for part in parts for verdict in part.refused])
     total, before = max(1, sum(map(sum, masks))), 0
     passes = Passes(sum(part.passes.forwards for part in parts), sum(part.passes.backwards for part in parts))
     entries = []
@@ -260,6 +270,8 @@ def _share_out(group: Sequence[Chunk], masks: Sequence[tuple[bool, ...]], shared
                 backwards=passes.backwards * after // total - passes.backwards * before // total,
                 batch_size=shared.batch_size,
                 breaks=pack(breaks.pick(np.isin(breaks.indices, chunk.indices))) if breaks is not None else "",
+                n_claimed=sum(next(claimed) for attacked in mask if attacked),
+                n_refused=sum(next(refused) for attacked in mask if attacked),
             )
         )
         before = after
@@ -283,6 +295,8 @@ def _join(entries: Sequence[Entry]) -> Verdicts:
         forwards=sum(entry.forwards for entry in entries),
         backwards=sum(entry.backwards for entry in entries),
         batch_size=min(entry.batch_size for entry in entries),
+        n_claimed=sum(entry.n_claimed for entry in entries),
+        n_refused=sum(entry.n_refused for entry in entries),
     )
 
 
@@ -297,4 +311,6 @@ def merged(first: Verdicts, second: Verdicts) -> Verdicts:
         forwards=first.forwards + second.forwards,
         backwards=first.backwards + second.backwards,
         batch_size=min(first.batch_size, second.batch_size),
+        n_claimed=first.n_claimed + second.n_claimed,
+        n_refused=first.n_refused + second.n_refused,
     )

@@ -14,6 +14,7 @@ from bench import data, models, suites
 from bench.core.errors import BenchError
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
+from bench.evaluation.search_precision import AUTO, settled_precision
 from bench.jobs.estimate import in_words, seconds_per_example
 from bench.models import LoadedModel
 from bench.suites import AttackSuite
@@ -41,6 +42,7 @@ class RunRequest:
         device: torch device; None for a GPU where there is one.
         engine: what runs attacks that have a choice; None for the suites' default.
         batch_size: most examples computed at once; None for the device's default.
+        precision: of our own engine's search: "auto", "float32" or "bf16+float32".
         journal: folder that keeps what is done; None for one in the user's cache.
         force: replace a row that differs.
         command: the words that the row records as its command.
@@ -59,6 +61,7 @@ class RunRequest:
     device: str | None = None
     engine: str | None = None
     batch_size: int | None = None
+    precision: str = AUTO
     journal: Path | None = None
     force: bool = False
     command: tuple[str, ...] = ("bench", "run")
@@ -97,6 +100,7 @@ def resolve(request: RunRequest, tell: Callable[[str], None]) -> Setting:
     """
     asked = ThreatModel.parse(request.threat_model) if request.threat_model is not None else None
     suite = suites.get(request.suite, **({"engine": request.engine} if request.engine else {}))
+    settled_precision(request.precision, suite)
     if request.batch_size is not None and request.batch_size < 1:
         raise BenchError(f"Expected a batch size of at least 1, but got {request.batch_size}.")
     device = pick_device(request.device)

@@ -127,6 +127,7 @@ def _evaluate(
         seed=request.seed,
         device=setting.device,
         batch_size=request.batch_size,
+        precision=request.precision,
         identity=identity,
     )
     journal = request.journal or default_journal(header)
@@ -140,6 +141,7 @@ def _evaluate(
         journal=journal,
         device=setting.device,
         batch_size=request.batch_size,
+        precision=request.precision,
         progress=on_progress,
         identity=identity,
     )

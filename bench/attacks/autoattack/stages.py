@@ -8,11 +8,11 @@ Croce and Hein 2020: "Reliable evaluation of adversarial robustness with an ense
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from torch import Tensor
 
-from bench.attacks.attack import UNRECORDED, SingleAttack
+from bench.attacks.attack import UNRECORDED, Finish, SingleAttack
 from bench.attacks.autoattack import reference
 from bench.core.types import Classifier, Examples, ThreatModel
 
@@ -31,6 +31,8 @@ class _Stage(SingleAttack):
 
     engine: Engine = field(default="reference", metadata=UNRECORDED)
 
+    _finish: ClassVar[Finish] = "margin"
+
     def __post_init__(self) -> None:
         if self.engine not in get_args(Engine):
             raise ValueError(f"Expected `engine` to be one of {', '.join(get_args(Engine))}, but got {self.engine!r}.")
@@ -39,6 +41,16 @@ class _Stage(SingleAttack):
     def per_chunk(self) -> bool:
         """Whether draws depend on the batch, so that batches have to be the fixed chunks."""
         return self.engine == "reference"
+
+    @property
+    def logits_only(self) -> bool:
+        """Our own engine takes any form of the model; the package gets the model itself."""
+        return self.engine == "fast"
+
+    @property
+    def finish(self) -> Finish | None:
+        """After a search of our own engine in lower precision, survivors get float32 steps on this loss."""
+        return self._finish if self.engine == "fast" else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +63,8 @@ class ApgdCe(_Stage):
         restarts: number of random starts.
         rho: share of improving steps below which the step size is halved.
     """
+
+    _finish: ClassVar[Finish] = "cross-entropy"  # OUR CHOICE: margins here would hide how far the two losses differ
 
     name: str = "apgd-ce"
     steps: int = 100

@@ -5,7 +5,7 @@ import torch
 
 from bench.attacks.autoattack import fast
 from bench.attacks.autoattack.fast.inference import Bfloat16
-from bench.attacks.autoattack.fast.ladder import climb
+from bench.attacks.autoattack.fast.ladder import Rungs, climb
 from bench.attacks.autoattack.stages import ApgdCe, ApgdT
 from bench.core.types import ThreatModel
 from bench.ops import norms
@@ -17,39 +17,100 @@ def apgd(stage):
     return lambda classifier, examples: fast.apgd(classifier, examples, THREAT_MODEL, stage=stage, seed=0)
 
 
-@pytest.mark.parametrize("stage", [ApgdCe(steps=30), ApgdT(steps=20)])
-def test_no_fewer_breaks_hold_than_in_float32(net, digits, stage) -> None:
+def rungs(net, low):
+    return Rungs(original=net, exact=net, low=low)
+
+
+def correct(net, examples):
+    return examples[net(examples.inputs).argmax(1) == examples.labels]
+
+
+@pytest.mark.parametrize(("stage", "finish"), [(ApgdCe(steps=30), "cross-entropy"), (ApgdT(steps=20), "margin")])
+def test_no_fewer_breaks_hold_than_in_float32(net, digits, stage, finish) -> None:
     """The ladder misses at most one break of the search in float32, and stays inside the ball."""
     plain = apgd(stage)(net, digits)
-    climbed = climb(apgd(stage), Bfloat16(net), net, digits, THREAT_MODEL)
+    climbed = climb(apgd(stage), rungs(net, Bfloat16(net)), digits, THREAT_MODEL, finish=finish)
     broken = [net(each).argmax(1) != digits.labels for each in (plain, climbed.points)]
     assert (broken[0] & ~broken[1]).sum() <= 1
     assert norms.size(climbed.points - digits.inputs, THREAT_MODEL.norm).max() <= 0.12 + 1e-6
-    assert climbed.n_claimed >= climbed.n_refused
+    assert not (climbed.refused & ~climbed.claimed).any()
 
 
 def test_breaks_that_do_not_hold_are_refused_and_searched_again(net, digits) -> None:
     """Where the inexact model is wrong about everything, the exact search decides."""
-    examples = digits[net(digits.inputs).argmax(1) == digits.labels]
+    examples = correct(net, digits)
     plain = apgd(ApgdCe(steps=30))(net, examples)
-    climbed = climb(apgd(ApgdCe(steps=30)), lambda inputs: -net(inputs), net, examples, THREAT_MODEL)
-    assert climbed.n_claimed == climbed.n_refused == len(examples)
+    climbed = climb(
+        apgd(ApgdCe(steps=30)), rungs(net, lambda inputs: -net(inputs)), examples, THREAT_MODEL, finish="cross-entropy"
+    )
+    assert climbed.claimed.all()
+    assert climbed.refused.all()
     broken = [net(each).argmax(1) != examples.labels for each in (plain, climbed.points)]
     assert (broken[1] | ~broken[0]).all()
 
 
-def test_survivors_are_polished_in_float32(net, digits) -> None:
-    """Where the inexact model shows nothing, twenty margin steps still break examples and lower margins."""
-    examples = digits[net(digits.inputs).argmax(1) == digits.labels]
-    blind = climb(
-        apgd(ApgdCe(steps=5)), lambda inputs: 20 * net(examples.inputs[: len(inputs)]), net, examples, THREAT_MODEL
+def test_a_refused_break_is_continued_from_where_it_was_claimed(net, digits, record) -> None:
+    """The float32 climb starts at the refused point, and only what outlives it is searched again."""
+    examples = correct(net, digits)
+    claim = (examples.inputs + 0.05).clamp(0, 1)
+    searches = []
+
+    def search(classifier, part):
+        searches.append(len(part))
+        return claim if len(searches) == 1 else part.inputs
+
+    exact = record(net)
+    climbed = climb(
+        search,
+        Rungs(original=net, exact=exact, low=lambda inputs: -net(inputs)),
+        examples,
+        THREAT_MODEL,
+        finish="margin",
     )
-    assert blind.n_claimed == 0
+    held = net(claim).argmax(1) != examples.labels
+    torch.testing.assert_close(exact.seen[1], claim[~held])  # the first pass ranks the targets there
+    left = (net(climbed.points).argmax(1) == examples.labels).sum()
+    assert climbed.refused.sum() == (~held).sum() > left
+    assert searches[1:] == ([int(left)] if left else [])
+
+
+@pytest.mark.parametrize("finish", ["cross-entropy", "margin"])
+def test_survivors_get_a_short_climb_in_float32(net, digits, finish) -> None:
+    """Where the inexact model shows nothing, twenty float32 steps still break examples and lower margins."""
+    examples = correct(net, digits)
+    blind = climb(
+        apgd(ApgdCe(steps=5)),
+        rungs(net, lambda inputs: 20 * net(examples.inputs[: len(inputs)])),
+        examples,
+        THREAT_MODEL,
+        finish=finish,
+    )
+    assert not blind.claimed.any()
     assert (net(blind.points).argmax(1) != examples.labels).any()
+
+
+def test_without_a_low_rung_only_refused_breaks_are_searched_again(net, digits) -> None:
+    """A float32 form that claims too much is corrected on the original; survivors get no more steps."""
+    examples = correct(net, digits)
+    searches = []
+
+    def search(classifier, part):
+        searches.append((classifier, part.indices.tolist()))
+        return part.inputs
+
+    def exact(inputs):
+        logits = net(inputs).clone()
+        logits[0] = -logits[0]
+        return logits
+
+    climbed = climb(search, Rungs(original=net, exact=exact), examples, THREAT_MODEL, finish="margin")
+    assert searches == [(exact, examples.indices.tolist()), (net, examples.indices[:1].tolist())]
+    assert climbed.refused.nonzero().squeeze(1).tolist() == [0]
+    assert torch.equal(climbed.points, examples.inputs)
 
 
 def test_an_empty_batch_costs_nothing(net, digits) -> None:
     """No examples, nothing to climb."""
-    climbed = climb(apgd(ApgdCe(steps=5)), net, net, digits[:0], THREAT_MODEL)
+    climbed = climb(apgd(ApgdCe(steps=5)), rungs(net, net), digits[:0], THREAT_MODEL, finish="margin")
     assert climbed.points.shape == torch.Size((0, 1, 8, 8))
-    assert (climbed.n_claimed, climbed.n_refused) == (0, 0)
+    assert (len(climbed.claimed), len(climbed.refused)) == (0, 0)

@@ -59,8 +59,17 @@ class ApgdState:
     found: Best
 
     @classmethod
-    def at(cls, start: Tensor, ball: Ball, *, positions: Tensor, labels: Tensor, targets: Tensor) -> ApgdState:
-        """Runs that begin at `start`, `(N, C, H, W)`, not evaluated yet."""
+    def at(
+        cls,
+        start: Tensor,
+        ball: Ball,
+        *,
+        positions: Tensor,
+        labels: Tensor,
+        targets: Tensor,
+        found: Best | None = None,
+    ) -> ApgdState:
+        """Runs that begin at `start`, `(N, C, H, W)`, not evaluated yet; `found` is what was seen before them."""
         zeros = start.new_zeros(len(start))
         return cls(
             positions=positions,
@@ -78,7 +87,7 @@ class ApgdState:
             n_rises=zeros,
             checked_loss=zeros,
             halved=torch.ones_like(zeros, dtype=torch.bool),
-            found=Best.none_yet(start),
+            found=found if found is not None else Best.none_yet(start),
         )
 
     def observe(self, loss: Tensor, gradient: Tensor, *, first: bool) -> None:

@@ -1,38 +1,56 @@
-"""A network in the form that answers fastest: batch norm folded into the convolutions before it, channels last, frozen.
+"""A network in the form that answers fastest: folded, channels last, frozen; and that form in bfloat16.
 
-The float32 function stays the same up to rounding, which is checked on real inputs. Verdicts are never taken here: the
+Batch norms go into the convolutions before them, and what depends on weights alone is computed once. Logits and their
+gradients at the input stay the same up to rounding, which is checked on real inputs. Verdicts are never taken here: the
 harness judges every candidate on the original model.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-__all__ = ["Bfloat16", "inference_form"]
+from bench.attacks.autoattack.fast.constants import precomputed
+from bench.ops.folding import Folded
+
+__all__ = ["Bfloat16", "inference_form", "low_form"]
 
 ROUNDING = 1e-4
-"""Largest accepted change of a logit, relative to the largest logit."""
+"""Largest accepted change of a logit, relative to the largest logit; the same for gradients."""
+LOW_ROUNDING = 0.1
+"""The same for logits in bfloat16: beyond it a search there would be about another model."""
 
 
 def inference_form(module: nn.Module, probe: Tensor) -> nn.Module:
-    """A frozen copy of `module` that computes the same logits faster.
-
-    Where folding is not possible, or changes the logits by more than rounding, the copy is only frozen and channels
-    last.
+    """A frozen copy of `module` that computes the same logits and gradients faster, or else the module itself.
 
     Args:
-        module: maps inputs `(N, C, H, W)` to logits `(N, K)`; it is not changed.
+        module: maps inputs `(N, C, H, W)` to logits `(N, K)`, in eval mode; it is not changed.
         probe: inputs to compare on, `(N, C, H, W)`, N at least 1.
     """
-    plain = copy.deepcopy(module).eval().requires_grad_(False)
-    folded = _folded(plain)
-    chosen = folded if folded is not None and _same(plain, folded, probe) else plain
-    last: nn.Module = chosen.to(memory_format=torch.channels_last)
-    return last if _same(module, last, probe) else copy.deepcopy(module).eval().requires_grad_(False)
+    for make in (_folded, _frozen):
+        form = _tried(make, module)
+        if form is not None and _same(module, form, probe):
+            return form
+    return module
+
+
+def low_form(module: nn.Module, probe: Tensor) -> nn.Module | None:
+    """A copy of `module` that computes in bfloat16, or None where there is none that is close to it on `probe`.
+
+    First with the parameters of convolutions and linear layers alone in bfloat16, which leaves norms and whatever a
+    model computes of its own in float32; then with all of them.
+    """
+    for kinds in ((nn.Conv2d, nn.Linear), (nn.Module,)):
+        form = _tried(lambda each, kinds=kinds: Bfloat16(each, kinds=kinds), module)  # type: ignore[misc]
+        if form is not None and _same(module, form, probe, rounding=LOW_ROUNDING, slopes=False):
+            return form
+    return None
 
 
 class Bfloat16(nn.Module):
@@ -40,11 +58,15 @@ class Bfloat16(nn.Module):
 
     Args:
         module: what to copy; it is not changed.
+        kinds: which of its submodules are converted.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, *, kinds: tuple[type[nn.Module], ...] = (nn.Module,)) -> None:
         super().__init__()
-        self.module = copy.deepcopy(module).to(torch.bfloat16)
+        self.module = copy.deepcopy(module)
+        for part in self.module.modules():
+            if isinstance(part, kinds):
+                part.to(torch.bfloat16)
         self.eval()
         self.requires_grad_(False)
 
@@ -54,43 +76,61 @@ class Bfloat16(nn.Module):
         return logits.float()
 
 
-def _folded(module: nn.Module) -> nn.Module | None:
-    """A traced copy with batch norms folded away, or None where the module cannot be traced."""
+def _folded(module: nn.Module) -> nn.Module:
+    plain = copy.deepcopy(module).eval()
+    folded = Folded.of(plain)
+    network = folded.refreshed() if folded is not None else fx.symbolic_trace(plain)
+    return _channels_last(precomputed(network) if isinstance(network, fx.GraphModule) else network)
+
+
+def _frozen(module: nn.Module) -> nn.Module:
+    return _channels_last(copy.deepcopy(module).eval())
+
+
+def _channels_last(module: nn.Module) -> nn.Module:
+    form: nn.Module = module.requires_grad_(False).to(memory_format=torch.channels_last)
+    return form
+
+
+def _tried(make: Callable[[nn.Module], nn.Module], module: nn.Module) -> nn.Module | None:
+    """What `make` makes of a module, or None: a user's model may do anything while it is traced or copied."""
     try:
-        traced = fx.symbolic_trace(copy.deepcopy(module))
-    except (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, AttributeError, NotImplementedError):
+        return make(module)
+    except Exception:  # noqa: BLE001 - see above; the model itself then takes the form's place
         return None
-    modules = dict(traced.named_modules())
-    calls = [node.target for node in traced.graph.nodes if node.op == "call_module"]
-    for node in list(traced.graph.nodes):
-        before = _convolution_before(node, modules)
-        if before is None or calls.count(before.target) > 1 or calls.count(node.target) > 1:
-            continue
-        fused = fuse_conv_bn_eval(modules[str(before.target)], modules[str(node.target)])
-        traced.set_submodule(str(before.target), fused)
-        node.replace_all_uses_with(before)
-        traced.graph.erase_node(node)
-    traced.delete_all_unused_submodules()
-    traced.recompile()
-    return traced.requires_grad_(False)
 
 
-def _convolution_before(node: fx.Node, modules: dict[str, nn.Module]) -> fx.Node | None:
-    """The convolution whose output goes into this batch norm and nowhere else."""
-    if node.op != "call_module" or not isinstance(modules[str(node.target)], nn.BatchNorm2d):
-        return None
-    before = node.args[0] if node.args else None
-    if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) != 1:
-        return None
-    return before if type(modules[str(before.target)]) is nn.Conv2d else None
+def _same(
+    first: nn.Module, second: nn.Module, probe: Tensor, *, rounding: float = ROUNDING, slopes: bool = True
+) -> bool:
+    """Whether two modules give the same up to rounding, for a batch and for one input alone."""
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # a traced module prints where it failed
+            answers = [(_answer(first, inputs), _answer(second, inputs)) for inputs in (probe, probe[:1])]
+    except Exception:  # noqa: BLE001 - as above; a form that fails is no form
+        return False
+    return all(
+        _close(expected, got, rounding)
+        for answer, other in answers
+        for expected, got in list(zip(answer, other, strict=True))[: 2 if slopes else 1]
+    )
 
 
-def _same(first: nn.Module, second: nn.Module, probe: Tensor) -> bool:
-    """Whether two modules give the same logits up to rounding, for a batch and for one input alone."""
-    with torch.no_grad():
-        for inputs in (probe, probe[:1]):
-            expected, got = first(inputs), second(inputs)
-            bound = ROUNDING * float(expected.abs().max().clamp_min(1))
-            if expected.shape != got.shape or not bool(((expected - got).abs() <= bound).all()):
-                return False
-    return True
+def _answer(module: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits, and the gradient of the largest at the input; 0 where none flows."""
+    leaf = inputs.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        logits = module(leaf)
+        strongest = logits.amax(dim=1).sum()
+        if not strongest.requires_grad:
+            return logits, torch.zeros_like(leaf)
+        (slope,) = torch.autograd.grad(strongest, leaf, allow_unused=True, materialize_grads=True)
+    return logits.detach(), slope
+
+
+def _close(expected: Tensor, got: Tensor, rounding: float) -> bool:
+    """Whether nothing differs by more than rounding, relative to the largest expected value; NaN equals nothing."""
+    if expected.shape != got.shape:
+        return False
+    scale = expected.abs().max().clamp_min(torch.finfo(torch.float32).tiny)
+    return bool(((expected - got).abs() <= rounding * scale).all()) or bool((expected == got).all())

@@ -1,0 +1,106 @@
+"""The model in the forms that attacks search on, every pass counted, and the ladder between them."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from bench.attacks.autoattack.fast.inference import inference_form, low_form
+from bench.attacks.autoattack.fast.ladder import Rungs, climb
+from bench.core.errors import BenchError
+from bench.core.types import Attack, Classifier, Examples, ThreatModel
+from bench.evaluation.counting import CountingClassifier, Passes
+from bench.evaluation.search_precision import LADDER
+
+__all__ = ["Forms", "Searched"]
+
+_PROBE = 8
+
+
+class Searched(NamedTuple):
+    """What an attack returned.
+
+    Attributes:
+        points: `(N, C, H, W)`.
+        claimed: bool `(N,)`, which breaks a search in lower precision claimed; None where there was none.
+        refused: bool `(N,)`, which of those the original model did not confirm.
+    """
+
+    points: Tensor
+    claimed: Tensor | None = None
+    refused: Tensor | None = None
+
+
+class Forms:
+    """One model in up to three forms; each attack gets the one that it may search on.
+
+    An attack that asks for logits alone gets the form that answers fastest. One that declares a finish searches in
+    lower precision where there is such a form, and its breaks are settled on the original. All others get the original.
+
+    Args:
+        original: the model.
+        exact: float32, as fast as may be; the original itself where nothing faster is wanted.
+        low: in lower precision, or None.
+    """
+
+    def __init__(self, original: nn.Module, *, exact: nn.Module | None = None, low: nn.Module | None = None) -> None:
+        self.original = CountingClassifier(original)
+        self.exact = CountingClassifier(exact) if exact is not None else self.original
+        self.low = CountingClassifier(low) if low is not None else None
+
+    @classmethod
+    def of(cls, module: nn.Module, inputs: Tensor, *, engine: str, precision: str) -> Forms:
+        """The forms that a run needs.
+
+        Args:
+            module: the model, in eval mode, on its device.
+            inputs: some examples' inputs, `(N, C, H, W)`, on that device.
+            engine: "reference" keeps every attack on the model itself.
+            precision: of the search.
+
+        Raises:
+            BenchError: if a lower precision is wanted and the model does not work in it.
+        """
+        if engine == "reference":
+            return cls(module)
+        exact = inference_form(module, inputs[:_PROBE])
+        if precision != LADDER:
+            return cls(module, exact=exact)
+        low = low_form(exact, inputs[:_PROBE])
+        if low is None:
+            raise BenchError("This model does not work in bfloat16: choose --precision float32.")
+        return cls(module, exact=exact, low=low)
+
+    def search(self, attack: Attack, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Searched:
+        """Run an attack on what it may search on."""
+        finish = getattr(attack, "finish", None)
+        if finish is None:
+            classifier = self.exact if getattr(attack, "logits_only", False) else self.original
+            return Searched(attack.perturb(classifier, examples, threat_model, seed=seed))
+        rungs = Rungs(original=self.original, exact=self.exact, low=self.low)
+        perturb = functools.partial(_perturb, attack=attack, threat_model=threat_model, seed=seed)
+        climbed = climb(perturb, rungs, examples, threat_model, finish=finish)
+        return Searched(*climbed) if self.low is not None else Searched(climbed.points)
+
+    def reset(self) -> None:
+        """Start counting from zero."""
+        for form in self._distinct():
+            form.reset()
+
+    @property
+    def passes(self) -> Passes:
+        """What was asked of all forms together since the start or the last `reset`."""
+        forms = self._distinct()
+        return Passes(sum(form.forwards for form in forms), sum(form.backwards for form in forms))
+
+    def _distinct(self) -> tuple[CountingClassifier, ...]:
+        forms = (self.original, self.exact, self.low)
+        return tuple({id(form): form for form in forms if form is not None}.values())
+
+
+def _perturb(
+    classifier: Classifier, examples: Examples, *, attack: Attack, threat_model: ThreatModel, seed: int
+) -> Tensor:
+    return attack.perturb(classifier, examples, threat_model, seed=seed)

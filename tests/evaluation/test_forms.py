@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from bench import suites
+from bench.attacks.autoattack import ApgdCe, AutoAttack, FabT
+from bench.attacks.fgsm import FGSM
+from bench.core.errors import BenchError, UnknownNameError
+from bench.core.types import ThreatModel
+from bench.evaluation import cost_of, evaluate, plan, search_precision
+from bench.evaluation.forms import Forms
+from bench.evaluation.search_precision import AUTO, FLOAT32, LADDER, faster_precision, settled_precision
+
+THREAT_MODEL = ThreatModel.parse("Linf:0.05")
+STAGE = ApgdCe(engine="fast", steps=5)
+
+
+class Net(nn.Module):
+    """A small convolutional network with a batch norm to fold, on 1 x 4 x 4 inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.conv, self.norm = nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8)
+            self.linear = nn.Linear(8 * 16, 2)
+        self.eval()
+
+    def forward(self, inputs):
+        return self.linear(torch.relu(self.norm(self.conv(inputs))).flatten(1))
+
+
+@pytest.fixture
+def suite(make):
+    """FGSM and a short APGD-CE on our own engine."""
+    return make["suite"](FGSM(), STAGE)
+
+
+def search(attack, examples, **options):
+    net = Net()
+    forms = Forms.of(net, examples.inputs, **{"engine": "fast", "precision": FLOAT32, **options})
+    return forms, forms.search(attack, examples[:20], THREAT_MODEL, seed=0)
+
+
+def test_every_attack_gets_the_form_that_it_may_search_on(examples) -> None:
+    """Logits alone: the fast form; a finish: the lowest; anything else, and the reference engine: the model itself."""
+    forms, _ = search(FGSM(), examples, precision=LADDER)
+    assert (forms.exact.forwards, forms.low.forwards, forms.original.forwards) == (20, 0, 0)
+    forms, searched = search(STAGE, examples, precision=LADDER)
+    assert forms.low.forwards > 20
+    assert forms.original.forwards >= 20
+    assert searched.claimed.sum() >= searched.refused.sum()
+    forms, searched = search(ApgdCe(engine="reference", steps=2), examples)
+    assert forms.exact.forwards == 0 < forms.original.forwards
+    assert searched.claimed is None
+    forms, _ = search(STAGE, examples, engine="reference")
+    assert forms.exact is forms.original
+
+
+def test_passes_are_summed_over_the_forms_and_start_from_zero(examples) -> None:
+    """The verification on the original counts as well."""
+    forms, _ = search(STAGE, examples, precision=LADDER)
+    counted = [forms.original.forwards, forms.exact.forwards, forms.low.forwards]
+    assert forms.passes.forwards == sum(counted)
+    assert min(counted) > 0
+    forms.reset()
+    assert forms.passes == (0, 0)
+
+
+def test_a_model_that_refuses_bfloat16_is_named(examples) -> None:
+    """One line that says what to choose instead."""
+
+    class Picky(Net):
+        def forward(self, inputs):
+            if inputs.dtype != torch.float32:
+                raise TypeError("float32 only")
+            return super().forward(inputs)
+
+    with pytest.raises(BenchError, match="--precision float32"):
+        Forms.of(Picky(), examples.inputs, engine="fast", precision=LADDER)
+    assert faster_precision(Picky().requires_grad_(False), examples.inputs) == FLOAT32
+
+
+@pytest.mark.parametrize(("engine", "asked", "settled"), [("fast", AUTO, AUTO), ("fast", LADDER, LADDER)])
+def test_a_choice_stays_open_where_an_attack_has_one(engine, asked, settled) -> None:
+    """Our own AutoAttack searches in either precision."""
+    assert settled_precision(asked, suites.get("standard-v1", engine=engine)) == settled
+
+
+def test_the_reference_engine_has_no_choice() -> None:
+    """Float32, whether or not it was asked for by name; a lower precision, or an unknown one, is refused."""
+    suite = suites.get("standard-v1", engine="reference")
+    assert settled_precision(AUTO, suite) == settled_precision(FLOAT32, suite) == FLOAT32
+    with pytest.raises(BenchError, match="--engine fast"):
+        settled_precision(LADDER, suite)
+    with pytest.raises(UnknownNameError, match=r"bf16\+float32"):
+        settled_precision("bf16", suite)
+
+
+@pytest.mark.parametrize(("factor", "wanted"), [(0.5, LADDER), (0.9, FLOAT32), (2.0, FLOAT32)])
+def test_the_probe_takes_what_is_faster_by_enough(examples, monkeypatch, factor, wanted) -> None:
+    """The ladder's own steps have to be paid for, so a small gain is no gain."""
+    seconds = lambda form, inputs: factor if type(form).__name__ == "Bfloat16" else 1.0  # noqa: E731
+    monkeypatch.setattr(search_precision, "_seconds", seconds)
+    assert faster_precision(Net().requires_grad_(False), examples.inputs) == wanted
+
+
+def test_a_resumed_run_keeps_the_precision_of_its_journal(examples, suite, tmp_path, monkeypatch) -> None:
+    """The probe decides once; another precision by name is refused."""
+    answers = iter([LADDER, FLOAT32])
+    monkeypatch.setattr(sys.modules["bench.evaluation.evaluate"], "faster_precision", lambda *_: next(answers))
+    arguments = {"threat_model": THREAT_MODEL, "suite": suite, "journal": tmp_path / "journal"}
+    assert plan(Net(), examples, threat_model=THREAT_MODEL, suite=suite).precision == AUTO
+    first = evaluate(Net(), examples[:30], **arguments)
+    again = evaluate(Net(), examples[:30], **arguments)
+    assert first.header.precision == again.header.precision == LADDER
+    assert first.attacks[1].robust == again.attacks[1].robust
+    with pytest.raises(BenchError, match="precision"):
+        evaluate(Net(), examples[:30], **arguments, precision=FLOAT32)
+
+
+def test_the_cost_tells_what_the_low_precision_claimed_and_what_was_refused(examples, suite) -> None:
+    """Only attacks that searched in it carry the two numbers, and they survive the journal."""
+    ladder = cost_of(evaluate(Net(), examples, threat_model=THREAT_MODEL, suite=suite, precision=LADDER))
+    plain = cost_of(evaluate(Net(), examples, threat_model=THREAT_MODEL, suite=suite, precision=FLOAT32))
+    assert (ladder.precision, plain.precision) == (LADDER, FLOAT32)
+    assert ladder.attacks[0].n_claimed is None
+    assert ladder.attacks[1].n_claimed > 0
+    assert ladder.attacks[1].n_rejected <= ladder.attacks[1].n_claimed
+    assert {attack.n_claimed for attack in plain.attacks} == {None}
+
+
+def test_both_precisions_find_the_same(examples, make) -> None:
+    """On a small network no verdict differs, and a break claimed in bfloat16 counts only as float32 says."""
+    suite = make["suite"](AutoAttack(stages=(STAGE, FabT(engine="fast", steps=5, targets=1))))
+    found = [
+        evaluate(Net(), examples, threat_model=THREAT_MODEL, suite=suite, precision=precision).robust
+        for precision in (FLOAT32, LADDER)
+    ]
+    assert sum(one != other for one, other in zip(*found, strict=True)) <= 1
+    assert 0 < sum(found[0]) < len(examples)
