@@ -1,8 +1,10 @@
-"""Rows made to order."""
+"""Rows made to order, and a browser to see their board with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +12,28 @@ import pytest
 from bench.core.packing import pack_margins, pack_verdicts
 from bench.core.ranges import format_indices
 from bench.core.record import AttackCost, AttackResult, Cost, Digests, Provenance, Record, Result
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# No sandbox: it needs privileges that containers do not give; the only page that is opened is our own.
+_OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1280,900",
+)
+
+
+def _missing(what: str) -> None:
+    """Skip, or fail where the environment promises a browser."""
+    if os.environ.get("BENCH_REQUIRE_BROWSER") == "1":
+        pytest.fail(f"BENCH_REQUIRE_BROWSER=1, but {what}")
+    pytest.skip(what)
 
 
 def make_record(
@@ -53,6 +77,28 @@ def make_record(
     return Record(**{**usual, **change})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record() -> Callable[..., Record]:
     return make_record
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The driver of a headless Chromium with a fresh profile."""
+    program = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
+    driver = shutil.which("chromedriver")
+    if program is None or driver is None:
+        _missing("there is no Chromium with its chromedriver on this machine")
+    try:
+        from selenium import webdriver
+        from selenium.webdriver.chrome.service import Service
+    except ImportError:
+        _missing("selenium is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(program)
+    for option in (*_OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    found = webdriver.Chrome(options=options, service=Service(str(driver)))
+    yield found
+    found.quit()

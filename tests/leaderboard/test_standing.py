@@ -80,7 +80,7 @@ def test_what_is_not_ranked_says_why(strong: Record, weak: Record, record: Make)
 
 
 def test_a_suite_for_checking_ranks_nothing(strong: Record) -> None:
-    """quick claims no robustness."""
+    """The suite quick claims no robustness."""
     (entry,) = table(dataclasses.replace(strong, suite="quick-v1")).entries
     assert entry.rank is None and entry.unranked == ("a suite for regression checks",)
 

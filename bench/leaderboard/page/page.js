@@ -156,7 +156,6 @@
     if (target && target.matches("dialog.panel")) {
       const row = data.rows[id];
       if (question.value !== row.group) { question.value = row.group; arrange(); }
-      opener = document.activeElement;
       if (!target.open) target.showModal();
       target.scrollTop = 0;
       drawPanel(target);
@@ -167,6 +166,8 @@
     }
   }
 
+  // Following an address takes the focus away, so what was followed is noted before.
+  document.addEventListener("click", (event) => { opener = event.target.closest("a") || opener; });
   for (const panel of all("dialog.panel")) {
     panel.addEventListener("close", () => {
       if (location.hash === `#${panel.id}`) history.replaceState(null, "", location.pathname + location.search);
