@@ -1,0 +1,106 @@
+"""The joint attack on dummy classes: APGD that pushes down the logits of a class and of its dummy together.
+
+After the idea of the Dummy-Aware Weighted Attack (DAWA, arXiv 2603.29182), which pushes down the true and the dummy
+label at once with adaptive weights and takes a leading defence of this kind from 58.61 to 29.52 % on CIFAR-10.
+
+OUR CHOICE: its weighting rule is not in what we could read. Ours is `pair_weights`: both members alike while the
+decision is far from falling, the one that holds the decision when it is near. The loss is the margin, and the targeted
+form goes to each other class t and to its dummy t + C apart, since the maximum of the two follows only the present
+winner. DAWA reports 100 and 1,000 steps, and so does the suite.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.attacks.adaptive.pairs import (
+    PairView,
+    joint_margin,
+    recovered,
+    targeted_joint_margin,
+    with_dummies,
+)
+from bench.attacks.adaptive.search import Search
+from bench.attacks.attack import SingleAttack
+from bench.attacks.autoattack.fast.targets import rank
+from bench.core.types import Classifier, Examples, ThreatModel
+
+__all__ = ["Joint", "JointTargeted", "raw_targets"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joint(SingleAttack):
+    """APGD on the joint margin.
+
+    Args:
+        name: how rows call it.
+        steps: number of steps.
+        restarts: number of random starts.
+    """
+
+    name: str = "joint"
+    steps: int = 100
+    restarts: int = 1
+
+    def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
+        """Return the iterate with the smallest recovered margin, `(N, C, H, W)`.
+
+        Raises:
+            BenchError: if the classifier declares no dummy classes.
+        """
+        view = PairView(classifier=with_dummies(classifier, self.name))
+        if not len(examples):
+            return examples.inputs
+        search = Search.of(view, examples, threat_model, seed=seed, attack=self.name)
+        search.note(examples.inputs)
+        for restart in range(self.restarts):
+            search.climb(_untargeted, steps=self.steps, restart=restart)
+        return search.points
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointTargeted(SingleAttack):
+    """APGD on the targeted joint margin, one run for each raw target.
+
+    Args:
+        name: how rows call it.
+        steps: number of steps for each target.
+        targets: how many raw targets: the strongest wrong classes, each followed by its dummy; at most 2 (K - 1).
+        restarts: number of random starts for each target.
+    """
+
+    name: str = "joint-t"
+    steps: int = 100
+    targets: int = 18
+    restarts: int = 1
+
+    def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
+        """Return the iterate with the smallest recovered margin over all targets, `(N, C, H, W)`.
+
+        Raises:
+            BenchError: if the classifier declares no dummy classes.
+        """
+        view = PairView(classifier=with_dummies(classifier, self.name))
+        if not len(examples):
+            return examples.inputs
+        search = Search.of(view, examples, threat_model, seed=seed, attack=self.name)
+        raw = search.note(examples.inputs)
+        for number, target in enumerate(raw_targets(raw, examples.labels, self.targets).unbind(1)):
+            for restart in range(self.restarts):
+                search.climb(targeted_joint_margin, steps=self.steps, targets=target, run=number, restart=restart)
+        return search.points
+
+
+def raw_targets(raw: Tensor, labels: Tensor, count: int) -> Tensor:
+    """The wrong classes, strongest recovered logit first, each followed by its dummy: `(N, min(count, 2 (C - 1)))`."""
+    classes = raw.shape[1] // 2
+    strongest = rank(recovered(raw), labels, classes - 1)
+    return torch.stack((strongest, strongest + classes), dim=2).flatten(1)[:, :count]
+
+
+def _untargeted(raw: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    del targets
+    return joint_margin(raw, labels)

@@ -1,0 +1,70 @@
+"""Steered routes: one loss for the class and for the router, over a ladder of weights of both signs.
+
+The attacker need not accept the route that the router picks: `-margin + w log P(clean)` drives the input to be called
+clean, so that the weights for clean inputs are used, and a negative w drives it to be called adversarial. With w = 0 it
+is a plain attack end to end. The log-probability levels off once the router is convinced, and the margin takes over.
+
+OUR CHOICE: AW-Net's own adaptive attacks (Wei, Zhao, Li 2024, arXiv 2306.03430) could not be read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from torch import Tensor
+
+from bench.attacks.adaptive.routes import ADVERSARIAL, CLEAN, SteerableView, with_router
+from bench.attacks.adaptive.search import Loss, Search
+from bench.attacks.attack import SingleAttack
+from bench.core.types import Classifier, Examples, ThreatModel
+from bench.ops import losses
+
+__all__ = ["SteeredRoute", "steering"]
+
+TYPES = 2
+LADDER = tuple(Fraction(weight) for weight in ("1/10", "1/2", "1", "2", "5", "10"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SteeredRoute(SingleAttack):
+    """APGD on the margin plus a push of the route, one run for each weight.
+
+    Args:
+        name: how rows call it.
+        weights: of the push; above 0 towards clean, below 0 towards adversarial.
+        steps: number of steps for each weight.
+        restarts: number of random starts for each weight.
+    """
+
+    name: str = "steered"
+    weights: tuple[Fraction, ...] = (*LADDER, *(-weight for weight in LADDER))
+    steps: int = 100
+    restarts: int = 1
+
+    def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
+        """Return the iterate with the smallest margin over all weights, `(N, C, H, W)`.
+
+        Raises:
+            BenchError: if the classifier declares no router.
+        """
+        view = SteerableView(classifier=with_router(classifier, self.name))
+        if not len(examples):
+            return examples.inputs
+        search = Search.of(view, examples, threat_model, seed=seed, attack=self.name)
+        search.note(examples.inputs)
+        for number, weight in enumerate(self.weights):
+            for restart in range(self.restarts):
+                search.climb(steering(float(weight)), steps=self.steps, run=number, restart=restart)
+        return search.points
+
+
+def steering(weight: float) -> Loss:
+    """The loss `-margin + |weight| log P(type)` of a steerable view's outputs; the type is clean if `weight` > 0."""
+    pushed = CLEAN if weight > 0 else ADVERSARIAL
+
+    def loss(outputs: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+        del targets
+        return -losses.margin(outputs[:, :-TYPES], labels) + abs(weight) * outputs[:, -TYPES + pushed]
+
+    return loss
