@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 __all__ = ["CountingClassifier", "Passes"]
+
+_PASSES = ("raw", "routed")
 
 
 class Passes(NamedTuple):
@@ -19,8 +23,8 @@ class Passes(NamedTuple):
 class CountingClassifier(nn.Module):
     """The model as an attack sees it: the same logits and gradients, every pass counted.
 
-    A backward pass is counted when a gradient reaches the logits. Attributes that a structured model declares (its
-    routes, its raw logits) are found here too; what is called through them is not counted.
+    A backward pass is counted when a gradient reaches the logits. What a structured model declares is found here too;
+    its raw logits and its logits under a given route count as passes, a look at its router alone does not.
 
     Args:
         module: the model; it is not changed.
@@ -35,12 +39,7 @@ class CountingClassifier(nn.Module):
 
     def forward(self, inputs: Tensor) -> Any:
         """Return the model's logits, `(N, num_classes)`, for `inputs` `(N, C, H, W)` in [0, 1]."""
-        count = len(inputs)
-        self.forwards += count
-        logits = self.module(inputs)
-        if isinstance(logits, Tensor) and logits.requires_grad:
-            logits.register_hook(lambda _: self._count_backward(count))  # type: ignore[no-untyped-call]
-        return logits
+        return self._counted(self.module, inputs)
 
     def reset(self) -> None:
         """Start counting from zero."""
@@ -55,7 +54,16 @@ class CountingClassifier(nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            return getattr(super().__getattr__("module"), name)
+            found = getattr(super().__getattr__("module"), name)
+        return functools.partial(self._counted, found) if name in _PASSES and callable(found) else found
+
+    def _counted(self, call: Callable[..., Any], inputs: Tensor, *arguments: Any) -> Any:
+        count = len(inputs)
+        self.forwards += count
+        logits = call(inputs, *arguments)
+        if isinstance(logits, Tensor) and logits.requires_grad:
+            logits.register_hook(lambda _: self._count_backward(count))  # type: ignore[no-untyped-call]
+        return logits
 
     def _count_backward(self, count: int) -> None:
         self.backwards += count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from bench import suites
 from bench.attacks import parameters
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.evaluation.borrowing import borrowed, device_of
+from bench.evaluation.by_structure import ByStructure
 from bench.evaluation.course import Course, Found
 from bench.evaluation.evaluation import AttackOutcome, Evaluation, StageOutcome
 from bench.evaluation.forms import Forms
@@ -76,6 +78,23 @@ def evaluate(
     """
     suite = suites.get(suite) if isinstance(suite, str) else suite
     threat_model = ThreatModel.parse(threat_model) if isinstance(threat_model, str) else threat_model
+    place = torch.device(device) if device is not None else device_of(module)
+    if suite.rules:
+        return ByStructure(
+            evaluate=functools.partial(
+                evaluate, threat_model=threat_model, seed=seed, device=place, batch_size=batch_size
+            ),
+            precision=precision,
+            module=module,
+            examples=examples,
+            threat_model=threat_model,
+            suite=suite,
+            seed=seed,
+            device=place,
+            journal=journal,
+            progress=progress,
+            identity=identity,
+        ).run()
     header = plan(
         module,
         examples,
@@ -87,7 +106,6 @@ def evaluate(
         precision=precision,
         identity=identity,
     )
-    place = torch.device(device) if device is not None else device_of(module)
     order = examples.indices.argsort()
     with contextlib.ExitStack() as stack:
         stack.enter_context(borrowed(module, place))
@@ -145,7 +163,8 @@ def plan(
 ) -> Header:
     """Return the header of the run that `evaluate` would do with these arguments; nothing runs yet.
 
-    Its precision is "auto" where the journal, or a probe of the model, will say.
+    Its precision is "auto" where the journal, or a probe of the model, will say. The header for an adaptive suite is
+    that for the suite which it extends, so that each finds the other's journal.
 
     Raises:
         BenchError: if examples or suite cannot be evaluated, or the suite not in that precision.
@@ -159,7 +178,7 @@ def plan(
     return make_header(
         identity=identity or identify(module, examples),
         threat_model=threat_model,
-        suite=suite,
+        suite=suite.plain,
         seed=seed,
         precision=settled_precision(precision, suite),
         device=kind,

@@ -9,7 +9,7 @@ from bench.core.bound import CONFIDENCE, most_missed
 from bench.core.breaks import Breaks
 from bench.core.packing import pack_margins, pack_verdicts
 from bench.core.ranges import format_indices
-from bench.core.record import AttackCost, AttackResult, Audit, Cost, Diagnostic, Result, StageResult
+from bench.core.record import AttackCost, AttackResult, Audit, Cost, Diagnostic, Reported, Result, StageResult
 from bench.core.types import ThreatModel
 from bench.evaluation.header import Header
 from bench.evaluation.search_precision import FLOAT32
@@ -127,6 +127,7 @@ class Evaluation:
         batch_size: the smallest compute batch that was used.
         breaks: for each example that was correct and broken, the strongest break over all attacks.
         audit: for a cascade, what its interval rests on.
+        reported: numbers beside the verdicts, which never count.
     """
 
     header: Header
@@ -140,6 +141,7 @@ class Evaluation:
     batch_size: int
     breaks: Breaks = field(compare=False, repr=False)
     audit: AuditCounts | None = None
+    reported: tuple[Reported, ...] = ()
 
     @property
     def robust(self) -> tuple[bool, ...]:
@@ -191,6 +193,7 @@ def result_of(evaluation: Evaluation, *, diagnostics: tuple[Diagnostic, ...] = (
         n_nonfinite=evaluation.n_nonfinite,
         diagnostics=diagnostics,
         audit=_audit(evaluation),
+        reported=evaluation.reported,
     )
 
 

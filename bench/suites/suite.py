@@ -1,16 +1,38 @@
-"""What a suite is: a frozen, versioned list of attacks with all their parameters."""
+"""What a suite is: a frozen, versioned list of attacks with all their parameters.
+
+An adaptive suite is another one with rules: what else runs on a model that declares a structure. Its digest covers all
+rules, whatever model is evaluated; on a model without structure it is the suite that it extends.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench.attacks import parameters
+from bench.attacks.adaptive.report import Report
 from bench.core import digest
+from bench.core.structure import Structure
 from bench.core.types import Attack
 
-__all__ = ["AttackSuite", "with_engine"]
+__all__ = ["AttackSuite", "Rule", "with_engine"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """What a structure calls for.
+
+    Args:
+        structure: declared by the model.
+        attacks: run beside the suite's own, and count as they do.
+        reports: numbers that are shown and never count; frozen dataclasses with a name.
+    """
+
+    structure: Structure
+    attacks: tuple[Attack, ...]
+    reports: tuple[Report, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +44,20 @@ class AttackSuite:
         version: a published version never changes.
         attacks: in the order of the row's columns.
         summary: one line for listings; no part of the digest.
+        extends: for an adaptive suite, the suite that all models get, with the same attacks.
+        rules: what else a model gets for each structure that it declares.
     """
 
     name: str
     version: int
     attacks: tuple[Attack, ...]
     summary: str = ""
+    extends: AttackSuite | None = None
+    rules: tuple[Rule, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.extends is None) == bool(self.rules):
+            raise ValueError(f"Expected `rules` and `extends` together, but got one of them for {self.label}.")
 
     @property
     def label(self) -> str:
@@ -37,16 +67,39 @@ class AttackSuite:
     @property
     def digest(self) -> str:
         """SHA-256 over the attacks' kinds and parameters; no engine, no class path, no name of the suite."""
-        return digest.of_json(self.description["attacks"])
+        description = self.description
+        attacks = description["attacks"]
+        return digest.of_json({"attacks": attacks, "rules": description["rules"]} if self.rules else attacks)
 
     @property
     def description(self) -> dict[str, Any]:
-        """The suite as JSON values: what `suite.json` pins."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "attacks": [{"attack": type(attack).__name__, **parameters(attack)} for attack in self.attacks],
-        }
+        """The suite as JSON values."""
+        described = {"name": self.name, "version": self.version, "attacks": _described(self.attacks)}
+        if not self.rules:
+            return described
+        rules = [
+            {
+                "structure": rule.structure,
+                "attacks": _described(rule.attacks),
+                "reports": _described(rule.reports, "report"),
+            }
+            for rule in self.rules
+        ]
+        return {**described, "rules": rules}
+
+    @property
+    def plain(self) -> AttackSuite:
+        """What every model gets: the suite that this one extends, or this one. Its work is shared by journal."""
+        return dataclasses.replace(self.extends, attacks=self.attacks) if self.extends is not None else self
+
+    def rules_for(self, structures: Collection[Structure]) -> tuple[Rule, ...]:
+        """The rules that a model with these structures calls for."""
+        return tuple(rule for rule in self.rules if rule.structure in structures)
+
+    def attacks_for(self, structures: Collection[Structure]) -> tuple[Attack, ...]:
+        """All attacks on a model with these structures, in the order of the row's columns."""
+        extra = (attack for rule in self.rules_for(structures) for attack in rule.attacks)
+        return (*self.attacks, *extra)
 
 
 def with_engine(suite: AttackSuite, engine: str) -> AttackSuite:
@@ -61,3 +114,7 @@ def _attack_with_engine(attack: Any, engine: str) -> Any:
     if "stages" in fields:
         return dataclasses.replace(attack, stages=tuple(_attack_with_engine(stage, engine) for stage in attack.stages))
     return attack
+
+
+def _described(parts: Sequence[Attack | Report], kind: str = "attack") -> list[dict[str, Any]]:
+    return [{kind: type(part).__name__, **parameters(part)} for part in parts]

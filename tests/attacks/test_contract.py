@@ -5,11 +5,14 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+from fractions import Fraction
 
 import pytest
 import torch
+from torch import nn
 
 from bench import attacks
+from bench.core.structure import Route
 from bench.core.types import Attack, Norm, ThreatModel
 from bench.ops import norms
 
@@ -18,12 +21,42 @@ CASES = [(name, norm) for name in attacks.names() for norm in sorted(attacks.get
 KEYED = ["fgsm", "pgd-20", "pgd-100", "cw"]
 
 
+class Structured(nn.Module):
+    """A net that declares dummy classes and routes too, so that every attack has what it asks for."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, inputs):
+        return self.net(inputs)
+
+    def raw(self, inputs):
+        logits = self.net(inputs)
+        return torch.cat((logits, logits - 1), dim=1)
+
+    def route(self, inputs):
+        share = inputs.flatten(1).mean(dim=1)
+        return Route((torch.ones(len(inputs), 1, device=inputs.device),), torch.stack((share, 1 - share), dim=1))
+
+    def routed(self, inputs, route):
+        return self.net(inputs) * route.mix.sum(dim=1, keepdim=True)
+
+
+@pytest.fixture(scope="module")
+def network(network):
+    return Structured(network).eval()
+
+
 def short(name):
     """The attack with few queries, so that it takes no time."""
-    attack = attacks.get(name)
-    if name == "autoattack":
-        return dataclasses.replace(attack, stages=tuple(short(stage.name) for stage in attack.stages))
-    few = {"queries": 50, "binary_search_steps": 3, "steps": 20}
+    return shortened(attacks.get(name))
+
+
+def shortened(attack):
+    if attack.stages != (attack,):
+        return dataclasses.replace(attack, stages=tuple(map(shortened, attack.stages)))
+    few = {"queries": 50, "binary_search_steps": 3, "steps": 20, "targets": 9, "weights": (Fraction(1),)}
     return dataclasses.replace(attack, **{key: value for key, value in few.items() if hasattr(attack, key)})
 
 

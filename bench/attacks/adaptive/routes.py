@@ -13,10 +13,12 @@ from bench.core.structure import Route, Routed, structures_of
 from bench.core.types import Classifier
 
 __all__ = [
+    "ADVERSARIAL",
+    "CLEAN",
     "FrozenView",
     "RouteName",
-    "StaticNetwork",
     "SteerableView",
+    "log_types",
     "rows_of",
     "static_route",
     "with_branch",
@@ -99,25 +101,6 @@ class SteerableView:
     def decided(self, outputs: Tensor) -> Tensor:
         """The model's logits `(M, C)`."""
         return outputs[:, :-2]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StaticNetwork:
-    """A static sub-network as a classifier of its own.
-
-    Args:
-        classifier: the full model.
-        branch: 0 clean, 1 adversarial.
-    """
-
-    classifier: Routed
-    branch: int
-
-    def __call__(self, inputs: Tensor, /) -> Tensor:
-        """Logits `(N, C)`."""
-        with torch.no_grad():
-            route = static_route(self.classifier.route(inputs), self.branch)
-        return self.classifier.routed(inputs, route)
 
 
 def log_types(route: Route, inputs: Tensor) -> Tensor:
