@@ -6,12 +6,15 @@ import enum
 import inspect
 import json
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.options import Json
 from bench.cli.tables import table
+
+if TYPE_CHECKING:
+    from bench.suites import AttackSuite
 
 __all__ = ["Kind", "list_names"]
 
@@ -92,9 +95,21 @@ def _suites() -> list[_Entry]:
     from bench import suites
 
     return [
-        {"name": suite.label, "digest": suite.digest[:12], "attacks": ", ".join(each.name for each in suite.attacks)}
+        {
+            "name": suite.label,
+            "digest": suite.digest[:12],
+            "attacks": ", ".join([*_plain(suite), *_by_structure(suite)]),
+        }
         for suite in suites.SUITES
     ]
+
+
+def _plain(suite: AttackSuite) -> list[str]:
+    return [attack.name for attack in suite.attacks]
+
+
+def _by_structure(suite: AttackSuite) -> list[str]:
+    return [f"{attack.name} (on {rule.structure})" for rule in suite.rules for attack in rule.attacks]
 
 
 def _recipes() -> list[_Entry]:

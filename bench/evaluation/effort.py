@@ -6,13 +6,14 @@ from bench.core.types import Attack
 
 __all__ = ["effort"]
 
-_FACTORS = ("steps", "restarts", "targets", "n_targets")
+_FACTORS = ("steps", "restarts", "targets", "n_targets", "weights")
 
 
 def effort(attack: Attack) -> float:
     """Model passes that the attack takes per example, roughly: a query is one, a gradient step is two.
 
-    Read from the fields that attacks use for it: `queries`; else `steps`, `restarts` and `targets`, multiplied.
+    Read from the fields that attacks use for it: `queries`; else `steps`, `restarts` and `targets`, or how many there
+    are of something that is tried in turn, multiplied.
     """
     queries = getattr(attack, "queries", None) or getattr(attack, "n_queries", None)
     if isinstance(queries, int):
@@ -20,5 +21,6 @@ def effort(attack: Attack) -> float:
     passes = 2.0
     for name in _FACTORS:
         value = getattr(attack, name, 1)
-        passes *= value if isinstance(value, int) and value > 0 else 1
+        count = len(value) if isinstance(value, tuple) else value
+        passes *= count if isinstance(count, int) and count > 0 else 1
     return passes

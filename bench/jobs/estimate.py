@@ -7,6 +7,7 @@ import time
 import torch
 from torch import nn
 
+from bench.core.structure import structures_of
 from bench.core.types import Examples
 from bench.evaluation.effort import effort
 from bench.suites import AttackSuite
@@ -31,7 +32,8 @@ def seconds_per_example(module: nn.Module, examples: Examples, suite: AttackSuit
     start = time.perf_counter()
     _pass(module, inputs)
     seconds = (time.perf_counter() - start) / (_PASSES * len(inputs))
-    return seconds * sum(effort(stage) for attack in suite.attacks for stage in attack.stages)
+    attacks = suite.attacks_for(structures_of(module))
+    return seconds * sum(effort(stage) for attack in attacks for stage in attack.stages)
 
 
 def in_words(seconds: float) -> str:

@@ -92,7 +92,7 @@ def run(
             notice=setting.dataset.notice,
             warnings=warnings,
         )
-    written = leaderboard.write(record, request.leaderboard, force=request.force)
+    written = leaderboard.write(record, request.leaderboard, force=request.force, suite=setting.suite.published)
     return Ran(
         evaluation=evaluation,
         record=record,

@@ -49,7 +49,7 @@ class Comparison:
     Args:
         obstacles: why the rows cannot be compared; empty where they can.
         same_checkpoint: the weights and the architecture are the same.
-        columns: clean, every attack of the suite, robust; empty where the rows cannot be compared.
+        columns: clean, every attack that both rows have, robust; empty where the rows cannot be compared.
     """
 
     obstacles: tuple[str, ...]
@@ -72,11 +72,10 @@ def compare(first: Record, second: Record) -> Comparison:
 
     Only like is compared with like: another suite, dataset, threat model or seed, or no common example, is an obstacle.
     """
-    same_checkpoint = (first.digests.model, first.digests.factory) == (second.digests.model, second.digests.factory)
     common = _common(first.result, second.result)
     obstacles = _obstacles(first, second, common)
     columns = () if obstacles else _columns(first.result, second.result, common)
-    return Comparison(obstacles=obstacles, same_checkpoint=same_checkpoint, columns=columns)
+    return Comparison(obstacles=obstacles, same_checkpoint=_same_checkpoint(first, second), columns=columns)
 
 
 def mcnemar(gained: int, lost: int) -> float:
@@ -97,6 +96,10 @@ def mcnemar(gained: int, lost: int) -> float:
     return min(1.0, float(Fraction(2 * tail, 1 << flips)))
 
 
+def _same_checkpoint(first: Record, second: Record) -> bool:
+    return (first.digests.model, first.digests.factory) == (second.digests.model, second.digests.factory)
+
+
 def _obstacles(first: Record, second: Record, common: Sequence[int]) -> tuple[str, ...]:
     pairs = {
         "suite": (first.suite, second.suite),
@@ -105,12 +108,17 @@ def _obstacles(first: Record, second: Record, common: Sequence[int]) -> tuple[st
         "dataset digest": (first.digests.dataset, second.digests.dataset),
         "threat model": (first.threat_model, second.threat_model),
         "seed": (first.result.seed, second.result.seed),
-        "attacks": tuple(", ".join(attack.name for attack in row.result.attacks) for row in (first, second)),
     }
+    if _same_checkpoint(first, second):  # two models of different structure meet different attacks of one suite
+        pairs["attacks"] = _attack_names(first), _attack_names(second)
     found = [f"{name}: {old!s:.40} and {new!s:.40}" for name, (old, new) in pairs.items() if old != new]
     if not common:
         found.append(f"no common examples: {first.result.indices:.40} and {second.result.indices:.40}")
     return tuple(found)
+
+
+def _attack_names(row: Record) -> str:
+    return ", ".join(attack.name for attack in row.result.attacks)
 
 
 def _common(first: Result, second: Result) -> tuple[int, ...]:
@@ -144,7 +152,9 @@ def _columns(first: Result, second: Result, common: Sequence[int]) -> tuple[Atta
             (first.robust_verdicts(old), second.robust_verdicts(new)),
             _largest_change(_margins(first, old, places[0]), _margins(second, new, places[1])),
         )
-        for old, new in zip(first.attacks, second.attacks, strict=True)
+        for old in first.attacks
+        for new in second.attacks
+        if old.name == new.name
     ]
     clean = column("clean", (first.clean_verdicts(), second.clean_verdicts()))
     return (clean, *attacks, column("robust", (first.verdicts(), second.verdicts())))

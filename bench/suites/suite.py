@@ -88,6 +88,18 @@ class AttackSuite:
         return {**described, "rules": rules}
 
     @property
+    def published(self) -> dict[str, Any]:
+        """What `suite.json` pins: the digest, and name and parameters of every attack, as rows record them."""
+        pinned = {"suite": self.label, "digest": self.digest, "attacks": _pinned(self.attacks)}
+        if not self.rules:
+            return pinned
+        rules = [
+            {"structure": rule.structure, "attacks": _pinned(rule.attacks), "reports": _pinned(rule.reports)}
+            for rule in self.rules
+        ]
+        return {**pinned, "rules": rules}
+
+    @property
     def plain(self) -> AttackSuite:
         """What every model gets: the suite that this one extends, or this one. Its work is shared by journal."""
         return dataclasses.replace(self.extends, attacks=self.attacks) if self.extends is not None else self
@@ -118,3 +130,7 @@ def _attack_with_engine(attack: Any, engine: str) -> Any:
 
 def _described(parts: Sequence[Attack | Report], kind: str = "attack") -> list[dict[str, Any]]:
     return [{kind: type(part).__name__, **parameters(part)} for part in parts]
+
+
+def _pinned(parts: Sequence[Attack | Report]) -> list[dict[str, Any]]:
+    return [{"name": part.name, "parameters": parameters(part)} for part in parts]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.core.packing import pack_verdicts
 from bench.core.record import Record
 from bench.leaderboard import compare, mcnemar
 
@@ -82,3 +83,17 @@ def test_another_checkpoint_is_comparable_and_said_so(record: Callable[..., Reco
     first = record([True, False])
     second = record([True, True], digests=dataclasses.replace(first.digests, model="n" * 64))
     assert compare(first, second).comparable and not compare(first, second).same_checkpoint
+
+
+def test_models_of_different_structure_meet_on_common_attacks(record: Callable[..., Record]) -> None:
+    """With a column more in one, they meet on what they share and on the whole; a model with itself does not."""
+    first = record([True, True])
+    more = dataclasses.replace(
+        first.result.attacks[0], name="adaptive-pairs", robust=pack_verdicts([True, False]), n_robust=1
+    )
+    result = dataclasses.replace(first.result, attacks=(*first.result.attacks, more), n_robust=1)
+    other = dataclasses.replace(first, result=result, digests=dataclasses.replace(first.digests, model="n" * 64))
+    found = compare(first, other)
+    assert [column.name for column in found.columns] == ["clean", "pgd-20", "robust"]
+    assert found.columns[-1].n_robust == (2, 1)
+    assert compare(first, dataclasses.replace(first, result=result)).obstacles[0].startswith("attacks: pgd-20 and")

@@ -132,3 +132,35 @@ def test_damaged_and_misplaced_rows_are_named(tmp_path: Path, record: Make) -> N
         read(path)
     with pytest.raises(BenchError, match="Cannot read row"):
         read(tmp_path / "absent.json")
+
+
+def _with_attack(row: Record, name: str, steps: int = 9) -> Record:
+    """The row with one more column, as a model with structure has it."""
+    more = dataclasses.replace(row.result.attacks[0], name=name, parameters={"steps": steps})
+    result = dataclasses.replace(row.result, attacks=(*row.result.attacks, more))
+    return dataclasses.replace(row, suite="adaptive-v1", result=result)
+
+
+def test_a_suite_with_rules_is_pinned_whole_whatever_model_comes_first(tmp_path: Path, record: Make) -> None:
+    """Rows of one adaptive suite differ in their attacks; each has to be of the published rule, and alone too."""
+    plain = dataclasses.replace(record([True]), suite="adaptive-v1")
+    pairs = _with_attack(record([True], model="ducat"), "adaptive-pairs")
+    suite = {
+        "suite": "adaptive-v1",
+        "digest": "s" * 64,
+        "attacks": [{"name": "pgd-20", "parameters": plain.result.attacks[0].parameters}],
+        "rules": [{"structure": "raw-pairs", "attacks": [{"name": "adaptive-pairs", "parameters": {"steps": 9}}]}],
+    }
+    assert write(plain, tmp_path, suite=suite).written
+    assert json.loads((tmp_path / "adaptive-v1" / "suite.json").read_text()) == suite
+    assert write(pairs, tmp_path, suite=suite).written
+    assert write(_with_attack(record([True], model="trades-ducat"), "adaptive-pairs"), tmp_path).written
+    for other in (
+        _with_attack(record([True], model="x"), "adaptive-pairs", steps=10),
+        _with_attack(record([True], model="x"), "made-up"),
+        dataclasses.replace(plain, model="x", digests=dataclasses.replace(plain.digests, suite="t" * 64)),
+    ):
+        with pytest.raises(BenchError, match="A published suite never changes"):
+            write(other, tmp_path)
+    with pytest.raises(BenchError, match="A published suite never changes"):
+        write(dataclasses.replace(plain, model="x"), tmp_path, suite={**suite, "rules": []})

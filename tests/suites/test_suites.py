@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from bench import suites
 from bench.core.errors import UnknownNameError
 
 PUBLISHED = {
+    "adaptive-v1": "1beb22ab62e71dd0ba93994e9e2cd8f7ea4329011c68498d18bc40baedfc445d",
     "cascade-v1": "ecdc496c2c16c63242819d516a4595b5aec8a559455ae04381c0a52db0b735dc",
     "quick-v1": "04149afb5db91850175b2c64026855194480d79f1f7fd66b841a5d0f41f334c2",
     "standard-v1": "edbc90c1454393bfb8db846007d6c0bd3b15898798e2bcb402812e0466db08e1",
@@ -46,7 +49,7 @@ def test_the_cascade_is_the_standard_ensemble():
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("standrad-v1", "mean 'standard-v1'"), ("nope", "Known: cascade-v1, quick-v1")]
+    ("name", "expected"), [("standrad-v1", "mean 'standard-v1'"), ("nope", "Known: adaptive-v1, cascade-v1")]
 )
 def test_an_unknown_suite_names_the_nearest(name, expected):
     """A wrong name is answered with the nearest one."""
@@ -58,3 +61,40 @@ def test_an_unknown_engine_is_refused():
     """An engine that does not exist is named."""
     with pytest.raises(UnknownNameError, match="Unknown engine 'warp'"):
         suites.get("standard", engine="warp")
+
+
+def test_the_adaptive_suite_is_the_standard_one_with_rules():
+    """Every model gets the attacks of the standard suite, whatever the engine; structures bring their own."""
+    for engine in suites.ENGINES:
+        adaptive, standard = (suites.get(name, engine=engine) for name in ("adaptive-v1", "standard-v1"))
+        assert adaptive.plain == standard
+        assert adaptive.attacks_for(()) == standard.attacks
+    extra = {
+        structures: [attack.name for attack in adaptive.attacks_for(structures)[5:]]
+        for structures in (("raw-pairs",), ("routes",), ("raw-pairs", "routes"))
+    }
+    assert list(extra.values()) == [["adaptive-pairs"], ["adaptive-routes"], ["adaptive-pairs", "adaptive-routes"]]
+
+
+def test_the_digest_covers_every_rule():
+    """A parameter of a rule, of a report, and a rule left out each make another suite."""
+    adaptive = suites.get("adaptive-v1")
+    first, second = adaptive.rules
+    changed = [
+        dataclasses.replace(
+            first, attacks=(dataclasses.replace(first.attacks[0], stages=first.attacks[0].stages[:-1]),)
+        ),
+        dataclasses.replace(first, reports=first.reports[:-1]),
+        dataclasses.replace(first, structure="routes"),
+    ]
+    others = [dataclasses.replace(adaptive, rules=(rule, second)) for rule in changed]
+    others.append(dataclasses.replace(adaptive, rules=(first,)))
+    assert len({suite.digest for suite in (adaptive, *others, suites.get("standard-v1"))}) == 6
+
+
+def test_rules_need_a_suite_to_extend():
+    """A suite with rules says what plain models get; one without extends nothing."""
+    with pytest.raises(ValueError, match="together"):
+        dataclasses.replace(suites.get("adaptive-v1"), extends=None)
+    with pytest.raises(ValueError, match="together"):
+        dataclasses.replace(suites.get("standard-v1"), extends=suites.get("quick-v1"))
