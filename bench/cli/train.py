@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,6 +78,7 @@ def train(
 def _as_json(trained: Trained) -> str:
     value = {
         "weights": str(trained.weights),
+        "event_log": None if trained.event_log is None else str(trained.event_log),
         "manifest": json.loads(trained.manifest.to_json()),
         "history": [dataclasses.asdict(result) for result in trained.history],
     }
@@ -88,4 +90,9 @@ def _as_text(trained: Trained) -> str:
         f"  {each.name} on {each.split}, {each.checkpoint} epoch: {each.fraction:.2%} of {each.n_examples}"
         for each in trained.manifest.accuracies
     ]
-    return "\n".join([f"Checkpoint written: {trained.weights}", *lines])
+    log = (
+        'For a TensorBoard log: pip install "robust-bench[tensorboard]"'
+        if trained.event_log is None
+        else f"The epochs: tensorboard --logdir {shlex.quote(str(trained.event_log))}"
+    )
+    return "\n".join([f"Checkpoint written: {trained.weights}", *lines, log])

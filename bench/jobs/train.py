@@ -23,6 +23,7 @@ from bench.models.architectures import ARCHITECTURES
 from bench.models.building import build_empty
 from bench.models.checkpoint import Accuracy, ArchitectureSpec, Manifest
 from bench.suites import AttackSuite
+from bench.training.events import EventLog
 from bench.training.held_out import held_out_size
 from bench.training.log import write_csv
 from bench.training.loop import EpochResult, Progress, Run
@@ -66,11 +67,12 @@ class TrainRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A finished checkpoint: the weights file, its manifest, and the epochs."""
+    """A finished checkpoint: the weights file, its manifest, the epochs, and the TensorBoard log if one was written."""
 
     weights: Path
     manifest: Manifest
     history: tuple[EpochResult, ...]
+    event_log: Path | None
 
 
 def train(
@@ -109,26 +111,35 @@ def train(
         _warm_start(model, spec, _trained(plan.starts_from, request, dataset, device))
     run = Run(model=model, identity=_identity(recipe, scale, plan, dataset, request.seed))
 
+    events = EventLog(folder / f"{dataset.name}.tensorboard")
+
     def finished(run: Run) -> None:
         write_csv(folder / f"{dataset.name}.csv", run.history)
+        events.add(run.history)
         on_epoch(run.history[-1], plan.epochs)
 
-    run = train_loop(
-        run,
-        plan,
-        dataset.examples,
-        dataset.default_threat_model,
-        seed=request.seed,
-        device=device,
-        snapshot_path=snapshot,
-        teachers=_teachers(recipe, request, dataset, device),
-        on_progress=on_progress,
-        on_epoch=finished,
-    )
+    with events:
+        run = train_loop(
+            run,
+            plan,
+            dataset.examples,
+            dataset.default_threat_model,
+            seed=request.seed,
+            device=device,
+            snapshot_path=snapshot,
+            teachers=_teachers(recipe, request, dataset, device),
+            on_progress=on_progress,
+            on_epoch=finished,
+        )
     manifest = _manifest(recipe, scale, plan, spec, dataset, run, request.seed, device)
     manifest = replace(manifest, accuracies=_accuracies(run, dataset, request))
     manifest = checkpoint.write(folder, dataset.name, run.best, manifest)
-    return Trained(weights=checkpoint.weights_path(folder, dataset.name), manifest=manifest, history=tuple(run.history))
+    return Trained(
+        weights=checkpoint.weights_path(folder, dataset.name),
+        manifest=manifest,
+        history=tuple(run.history),
+        event_log=events.folder if events.available else None,
+    )
 
 
 def _prepare(folder: Path, dataset: str, force: bool) -> Path:

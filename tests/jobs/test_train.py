@@ -40,6 +40,8 @@ def test_a_trained_checkpoint_is_loaded_and_does_what_its_manifest_says(tmp_path
     assert {a["split"]: a["n_correct"] for a in claims}["test"] == right
     assert shown["manifest"]["recipe"] == "pgd-at"
     assert (tmp_path / "pgd-at" / "digits.csv").read_text().count("\n") == 3
+    log = tmp_path / "pgd-at" / "digits.tensorboard"
+    assert shown["event_log"] == (str(log) if log.exists() else None)
 
 
 def test_a_killed_run_ends_with_the_same_weights(tmp_path):
@@ -49,7 +51,7 @@ def test_a_killed_run_ends_with_the_same_weights(tmp_path):
     words = ("train", "--recipe", "pgd-at", "--dataset", "digits", "--epochs", "4", "--out", str(tmp_path / "killed"))
     process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.DEVNULL)
     snapshot = tmp_path / "killed" / "pgd-at" / "digits.snapshot.pt"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (snapshot.exists() and torch.load(snapshot, weights_only=True)["state"]["epoch"] >= 1):
         assert time.monotonic() < deadline
         assert process.poll() is None
