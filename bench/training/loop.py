@@ -28,7 +28,7 @@ from bench.training.objectives.objective import Batch, Context
 from bench.training.recipe import Plan
 from bench.training.validation import accuracies
 
-__all__ = ["EpochResult", "Progress", "Run", "train"]
+__all__ = ["EpochResult", "Progress", "Run", "step", "train"]
 
 SNAPSHOT_SECONDS = 180.0
 PROGRESS_SECONDS = 1.0
@@ -180,7 +180,7 @@ def _epoch(
         chosen = order[run.step * plan.batch_size : (run.step + 1) * plan.batch_size].to(data.labels.device)
         context.epoch = run.epoch + run.step / steps
         context.generator = _generator(data.labels.device, seed, run.epoch, run.step)
-        run.loss_sum += _step(run, plan, data.inputs[chosen], data.labels[chosen], optimizer, context)
+        run.loss_sum += step(run, plan, data.inputs[chosen], data.labels[chosen], optimizer, context)
         run.step += 1
         now = time.monotonic()
         run.seconds += now - moment
@@ -191,7 +191,7 @@ def _epoch(
         saver.save_if_due()
 
 
-def _step(
+def step(
     run: Run, plan: Plan, inputs: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer, context: Context
 ) -> float:
     """One optimiser step; returns the loss."""
