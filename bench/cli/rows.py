@@ -10,7 +10,7 @@ from bench.core.errors import BenchError, UnknownNameError
 from bench.core.record import Record
 from bench.core.types import ThreatModel
 
-__all__ = ["Filter", "select", "single"]
+__all__ = ["Filter", "locate", "select", "single"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,13 @@ class Filter:
         """Whether a row is wanted."""
         wanted = str(ThreatModel.parse(self.threat_model)) if self.threat_model is not None else None
         pairs = ((self.dataset, record.dataset), (wanted, record.threat_model), (self.suite, record.suite))
+        return all(value is None or value == actual for value, actual in pairs)
+
+    def fits(self, path: Path) -> bool:
+        """Whether a row lies where a wanted one would: `<suite>/<dataset>/<threat model>/<model>.json`."""
+        wanted = ThreatModel.parse(self.threat_model).folder if self.threat_model is not None else None
+        suite, dataset, threat_model = path.parts[-4:-1]
+        pairs = ((self.dataset, dataset), (wanted, threat_model), (self.suite, suite))
         return all(value is None or value == actual for value, actual in pairs)
 
 
@@ -45,6 +52,30 @@ def select(row: str | None, wanted: Filter, root: Path) -> tuple[Record, ...]:
     if not found:
         raise UnknownNameError("row", row, {record.model for record in records})
     return found
+
+
+def locate(row: str, wanted: Filter, root: Path) -> Path:
+    """The path of the one row that `row` means; no row is read, so that a damaged one can be named too.
+
+    Raises:
+        BenchError: if there is none, or more than one.
+    """
+    if row.endswith(".json"):
+        if not Path(row).is_file():
+            raise BenchError(f"Cannot read row {row}: there is no such file.")
+        return Path(row)
+    places = [path for path in sorted(root.glob("*/*/*/*.json")) if wanted.fits(path)]
+    if not places:
+        raise BenchError(f"No such rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
+    found = [path for path in places if path.stem == row]
+    if not found:
+        raise UnknownNameError("row", row, {path.stem for path in places})
+    if len(found) > 1:
+        raise BenchError(
+            f"Model {row!r} has {len(found)} rows ({', '.join(map(str, found))}). Name one, or narrow it down with"
+            " --suite, --dataset, --threat-model."
+        )
+    return found[0]
 
 
 def single(row: str, wanted: Filter, root: Path) -> Record:

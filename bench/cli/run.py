@@ -131,7 +131,11 @@ def _what_became(ran: Ran) -> str:
         "written": f"Row written: {ran.path}",
         "replaced": f"Row replaced: {ran.path}",
         "reproduces": f"Reproduces the row in {ran.path}",
+        "completed": f"Reproduces the row in {ran.path}, which lacked its evidence and now has it",
         "differs": f"The row in {ran.path} is kept, since it differs (--force replaces it):",
         "sample": "No row was written.",
     }[ran.outcome.value]
-    return "\n".join([what, *(f"  {difference}" for difference in ran.differences)])
+    lines = [what, *(f"  {difference}" for difference in ran.differences)]
+    if ran.outcome.value in ("written", "replaced", "completed") and ran.record.evidence is not None:
+        lines.append(f"Evidence beside it: {ran.record.evidence.n_breaks} breaks, which `bench verify` judges again")
+    return "\n".join(lines)

@@ -25,12 +25,14 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
 
 
 def row_table(record: Record) -> str:
-    """One row: clean accuracy, each attack with its stages, and robust accuracy with its interval."""
+    """One row: clean, each attack with its stages, what others broke, and robust accuracy with its interval."""
     result = record.result
     cells: list[Sequence[object]] = [("clean", *_share(result.n_clean, result.n_examples), "", "", "")]
     for attack in result.attacks:
         cells.append((attack.name, *_share(attack.n_robust, result.n_examples), *_cost(record, attack)))
         cells += [(f"- {each.name}", *_share(each.n_robust, result.n_examples), "", "", "") for each in attack.stages]
+    if record.external_breaks:
+        cells.append(("broken by others", *_share(record.n_robust, result.n_examples), "", "", ""))
     headers = ("attack", "robust", "accuracy", "time", "forwards", "backwards")
     title = (
         f"{record.model} on {record.dataset} [{result.indices}], {record.threat_model}, {record.suite},"
@@ -50,7 +52,7 @@ def rows_table(records: Iterable[Record]) -> str:
             record.model,
             record.result.n_examples,
             percent(record.result.n_clean / record.result.n_examples),
-            percent(record.result.n_robust / record.result.n_examples),
+            percent(record.n_robust / record.result.n_examples),
             _interval(record),
         )
         for record in records
@@ -92,8 +94,8 @@ def _cost(record: Record, attack: AttackResult) -> tuple[str, str, str]:
 def _interval(record: Record) -> str:
     """Wilson's; for a cascade, from Wilson's lower end of what is certain to Wilson's upper end of what is possible."""
     result = record.result
-    least = result.n_robust if result.audit is None else result.audit.at_least
-    low, high = wilson(least, result.n_examples).low, wilson(result.n_robust, result.n_examples).high
+    least = record.n_robust if result.audit is None else max(0, result.audit.at_least - record.n_external)
+    low, high = wilson(least, result.n_examples).low, wilson(record.n_robust, result.n_examples).high
     return f"{100 * low:.2f} to {100 * high:.2f}"
 
 
@@ -102,7 +104,7 @@ def _conclusion(record: Record) -> str:
     if result.audit is not None:
         return _bounded(result, result.audit)
     return (
-        f"Robust accuracy {percent(result.n_robust / result.n_examples)} ({result.n_robust} of {result.n_examples};"
+        f"Robust accuracy {percent(record.n_robust / result.n_examples)} ({record.n_robust} of {result.n_examples};"
         f" 95 % interval {_interval(record)} %)"
     )
 

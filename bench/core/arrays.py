@@ -128,4 +128,4 @@ def _read(content: bytes, name: str, layout: Layout) -> Array:
     if dtype.kind == "b" and max(body, default=0) > 1:
         raise ValueError(f"Expected array {name} to hold 0 and 1, but got another byte.")
     array = np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
-    return np.ascontiguousarray(array, dtype=dtype.newbyteorder("=")).reshape(shape)
+    return np.array(array, dtype=dtype.newbyteorder("="), order="C")

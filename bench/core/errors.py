@@ -9,6 +9,7 @@ __all__ = [
     "BenchError",
     "ContradictionError",
     "FoundSomethingError",
+    "OtherFileError",
     "RowContradictionError",
     "UnknownNameError",
     "WorkFailedError",
@@ -30,6 +31,10 @@ class FoundSomethingError(BenchError):
 
 class ContradictionError(ValueError):
     """Well-formed data whose parts contradict each other, such as a count and the verdicts that it counts."""
+
+
+class OtherFileError(BenchError):
+    """A file that is not the one whose digest was written down; whoever checks it reports it."""
 
 
 class RowContradictionError(BenchError):

@@ -7,6 +7,7 @@ never count, the audit behind a cascade's interval, what a search in low precisi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,6 +43,7 @@ __all__ = [
 
 SCHEMA_VERSION = 2
 _CHECKSUM = "checksum"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def _to_version_2(value: dict[str, Any]) -> dict[str, Any]:
@@ -100,12 +102,21 @@ class EvidenceFile:
     """A file of adversarial examples beside the row; its name follows from the row's.
 
     Args:
-        sha256: of its bytes.
+        sha256: of its bytes, in hexadecimal.
         n_breaks: adversarial examples in it.
+
+    Raises:
+        ValueError: if either is none.
     """
 
     sha256: str
     n_breaks: int
+
+    def __post_init__(self) -> None:
+        if not _SHA256.fullmatch(self.sha256):
+            raise ValueError(f"Expected `sha256` to be 64 hexadecimal digits, but got {self.sha256!r:.80}.")
+        if self.n_breaks < 0:
+            raise ValueError(f"Expected `n_breaks` to be at least 0, but got {self.n_breaks}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from bench.core.record import Digests, Record
 from bench.evaluation import Evaluation, Identity, ProgressCallback, cost_of, default_journal, evaluate, plan, result_of
 from bench.jobs.card import card_of
 from bench.jobs.claim import contradiction
+from bench.jobs.evidence import pack
 from bench.jobs.request import RunRequest, Setting, resolve, row_name
 from bench.jobs.writable import check_writable
 
@@ -25,6 +27,7 @@ class Outcome(str, enum.Enum):
     WRITTEN = "written"
     REPLACED = "replaced"
     REPRODUCES = "reproduces"
+    COMPLETED = "completed"
     DIFFERS = "differs"
     SAMPLE = "sample"
 
@@ -92,7 +95,15 @@ def run(
             notice=setting.dataset.notice,
             warnings=warnings,
         )
-    written = leaderboard.write(record, request.leaderboard, force=request.force, suite=setting.suite.published)
+    packed = pack(evaluation.breaks, setting.dataset)
+    record = dataclasses.replace(record, evidence=packed.link)
+    written = leaderboard.write(
+        record,
+        request.leaderboard,
+        force=request.force,
+        suite=setting.suite.published,
+        evidence=packed.content,
+    )
     return Ran(
         evaluation=evaluation,
         record=record,
@@ -183,5 +194,5 @@ def _outcome(written: leaderboard.Written) -> Outcome:
     if not written.existed:
         return Outcome.WRITTEN
     if written.written:
-        return Outcome.REPLACED
+        return Outcome.COMPLETED if written.reproduces else Outcome.REPLACED
     return Outcome.REPRODUCES if written.reproduces else Outcome.DIFFERS

@@ -2,7 +2,7 @@
 
 from bench.leaderboard.compare import AttackComparison, Comparison, compare, mcnemar
 from bench.leaderboard.publish import Publication, outdated, publish
-from bench.leaderboard.store import Identity, Written, find, read, read_all, write
+from bench.leaderboard.store import Identity, Written, amend, check_suite, find, read, read_all, write
 
 __all__ = [
     "AttackComparison",
@@ -10,6 +10,8 @@ __all__ = [
     "Identity",
     "Publication",
     "Written",
+    "amend",
+    "check_suite",
     "compare",
     "find",
     "mcnemar",

@@ -1,21 +1,26 @@
-"""Rows on disk: `<root>/<suite>/<dataset>/<threat model>/<model>.json`, one file a row, its path from its identity."""
+"""Rows on disk: `<root>/<suite>/<dataset>/<threat model>/<model>.json`, one file a row, its path from its identity.
+
+What a row's adversarial examples are called and when they are written is in `evidence`.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench.core.durable import write_durably
-from bench.core.errors import BenchError
+from bench.core.errors import BenchError, OtherFileError
+from bench.core.ranges import parse_indices
 from bench.core.record import Record, dumps, loads, result_bytes
 from bench.core.types import ThreatModel
+from bench.leaderboard import evidence as files
 from bench.leaderboard.compare import Comparison, compare
 
-__all__ = ["Identity", "Written", "checked", "find", "read", "read_all", "write"]
+__all__ = ["Identity", "Written", "amend", "check_suite", "checked", "find", "read", "read_all", "write"]
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
 _SUITE = "suite.json"
@@ -62,7 +67,8 @@ class Written:
         path: where the row lies.
         written: the new row is there now.
         existed: a row was there before.
-        reproduces: that row has the same result, or the same verdicts and margins on all the new row's examples.
+        reproduces: that row has the same result, or the same verdicts and margins on all the new row's examples. If it
+            was written all the same, then because it lacked its evidence.
         differences: what differs from that row, a line each.
     """
 
@@ -109,31 +115,48 @@ def read_all(root: Path) -> Iterator[tuple[Path, Record]]:
         yield path, record
 
 
-def write(record: Record, root: Path, *, force: bool = False, suite: dict[str, Any] | None = None) -> Written:
-    """Store a row, unless one is there that it may not replace.
+def write(
+    record: Record,
+    root: Path,
+    *,
+    force: bool = False,
+    suite: dict[str, Any] | None = None,
+    evidence: bytes | None = None,
+) -> Written:
+    """Store a row and its evidence, unless a row is there that it may not replace.
 
-    An existing row is replaced only by force, and never by one on fewer examples. The suite's definition is
-    stored beside its first row; a row of another definition under the same name is refused.
+    An existing row is replaced only by force, and never by one on fewer examples; one that the new row reproduces is
+    replaced where it has no evidence. What others broke stays with a row as long as weights and data are the same. The
+    suite's definition is stored beside its first row; a row of another definition under the same name is refused.
 
     Args:
         record: the new row.
         root: the leaderboard's folder.
         force: replace a row that differs.
         suite: the suite's whole definition, for one whose attacks depend on the model; else the row is all of it.
+        evidence: the file that the row points to, if it does.
 
     Raises:
         BenchError: if names are unsafe, the suite is not the published one, force would replace a row on more
             examples, or the folder cannot be written.
+        ValueError: if the row does not point to the evidence.
     """
     identity = Identity.of(record)
     path = checked(root, identity.path(root))
     definition = suite or _definition(record)
-    _check_suite(record, root, definition, whole=suite is not None)
+    check_suite(record, root, definition, whole=suite is not None)
+    contents = {} if evidence is None else {files.Kind.OWN: evidence}
     old = find(root, identity)
     if old is None:
-        _store(record, root, path, definition)
+        _store(record, root, path, definition, contents)
         return Written(path=path, written=True, existed=False, reproduces=False)
+    record = _with_external(record, old)
     differences = _differences(old, record)
+    if not differences and evidence is not None and old.result.indices == record.result.indices:
+        missing = _lacks_evidence(path, old)
+        if missing:
+            _store(record, root, path, definition, contents)
+        return Written(path=path, written=missing, existed=True, reproduces=True)
     if not differences or not force:
         return Written(path=path, written=False, existed=True, reproduces=not differences, differences=differences)
     if record.result.n_examples < old.result.n_examples:
@@ -141,15 +164,60 @@ def write(record: Record, root: Path, *, force: bool = False, suite: dict[str, A
             f"Row {path} has {old.result.n_examples} examples; one with {record.result.n_examples} never replaces it."
             f" Run at least {old.result.n_examples}, or another leaderboard folder."
         )
-    _store(record, root, path, definition)
+    _store(record, root, path, definition, contents)
     return Written(path=path, written=True, existed=True, reproduces=False, differences=differences)
 
 
-def _store(record: Record, root: Path, path: Path, definition: dict[str, Any]) -> None:
+def amend(path: Path, record: Record, external: bytes) -> None:
+    """Store a row again, with what others broke.
+
+    Args:
+        path: where the row lies.
+        record: the row, pointing to `external`.
+        external: the file of all external breaks.
+
+    Raises:
+        BenchError: if the row is a symbolic link or cannot be written.
+        ValueError: if the row does not point to the file.
+    """
+    if path.is_symlink():
+        raise BenchError(f"Cannot use {path}: it is a symbolic link. Name the real file.")
+    _store_row(record, path, {files.Kind.EXTERNAL: external})
+
+
+def _store(
+    record: Record, root: Path, path: Path, definition: dict[str, Any], contents: Mapping[files.Kind, bytes]
+) -> None:
     suite = root / record.suite / _SUITE
     if not suite.exists():
         write_durably(suite, _dump_suite(definition))
+    _store_row(record, path, contents)
+
+
+def _store_row(record: Record, path: Path, contents: Mapping[files.Kind, bytes]) -> None:
+    """Files first, the row that points to them next, what it no longer points to last."""
+    files.write(path, record, contents)
     write_durably(path, dumps(record).encode())
+    files.remove_stale(path, record)
+
+
+def _with_external(record: Record, old: Record) -> Record:
+    """The new row with what others broke in the old one: it holds for the same weights on the same data."""
+    same = ("model", "factory", "dataset")
+    if record.external_breaks or any(getattr(old.digests, name) != getattr(record.digests, name) for name in same):
+        return record
+    indices = set(parse_indices(record.result.indices))
+    if not all(indices.issuperset(found.indices) for found in old.external_breaks):
+        return record
+    return replace(record, external_breaks=old.external_breaks, external_evidence=old.external_evidence)
+
+
+def _lacks_evidence(path: Path, record: Record) -> bool:
+    """Whether a row has no evidence, or the file is not the one that it was written with."""
+    try:
+        return files.read(path, record, files.Kind.OWN) is None
+    except OtherFileError:
+        return True
 
 
 def _differences(old: Record, new: Record) -> tuple[str, ...]:
@@ -199,7 +267,18 @@ def _dump_suite(definition: dict[str, Any]) -> bytes:
     return (json.dumps(definition, indent=1, allow_nan=False) + "\n").encode()
 
 
-def _check_suite(record: Record, root: Path, definition: dict[str, Any], *, whole: bool) -> None:
+def check_suite(record: Record, root: Path, definition: dict[str, Any], *, whole: bool) -> None:
+    """Refuse a row whose suite is not the one that is published under its name.
+
+    Args:
+        record: the row.
+        root: the leaderboard's folder.
+        definition: of the suite, as `suite.json` has it.
+        whole: it is all of the suite, not only what one row shows of it.
+
+    Raises:
+        BenchError: if it is another one, or the published one cannot be read.
+    """
     path = checked(root, root / record.suite / _SUITE)
     if not path.exists():
         return

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from bench.core import digest
-from bench.core.errors import BenchError
+from bench.core.errors import BenchError, OtherFileError
 from bench.models import weights
 from bench.models.manifest import Accuracy, ArchitectureSpec, Manifest
 
@@ -93,12 +93,13 @@ def load_state(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
         sha256: what its SHA-256 must be; None skips the check.
 
     Raises:
-        BenchError: if the file is missing, damaged, no weights file, or another one than `sha256` says.
+        OtherFileError: if it is another file than `sha256` says.
+        BenchError: if the file is missing, damaged or no weights file.
     """
     if sha256 is not None and path.is_file():
         found = digest.of_file(path)
         if found != sha256:
-            raise BenchError(
+            raise OtherFileError(
                 f"Weights {path} have sha256 {found[:12]}..., but their manifest says {sha256[:12] or 'none'}...:"
                 " the file is damaged or another one; restore it or train it again."
             )

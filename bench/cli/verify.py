@@ -1,0 +1,146 @@
+"""`bench verify`: rows, judged again from their evidence."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.counter import Counter
+from bench.cli.options import DEFAULT_LEADERBOARD, DataDir, Json, Leaderboard, Quiet, ThreatModelFilter
+from bench.cli.rows import Filter, locate
+from bench.cli.verify_text import (
+    added_text,
+    added_values,
+    transferred_text,
+    transferred_values,
+    verification_text,
+    verification_values,
+)
+from bench.core.errors import BenchError, FoundSomethingError
+
+if TYPE_CHECKING:
+    from bench.jobs.verify import Lookup
+
+__all__ = ["verify"]
+
+
+def verify(
+    row: Annotated[str | None, typer.Argument(metavar="[ROW]", help="The path of a row, or a model's name.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only this dataset; for data of your own file.npz or folder:PATH."),
+    ] = None,
+    threat_model: ThreatModelFilter = None,
+    suite: Annotated[str | None, typer.Option(metavar="NAME", help="Only this suite.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The model, where the row is about one of your own: path/to/file.py:factory."
+        ),
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Its weights.")] = None,
+    add: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Judge breaks that somebody found, and store those that hold.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(metavar="NAME", help="With --add: who found them.")] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="With --add: the method or the page that they come from.")
+    ] = None,
+    transfer: Annotated[
+        bool, typer.Option("--transfer", help="Try every row of the board on the stored breaks of all other models.")
+    ] = False,
+    data_dir: DataDir = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; by default a GPU where there is one.")
+    ] = None,
+    leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Judge a row again from what lies beside it: no attack is run.
+
+    Exit code 1 says that something in the row does not hold, and what.
+
+    \b
+    Examples:
+      bench verify pgd-at --dataset cifar10
+      bench verify leaderboard/standard-v1/digits/Linf-1_10/pgd-at.json --json
+      bench verify net-make-1a2b3c4d --model net.py:make --weights net.pth
+      bench verify pgd-at --dataset cifar10 --add found.npz --by "A. Reader" --source https://example.org
+      bench verify --transfer
+    """
+    from bench.jobs.verify import Lookup
+
+    _refuse_misfits(row, add=add, by=by, source=source, transfer=transfer, model=model)
+    own_data = dataset is not None and (dataset.lower().endswith(".npz") or dataset.startswith("folder:"))
+    lookup = Lookup(
+        model=model, weights=weights, dataset=dataset if own_data else None, data_dir=data_dir, device=device
+    )
+    if transfer:
+        _transfer(leaderboard, lookup, as_json=as_json, quiet=quiet)
+        return
+    wanted = Filter(dataset=None if own_data else dataset, threat_model=threat_model, suite=suite)
+    path = locate(row or "", wanted, leaderboard)
+    if add is not None:
+        _add(path, lookup, (add, by or "", source or add.name), as_json=as_json, quiet=quiet)
+    else:
+        _verify(path, lookup, as_json=as_json, quiet=quiet)
+
+
+def _refuse_misfits(
+    row: str | None, *, add: Path | None, by: str | None, source: str | None, transfer: bool, model: str | None
+) -> None:
+    if transfer and (row is not None or add is not None or model is not None):
+        raise BenchError("--transfer tries all rows of the board; leave ROW, --add and --model out.")
+    if not transfer and row is None:
+        raise BenchError("Say which row: a path or a model's name. `bench show` lists them; --transfer tries all.")
+    if add is None and (by is not None or source is not None):
+        raise BenchError("--by and --source say where breaks come from that --add FILE holds; name the file.")
+    if add is not None and not (by or "").strip():
+        raise BenchError("Say who found the breaks: --by NAME. It becomes part of the row.")
+
+
+def _verify(path: Path, lookup: Lookup, *, as_json: bool, quiet: bool) -> None:
+    from bench.jobs.verify import verify as job
+
+    # A user's model, and libraries, may print; stdout is for the result alone.
+    with contextlib.redirect_stdout(sys.stderr), Counter(quiet=quiet) as counter:
+        found = job(path, lookup, begin=lambda total: counter.begin("judged", total), advance=counter.advance)
+    typer.echo(json.dumps(verification_values(found), indent=1) if as_json else verification_text(found))
+    if found.failed:
+        failed = ", ".join(check.name for check in found.checks if check.status == "fail")
+        raise FoundSomethingError(f"Row {path} does not hold: {failed}.")
+
+
+def _add(path: Path, lookup: Lookup, handed_in: tuple[Path, str, str], *, as_json: bool, quiet: bool) -> None:
+    from bench.jobs.contribute import Contribution
+    from bench.jobs.contribute import add as job
+
+    file, by, source = handed_in
+    with contextlib.redirect_stdout(sys.stderr), Counter(quiet=quiet) as counter:
+        contribution = Contribution(file=file, by=by, source=source)
+        added = job(
+            path,
+            contribution,
+            lookup,
+            begin=lambda total: counter.begin("judged", total),
+            advance=counter.advance,
+        )
+    typer.echo(json.dumps(added_values(added), indent=1) if as_json else added_text(added))
+    if not added.new and not added.known:
+        raise FoundSomethingError(f"None of the {len(added.refused)} claimed breaks holds; the row is unchanged.")
+
+
+def _transfer(root: Path, lookup: Lookup, *, as_json: bool, quiet: bool) -> None:
+    from bench.jobs.transfer import transfer as job
+
+    with contextlib.redirect_stdout(sys.stderr), Counter(quiet=quiet) as counter:
+        results = job(root, lookup, begin=counter.begin, advance=counter.advance)
+    typer.echo(
+        json.dumps([transferred_values(each) for each in results], indent=1) if as_json else transferred_text(results)
+    )

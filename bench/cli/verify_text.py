@@ -1,0 +1,120 @@
+"""What `bench verify` shows: as text, and as JSON values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bench.cli.tables import percent, table
+from bench.core.schema import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.jobs.contribute import Added
+    from bench.jobs.transfer import Transferred
+    from bench.jobs.verification import Verification
+
+__all__ = [
+    "added_text",
+    "added_values",
+    "transferred_text",
+    "transferred_values",
+    "verification_text",
+    "verification_values",
+]
+
+_SHOWN = 12
+
+
+def verification_values(found: Verification) -> dict[str, Any]:
+    """What verifying a row found, as JSON values."""
+    return {
+        "path": str(found.path),
+        "holds": not found.failed,
+        "n_robust": found.n_robust,
+        "headline": found.headline,
+        "n_examples": found.record.result.n_examples if found.record is not None else None,
+        "checks": [{"name": each.name, "status": each.status.value, "says": each.says} for each in found.checks],
+        "marginal": [vars(each) for each in found.marginal],
+        "seconds": round(found.seconds, 3),
+    }
+
+
+def verification_text(found: Verification) -> str:
+    """The same as text: a table of checks, the marginal verdicts, and the number."""
+    cells = [(check.name, check.status.value, check.says) for check in found.checks]
+    parts = [str(found.path), table(("check", "status", "what was found"), cells)]
+    if found.marginal:
+        shown = ", ".join(f"{each.index} ({each.of}, margin {each.margin:.2g})" for each in found.marginal[:_SHOWN])
+        more = f" and {len(found.marginal) - _SHOWN} more" if len(found.marginal) > _SHOWN else ""
+        parts.append(f"Marginal, decided by no more than rounding: {shown}{more}")
+    return "\n\n".join([*parts, _conclusion(found)])
+
+
+def added_values(added: Added) -> dict[str, Any]:
+    """What became of claimed breaks, as JSON values."""
+    return {
+        "path": str(added.path),
+        "new": list(added.new),
+        "known": list(added.known),
+        "refused": list(added.refused),
+        "outside": list(added.outside),
+        "n_robust": added.record.result.n_robust,
+        "headline": added.record.n_robust,
+        "n_examples": added.record.result.n_examples,
+    }
+
+
+def added_text(added: Added) -> str:
+    """The same as text."""
+    lines = [
+        ("new", added.new, "broken for the first time"),
+        ("known", added.known, "hold, but these examples count as not robust already"),
+        ("refused", added.refused, "classified correctly, or misclassified by no more than rounding"),
+        ("outside", added.outside, "outside the ball or the box; judged as what they are pulled back to"),
+    ]
+    cells = [(name, len(found), _indices(found), what) for name, found, what in lines if found]
+    total = added.record.result.n_examples
+    headline = f"Robust accuracy {percent(added.record.n_robust / total)} ({added.record.n_robust} of {total})"
+    changed = f"stored in {added.path}" if added.new else f"nothing new for {added.path}"
+    return f"{table(('breaks', 'n', 'examples', ''), cells)}\n\n{headline}, {changed}."
+
+
+def transferred_values(each: Transferred) -> dict[str, Any]:
+    """What transfer did to one row, as JSON values."""
+    return {
+        "path": str(each.path),
+        "tried": each.n_tried,
+        "found": [to_json(found) for found in each.found],
+        "skipped": each.skipped or None,
+        "headline": each.record.n_robust,
+        "n_examples": each.record.result.n_examples,
+    }
+
+
+def transferred_text(results: Sequence[Transferred]) -> str:
+    """What transfer did, a line for each row."""
+    cells = []
+    for each in results:
+        record = each.record
+        what = each.skipped or "; ".join(f"{found.n} {found.source}" for found in each.found) or "nothing new"
+        place = f"{record.suite} {record.dataset} {record.threat_model}"
+        headline = f"{record.n_robust}/{record.result.n_examples}"
+        cells.append((record.model, place, each.n_tried, headline, what))
+    return table(("model", "row", "tried", "robust", "broken by"), cells, right=("tried", "robust"))
+
+
+def _conclusion(found: Verification) -> str:
+    seconds = f"{found.seconds:.1f} s, no attack was run"
+    if found.record is None or found.n_robust is None or found.headline is None:
+        return f"Robust accuracy could not be derived again ({seconds})."
+    total = found.record.result.n_examples
+    text = f"Robust accuracy {percent(found.n_robust / total)} ({found.n_robust} of {total})"
+    if found.headline != found.n_robust:
+        text += f", {percent(found.headline / total)} ({found.headline}) with what others found"
+    return f"{text}, derived again from the evidence ({seconds})."
+
+
+def _indices(found: tuple[int, ...]) -> str:
+    more = " ..." if len(found) > _SHOWN else ""
+    return " ".join(map(str, found[:_SHOWN])) + more

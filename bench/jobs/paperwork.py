@@ -1,0 +1,197 @@
+"""The part of verifying a row that needs no model: the row itself, its suite, and its files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+
+from bench import leaderboard, suites
+from bench.attacks import parameters
+from bench.core import evidence
+from bench.core.breaks import Breaks
+from bench.core.errors import BenchError, OtherFileError, RowContradictionError
+from bench.core.packing import unpack_margins
+from bench.core.ranges import parse_indices
+from bench.core.record import Record, dumps
+from bench.core.structure import Structure
+from bench.jobs.verification import Check, Status
+from bench.leaderboard.evidence import Kind, link_of
+from bench.leaderboard.evidence import read as read_file
+from bench.suites import AttackSuite
+
+__all__ = ["broken_by", "check_file", "check_row", "check_suite", "listed", "read_row"]
+
+_SHOWN = 8
+
+
+def read_row(path: Path) -> tuple[Record | None, Check]:
+    """Read a row; it must be exactly what bench writes.
+
+    Raises:
+        BenchError: if it cannot be read at all.
+    """
+    try:
+        record = leaderboard.read(path)
+    except RowContradictionError as error:
+        return None, Check(name="row", status=Status.FAIL, says=str(error))
+    return record, check_row(path, record)
+
+
+def check_row(path: Path, record: Record) -> Check:
+    """Checksum, form, place, and margins against verdicts; that counts fit verdicts was checked when it was read."""
+    stored = json.loads(path.read_bytes())
+    problem = _misplaced(path, record) or _margins_against_verdicts(record)
+    if stored["schema_version"] < record.schema_version:
+        says = f"it is of version {stored['schema_version']}, which had no checksum; its counts fit its verdicts"
+        return _check("row", problem, says, otherwise=Status.WARN)
+    if "checksum" not in stored:
+        problem = problem or "its checksum is gone: it was changed after it was written"
+    elif path.read_bytes() != dumps(record).encode():
+        problem = problem or "it is not in the form that bench writes: it was changed after it was written"
+    columns = len(record.result.attacks)
+    return _check("row", problem, f"its checksum fits, and so do the counts and margins of {columns} attacks")
+
+
+def check_suite(path: Path, record: Record, structures: Collection[Structure] | None) -> Check:
+    """The suite and its attacks' parameters are those that this bench knows and this board published.
+
+    Args:
+        path: of the row.
+        record: the row.
+        structures: what the model declares, which a suite may have attacks for; None where the model is not at hand.
+    """
+    try:
+        suite = suites.get(record.suite)
+        problem = _problem_of_suite(record, suite, structures)
+        if not problem and _is_on_board(path):
+            leaderboard.check_suite(record, path.parents[3], suite.published, whole=True)
+    except BenchError as error:
+        return Check(name="suite", status=Status.FAIL, says=str(error))
+    return _check("suite", problem, f"{record.suite} is the published one, with every parameter")
+
+
+def check_file(path: Path, record: Record, kind: Kind, shape: tuple[int, ...]) -> tuple[Breaks | None, Check]:
+    """Read the breaks of a row, and hold them against its verdicts.
+
+    Args:
+        path: of the row.
+        record: the row.
+        kind: whose breaks.
+        shape: of one input, `(C, H, W)`.
+
+    Returns:
+        The breaks, or None where they are missing, unusable or not the row's.
+    """
+    name = kind.value
+    wanted = _external(record) if kind is Kind.EXTERNAL else broken_by(record)
+    link = link_of(record, kind)
+    if link is None:
+        return None, _without_file(name, kind, len(wanted))
+    try:
+        content = read_file(path, record, kind)
+        breaks = evidence.loads(content or b"", most_bytes=evidence.most_bytes(record.result.n_examples, shape))
+        if kind is Kind.OWN:
+            evidence.loads_gallery(content or b"")
+    except (OtherFileError, ValueError) as error:
+        return None, Check(name=name, status=Status.FAIL, says=str(error))
+    problem = _problem_of_file(breaks, wanted, link.n_breaks, shape)
+    if problem:
+        return None, Check(name=name, status=Status.FAIL, says=problem)
+    n_rounded = int(breaks.rounded.sum())
+    says = f"{len(breaks)} breaks in {len(content or b''):,} bytes, {n_rounded} of them in 8 bits; sha256 fits"
+    return breaks, Check(name=name, status=Status.PASS, says=says)
+
+
+def broken_by(record: Record) -> set[int]:
+    """Indices of the examples that were correct and that the suite broke."""
+    result = record.result
+    columns = zip(parse_indices(result.indices), result.clean_verdicts(), result.verdicts(), strict=True)
+    return {index for index, clean, robust in columns if clean and not robust}
+
+
+def _problem_of_suite(record: Record, suite: AttackSuite, structures: Collection[Structure] | None) -> str:
+    if suite.digest != record.digests.suite:
+        return f"{record.suite} has digest {suite.digest[:12]}, but the row says {record.digests.suite[:12]}"
+    called_for = suite.rules if structures is None else suite.rules_for(structures)
+    known = {
+        attack.name: json.loads(json.dumps(parameters(attack)))
+        for attack in (*suite.attacks, *(attack for rule in called_for for attack in rule.attacks))
+    }
+    shown = {attack.name: attack.parameters for attack in record.result.attacks}
+    wanted = set(known) if structures is not None else {attack.name for attack in suite.attacks}
+    for name in sorted(wanted - set(shown)):
+        return f"the row lacks the attack {name} of {record.suite}"
+    for name in sorted(set(shown) - set(known)):
+        return f"the row has the attack {name}, which {record.suite} does not call for"
+    other = [name for name in shown if shown[name] != known[name]]
+    return f"the parameters of {other[0]} are not those of {record.suite}" if other else ""
+
+
+def _external(record: Record) -> set[int]:
+    return {index for found in record.external_breaks for index in found.indices}
+
+
+def _without_file(name: str, kind: Kind, n_wanted: int) -> Check:
+    if not n_wanted:
+        return Check(name=name, status=Status.PASS, says="nothing was broken, so there is nothing to show")
+    if kind is Kind.EXTERNAL:
+        says = f"{n_wanted} breaks by others without a file: they cannot be judged again"
+    else:
+        says = f"the row was written without evidence: its {n_wanted} breaks cannot be judged again; run it again"
+    return Check(name=name, status=Status.SKIP, says=says)
+
+
+def _problem_of_file(breaks: Breaks, wanted: set[int], n_claimed: int, shape: tuple[int, ...]) -> str:
+    if breaks.shape != shape:
+        return f"its inputs are of shape {breaks.shape}, but the data's are {shape}"
+    if len(breaks) != n_claimed:
+        return f"it holds {len(breaks)} breaks, but the row says {n_claimed}"
+    held = set(breaks.indices.tolist())
+    if held - wanted:
+        return f"it breaks examples that the row does not call broken: {listed(held - wanted)}"
+    if wanted - held:
+        return f"no break of examples that the row calls broken: {listed(wanted - held)}"
+    return ""
+
+
+def _misplaced(path: Path, record: Record) -> str:
+    """A row on a board must lie where its identity says: another model, suite or epsilon would lie elsewhere."""
+    if not _is_on_board(path):
+        return ""
+    try:
+        expected = leaderboard.Identity.of(record).path(path.parents[3])
+    except BenchError as error:
+        return str(error)
+    return "" if expected == path else f"it is not where it belongs: expected {expected.relative_to(path.parents[3])}"
+
+
+def _is_on_board(path: Path) -> bool:
+    return len(path.parents) > 3 and (path.parents[2] / "suite.json").is_file()
+
+
+def _margins_against_verdicts(record: Record) -> str:
+    """What withstood an attack has no margin below 0, and what did not has none above."""
+    result = record.result
+    for attack in result.attacks:
+        columns = zip(
+            parse_indices(result.indices),
+            result.robust_verdicts(attack),
+            unpack_margins(attack.best_margin, result.n_examples),
+            strict=True,
+        )
+        wrong = {index for index, robust, margin in columns if (margin < 0 if robust else margin > 0)}
+        if wrong:
+            return f"the best margins of {attack.name} contradict its verdicts on examples {listed(wrong)}"
+    return ""
+
+
+def listed(indices: set[int]) -> str:
+    """The first few, in order: `3, 5, 8 and 12 more`."""
+    ordered = sorted(indices)
+    more = f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
+    return ", ".join(map(str, ordered[:_SHOWN])) + more
+
+
+def _check(name: str, problem: str, says: str, *, otherwise: Status = Status.PASS) -> Check:
+    return Check(name=name, status=Status.FAIL if problem else otherwise, says=problem or says)

@@ -1,0 +1,112 @@
+"""The part of verifying a row that asks the model: clean verdicts, and every stored break, judged again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.core.breaks import Breaks
+from bench.core.ranges import parse_indices
+from bench.core.record import Record
+from bench.core.types import Examples
+from bench.data import Dataset
+from bench.evaluation.confirm import Judge
+from bench.evaluation.verify import Judgement
+from bench.jobs.evidence import clean_inputs
+from bench.jobs.paperwork import broken_by, listed
+from bench.jobs.verification import Check, Marginal, Status
+
+__all__ = ["Replayed", "count_again", "replay_breaks", "replay_clean"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """What the model said.
+
+    Args:
+        check: whether the row's claim holds.
+        confirmed: indices for which it does.
+        marginal: verdicts that rounding may turn.
+    """
+
+    check: Check
+    confirmed: frozenset[int]
+    marginal: tuple[Marginal, ...]
+
+
+def replay_clean(record: Record, dataset: Dataset, judge: Judge) -> Replayed:
+    """Classify the clean inputs again; a verdict may differ from the row's where rounding decides it."""
+    indices = torch.tensor(parse_indices(record.result.indices))
+    examples = dataset.examples[indices]
+    judged = judge.judge(examples.inputs, examples)
+    claimed = torch.tensor(record.result.clean_verdicts())
+    differs = claimed != judged.robust
+    wrong = set(indices[differs & ~judged.marginal].tolist())
+    marginal = _marginal(judged.marginal, judged, examples, "clean")
+    correct = frozenset(indices[torch.where(judged.marginal, claimed, judged.robust)].tolist())
+    if wrong:
+        says = f"{len(wrong)} clean verdicts differ from the row's: examples {listed(wrong)}"
+        return Replayed(check=_check("clean", Status.FAIL, says), confirmed=correct, marginal=marginal)
+    says = f"{record.result.n_clean} of {record.result.n_examples} classified correctly, as the row says"
+    return Replayed(check=_check("clean", Status.PASS, says), confirmed=correct, marginal=marginal)
+
+
+def replay_breaks(breaks: Breaks, dataset: Dataset, judge: Judge, *, name: str) -> Replayed:
+    """Judge stored breaks again: in the ball, in the box, misclassified.
+
+    Args:
+        breaks: at least one.
+        dataset: the split that they belong to.
+        judge: the model.
+        name: of the check: "breaks" or "external".
+    """
+    examples = dataset.examples[torch.from_numpy(breaks.indices)]
+    points = torch.from_numpy(breaks.inputs(clean_inputs(breaks, dataset)))
+    judged = judge.judge(points, examples)
+    mislabelled = torch.from_numpy(breaks.labels) != examples.labels
+    holds = (~judged.robust | judged.marginal) & ~judged.moved & ~mislabelled
+    problems = [
+        (mislabelled, "has another true class than the data"),
+        (judged.moved & ~mislabelled, "is outside the ball or the box"),
+        (judged.robust & ~judged.marginal & ~judged.moved & ~mislabelled, "is classified correctly"),
+    ]
+    says = "; ".join(f"a break {what}: examples {_indices(which, examples)}" for which, what in problems if which.any())
+    status = Status.FAIL if says else Status.PASS
+    marginal = _marginal(judged.marginal & holds, judged, examples, "external" if name == "external" else "break")
+    fine = f"all {len(breaks)} lie in the ball and the box, and are misclassified"
+    if marginal:
+        fine += f"; {len(marginal)} of them by no more than rounding"
+    return Replayed(
+        check=_check(name, status, says or fine),
+        confirmed=frozenset(examples.indices[holds].tolist()),
+        marginal=marginal,
+    )
+
+
+def count_again(record: Record, clean: Replayed, breaks: Replayed | None) -> tuple[int, Check]:
+    """Robust examples by the evidence: correct when clean, and without a confirmed break."""
+    broken = breaks.confirmed if breaks is not None else frozenset()
+    n_robust = len(clean.confirmed - broken)
+    if n_robust == record.result.n_robust:
+        says = f"{len(clean.confirmed)} correct less {len(clean.confirmed & broken)} broken leaves {n_robust} robust"
+        return n_robust, _check("counts", Status.PASS, says)
+    unconfirmed = broken_by(record) - broken
+    says = f"the evidence leaves {n_robust} robust, but the row says {record.result.n_robust}"
+    if unconfirmed:
+        says += f"; no break of {listed(unconfirmed)} holds"
+    return n_robust, _check("counts", Status.FAIL, says)
+
+
+def _marginal(which: Tensor, judged: Judgement, examples: Examples, of: str) -> tuple[Marginal, ...]:
+    pairs = zip(examples.indices[which].tolist(), judged.margin[which].tolist(), strict=True)
+    return tuple(Marginal(index=index, margin=margin, of=of) for index, margin in pairs)
+
+
+def _indices(which: Tensor, examples: Examples) -> str:
+    return listed(set(examples.indices[which].tolist()))
+
+
+def _check(name: str, status: Status, says: str) -> Check:
+    return Check(name=name, status=status, says=says)

@@ -1,0 +1,176 @@
+"""Try every model of a board on the stored breaks of all others: forward passes alone, cheap, and sometimes enough.
+
+What it finds is no part of a suite, since it depends on which other models there are. It is stored with the row as
+breaks by others, and lowers its headline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench import data, leaderboard
+from bench.core.breaks import Breaks, merge
+from bench.core.errors import BenchError, FoundSomethingError
+from bench.core.ranges import parse_indices
+from bench.core.record import ExternalBreak, Record, row_digest
+from bench.core.types import ThreatModel
+from bench.data import Dataset
+from bench.evaluation.confirm import Advance, Judge
+from bench.jobs.contribute import Found, store_found, stored_external, today
+from bench.jobs.evidence import clean_inputs
+from bench.jobs.paperwork import check_file
+from bench.jobs.request import pick_device
+from bench.jobs.verification import Status
+from bench.jobs.verify import Lookup, open_row
+from bench.leaderboard.evidence import Kind
+
+__all__ = ["Transferred", "transfer"]
+
+_BY = "bench verify --transfer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transferred:
+    """What became of one row.
+
+    Args:
+        path: of the row.
+        record: the row as it is now.
+        n_tried: stored breaks of others that were tried.
+        found: those that broke what was robust, by the row that they come from.
+        skipped: why the row was not tried; empty where it was.
+    """
+
+    path: Path
+    record: Record
+    n_tried: int = 0
+    found: tuple[ExternalBreak, ...] = ()
+    skipped: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """A row with its stored breaks, as they were at the start, so that the order of rows changes nothing."""
+
+    path: Path
+    record: Record
+    breaks: Breaks
+
+    @property
+    def question(self) -> tuple[str, str]:
+        """Rows with the same answer questions about the same inputs."""
+        return self.record.digests.dataset, self.record.threat_model
+
+    @property
+    def robust(self) -> set[int]:
+        """Examples that nobody broke."""
+        pairs = zip(parse_indices(self.record.result.indices), self.record.verdicts(), strict=True)
+        return {index for index, robust in pairs if robust}
+
+
+def transfer(
+    root: Path,
+    lookup: Lookup,
+    *,
+    begin: Callable[[str, int], None] = lambda name, total: None,
+    advance: Advance = lambda count: None,
+) -> tuple[Transferred, ...]:
+    """Try every row of a board on the stored breaks of other models for the same data and threat model.
+
+    Args:
+        root: folder of the rows.
+        lookup: where data is found, and the device.
+        begin: called for every row with its name and the number of inputs that will be classified.
+        advance: called after each batch with its number of inputs.
+
+    Raises:
+        FoundSomethingError: if a row's evidence is not what the row says; nothing is stored then.
+        BenchError: if there are no rows, or one cannot be read.
+    """
+    records = tuple(leaderboard.read_all(root))
+    if not records:
+        raise BenchError(f"No rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
+    datasets: dict[str, Dataset] = {}
+    rows = []
+    results: list[Transferred] = []
+    for path, record in records:
+        try:
+            dataset = _dataset(record, lookup, datasets)
+        except BenchError as error:
+            results.append(Transferred(path=path, record=record, skipped=str(error)))
+            continue
+        rows.append(_Row(path=path, record=record, breaks=_stored(path, record, dataset)))
+    results += [_try(row, rows, lookup, begin, advance) for row in rows]
+    return tuple(sorted(results, key=lambda result: result.path))
+
+
+def _try(
+    target: _Row, rows: Sequence[_Row], lookup: Lookup, begin: Callable[[str, int], None], advance: Advance
+) -> Transferred:
+    robust = target.robust
+    sources = [row for row in rows if _is_source(row, target) and robust & set(row.breaks.indices.tolist())]
+    if not sources:
+        return Transferred(path=target.path, record=target.record)
+    begin(target.record.model, sum(len(robust & set(row.breaks.indices.tolist())) for row in sources))
+    try:
+        opened = open_row(target.record, lookup)
+    except BenchError as error:
+        return Transferred(path=target.path, record=target.record, skipped=str(error))
+    if not opened.usable or opened.model is None:
+        says = next(check.says for check in opened.checks if check.status is Status.FAIL)
+        return Transferred(path=target.path, record=target.record, skipped=says)
+    threat_model = ThreatModel.parse(target.record.threat_model)
+    judge = Judge(opened.model.module, threat_model, device=pick_device(lookup.device), advance=advance)
+    found: list[Found] = []
+    n_tried = 0
+    for source in sources:
+        part = source.breaks.pick(np.isin(source.breaks.indices, sorted(robust)))
+        n_tried += len(part)
+        breaks = _hits(part, opened.dataset, judge)
+        if len(breaks):
+            found.append(Found(entry=_entry(source.record, breaks), breaks=breaks))
+            robust -= set(breaks.indices.tolist())
+    record = target.record
+    if found:
+        old = stored_external(target.path, record, opened.dataset)
+        record = store_found(target.path, record, old, found, opened.dataset)
+    entries = tuple(each.entry for each in found)
+    return Transferred(path=target.path, record=record, n_tried=n_tried, found=entries)
+
+
+def _is_source(row: _Row, target: _Row) -> bool:
+    return row.question == target.question and row.record.digests.model != target.record.digests.model
+
+
+def _hits(part: Breaks, dataset: Dataset, judge: Judge) -> Breaks:
+    """Which of another model's breaks break this one too."""
+    if not len(part):
+        return Breaks.none(part.shape)
+    points = torch.from_numpy(part.inputs(clean_inputs(part, dataset)))
+    return judge.confirm(points, dataset.examples[torch.from_numpy(part.indices)])
+
+
+def _entry(source: Record, breaks: Breaks) -> ExternalBreak:
+    indices = tuple(breaks.indices.tolist())
+    name = f"transfer from {source.model}, {source.suite}"
+    return ExternalBreak(source=name, by=_BY, date=today(), n=len(indices), indices=indices, row=row_digest(source))
+
+
+def _stored(path: Path, record: Record, dataset: Dataset) -> Breaks:
+    """The row's own breaks and those by others; none where it was written without evidence."""
+    own, check = check_file(path, record, Kind.OWN, dataset.shape)
+    if check.status is Status.FAIL:
+        raise FoundSomethingError(f"Nothing was tried, since {path} does not hold ({check.name}): {check.says}.")
+    parts = [stored_external(path, record, dataset), *([own] if own is not None else [])]
+    return merge(*parts)
+
+
+def _dataset(record: Record, lookup: Lookup, known: dict[str, Dataset]) -> Dataset:
+    if record.dataset not in known:
+        known[record.dataset] = data.load(record.dataset, data_dir=lookup.data_dir)
+    return known[record.dataset]

@@ -1,0 +1,201 @@
+"""Verify a row from what lies beside it: forward passes of the shipped weights, and no search."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from bench import data, models
+from bench.core.errors import BenchError, OtherFileError
+from bench.core.ranges import parse_indices
+from bench.core.record import Record
+from bench.core.structure import structures_of
+from bench.core.types import ThreatModel
+from bench.data import Dataset
+from bench.evaluation.confirm import Advance, Judge
+from bench.jobs.paperwork import check_file, check_suite, read_row
+from bench.jobs.replay import count_again, replay_breaks, replay_clean
+from bench.jobs.request import pick_device
+from bench.jobs.verification import Check, Marginal, Status, Verification
+from bench.leaderboard.evidence import Kind
+from bench.models import LoadedModel
+
+__all__ = ["Lookup", "Opened", "open_row", "verify"]
+
+_ROBUSTBENCH = "robustbench-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lookup:
+    """Where the things that a row names are found, as far as its names do not say.
+
+    Args:
+        model: the model, where the row's own name does not lead to it: `path/to/file.py:factory`.
+        weights: its weights file, or None.
+        dataset: the data, where it is the user's own: `file.npz` or `folder:PATH`.
+        data_dir: where data is looked up first, or None.
+        device: torch device; None for a GPU where there is one.
+    """
+
+    model: str | None = None
+    weights: Path | None = None
+    dataset: str | None = None
+    data_dir: Path | None = None
+    device: str | None = None
+
+
+class Opened(NamedTuple):
+    """A row with its data and its model; a check for each says whether they are the row's."""
+
+    record: Record
+    dataset: Dataset
+    model: LoadedModel | None
+    checks: tuple[Check, ...]
+
+    @property
+    def usable(self) -> bool:
+        """Whether the model can be asked: data and weights are the row's."""
+        return self.model is not None and all(check.status is not Status.FAIL for check in self.checks)
+
+
+def verify(
+    path: Path,
+    lookup: Lookup,
+    *,
+    begin: Callable[[int], None] = lambda total: None,
+    advance: Advance = lambda count: None,
+) -> Verification:
+    """Verify the row that lies in `path`.
+
+    Args:
+        path: of the row.
+        lookup: where model and data are found.
+        begin: called once with the number of inputs that will be classified.
+        advance: called after each batch with its number of inputs.
+
+    Raises:
+        BenchError: if the row cannot be read, or its model or data is not at hand.
+    """
+    start = time.perf_counter()
+    record, first = read_row(path)
+    found = _Found((), None, None, ())
+    if record is not None:
+        found = _verify(path, record, lookup, begin, advance)
+    return Verification(
+        path=path,
+        record=record,
+        checks=(first, *found.checks),
+        n_robust=found.n_robust,
+        headline=found.headline,
+        marginal=found.marginal,
+        seconds=time.perf_counter() - start,
+    )
+
+
+class _Found(NamedTuple):
+    """As in `Verification`."""
+
+    checks: tuple[Check, ...]
+    n_robust: int | None
+    headline: int | None
+    marginal: tuple[Marginal, ...]
+
+
+def _verify(path: Path, record: Record, lookup: Lookup, begin: Callable[[int], None], advance: Advance) -> _Found:
+    opened = open_row(record, lookup)
+    breaks, own_file = check_file(path, record, Kind.OWN, opened.dataset.shape)
+    external, external_file = check_file(path, record, Kind.EXTERNAL, opened.dataset.shape)
+    structures = structures_of(opened.model.module) if opened.model is not None else None
+    checks = [check_suite(path, record, structures), *opened.checks, own_file]
+    if record.external_breaks or record.external_evidence:
+        checks.append(external_file)
+    if not opened.usable or opened.model is None:
+        says = "the model was not asked, since data or weights are not the row's"
+        return _Found((*checks, Check(name="breaks", status=Status.SKIP, says=says)), None, None, ())
+    begin(record.result.n_examples + len(breaks or ()) + len(external or ()))
+    threat_model = ThreatModel.parse(record.threat_model)
+    judge = Judge(opened.model.module, threat_model, device=pick_device(lookup.device), advance=advance)
+    clean = replay_clean(record, opened.dataset, judge)
+    own = replay_breaks(breaks, opened.dataset, judge, name="breaks") if breaks else None
+    others = replay_breaks(external, opened.dataset, judge, name="external") if external else None
+    replayed = [each for each in (clean, own, others) if each is not None]
+    checks += [each.check for each in replayed]
+    marginal = tuple(each for part in replayed for each in part.marginal)
+    if own_file.status is Status.SKIP:
+        return _Found(tuple(checks), None, None, marginal)
+    n_robust, counts = count_again(record, clean, own)
+    broken: frozenset[int] = frozenset().union(*(each.confirmed for each in (own, others) if each is not None))
+    return _Found((*checks, counts), n_robust, len(clean.confirmed - broken), marginal)
+
+
+def open_row(record: Record, lookup: Lookup) -> Opened:
+    """Load what a row names and hold it against the row's digests.
+
+    Raises:
+        BenchError: if the model or the data is not at hand.
+    """
+    dataset = data.load(_dataset_name(record, lookup), data_dir=lookup.data_dir)
+    if dataset.notice is not None:
+        raise BenchError(f"The row needs the data {record.dataset}, but here is only a sample: {dataset.notice}")
+    checks = [_check_data(record, dataset)]
+    try:
+        model = models.load(
+            _model_name(record, lookup),
+            dataset=dataset,
+            weights=lookup.weights,
+            threat_model=ThreatModel.parse(record.threat_model),
+            device=pick_device(lookup.device),
+            check=False,
+        )
+    except OtherFileError as error:
+        checks.append(Check(name="weights", status=Status.FAIL, says=str(error)))
+        return Opened(record, dataset, None, tuple(checks))
+    return Opened(record, dataset, model, (*checks, _check_weights(record, model)))
+
+
+def _dataset_name(record: Record, lookup: Lookup) -> str:
+    if lookup.dataset is not None:
+        return lookup.dataset
+    if record.dataset not in data.names():
+        raise BenchError(
+            f"The row was made on data of somebody's own, {record.dataset!r:.60}."
+            " Say where it is: --dataset FILE.npz or --dataset folder:PATH."
+        )
+    return record.dataset
+
+
+def _model_name(record: Record, lookup: Lookup) -> str:
+    if lookup.model is not None:
+        return lookup.model
+    if record.model in models.names():
+        return record.model
+    if record.model.startswith(_ROBUSTBENCH):
+        return f"robustbench:{record.model.removeprefix(_ROBUSTBENCH)}"
+    raise BenchError(
+        f"The row is about a model of somebody's own, {record.model!r:.60}. Say where it is: --model FILE.py:FACTORY,"
+        " with --weights FILE if it had them."
+    )
+
+
+def _check_data(record: Record, dataset: Dataset) -> Check:
+    last = max(parse_indices(record.result.indices))
+    if dataset.digest != record.digests.dataset:
+        says = f"{dataset.name} has digest {dataset.digest[:12]}, but the row says {record.digests.dataset[:12]}"
+        return Check(name="data", status=Status.FAIL, says=says)
+    if last >= len(dataset):
+        says = f"the row is about example {last}, but {dataset.name} has {len(dataset)}"
+        return Check(name="data", status=Status.FAIL, says=says)
+    return Check(name="data", status=Status.PASS, says=f"{dataset.name} is the data of the row")
+
+
+def _check_weights(record: Record, model: LoadedModel) -> Check:
+    if model.digest != record.digests.model:
+        says = f"{model.name} has weights {model.digest[:12]}, but the row is about {record.digests.model[:12]}"
+        return Check(name="weights", status=Status.FAIL, says=says)
+    if model.factory_digest != record.digests.factory:
+        says = "the weights are the row's, but the architecture's source has changed since; the present one was asked"
+        return Check(name="weights", status=Status.WARN, says=says)
+    return Check(name="weights", status=Status.PASS, says=f"{model.name} has the weights of the row")

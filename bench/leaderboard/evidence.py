@@ -1,0 +1,115 @@
+"""The files of adversarial examples beside a row: `<model>.evidence.<sha256>.npz`, and `<model>.external.<sha256>.npz`.
+
+Twelve digits of its SHA-256 are part of a file's name, so that a new file never overwrites the one that a row still
+points to: files are written first, then the row, and what it no longer points to is removed last. A crash in between
+leaves a file too many, never a row without its evidence.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.core import digest
+from bench.core.durable import write_durably
+from bench.core.errors import BenchError, OtherFileError
+from bench.core.record import EvidenceFile, Record
+
+__all__ = ["Kind", "link_of", "path_of", "read", "remove_stale", "write"]
+
+_DIGITS = 12
+_MOST_BYTES = 4 << 30
+
+
+class Kind(str, enum.Enum):
+    """Whose breaks a file holds.
+
+    Attributes:
+        OWN: what the row's own suite broke.
+        EXTERNAL: what others broke.
+    """
+
+    OWN = "evidence"
+    EXTERNAL = "external"
+
+
+def link_of(record: Record, kind: Kind) -> EvidenceFile | None:
+    """What the row says about its file; None where it has none."""
+    return record.evidence if kind is Kind.OWN else record.external_evidence
+
+
+def path_of(row: Path, kind: Kind, link: EvidenceFile) -> Path:
+    """Where a file lies.
+
+    Args:
+        row: the path of the row, whose name without `.json` begins the file's.
+        kind: whose breaks.
+        link: what the row says about the file.
+    """
+    return row.with_name(f"{row.stem}.{kind.value}.{link.sha256[:_DIGITS]}.npz")
+
+
+def read(row: Path, record: Record, kind: Kind) -> bytes | None:
+    """The bytes of a file, which are those that the row was written with; None where the row has none.
+
+    Args:
+        row: the path of the row.
+        record: the row.
+        kind: whose breaks.
+
+    Raises:
+        OtherFileError: if the file is missing, or is not the one that the row was written with.
+        BenchError: if it cannot be read, or is a symbolic link.
+    """
+    link = link_of(record, kind)
+    if link is None:
+        return None
+    path = path_of(row, kind, link)
+    if path.is_symlink():
+        raise BenchError(f"Cannot use {path}: it is a symbolic link. Put the real file there.")
+    try:
+        size = path.stat().st_size
+        if size > _MOST_BYTES:
+            raise OtherFileError(f"Evidence {path} has {size:,} bytes; no row's has more than {_MOST_BYTES:,}.")
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise OtherFileError(f"Evidence {path} is missing, but its row points to it.") from None
+    except OSError as error:
+        raise BenchError(f"Cannot read evidence {path}: {error.strerror or error}.") from error
+    actual = digest.of_content(content)
+    if actual != link.sha256:
+        raise OtherFileError(
+            f"Evidence {path} was changed after its row was written: expected sha256 {link.sha256[:_DIGITS]},"
+            f" but got {actual[:_DIGITS]}."
+        )
+    return content
+
+
+def write(row: Path, record: Record, files: Mapping[Kind, bytes]) -> None:
+    """Write files durably beside a row that is yet to be written.
+
+    Raises:
+        ValueError: if the row does not point to a file.
+        BenchError: if the folder cannot be written.
+    """
+    for kind, content in files.items():
+        link = link_of(record, kind)
+        if link is None or link.sha256 != digest.of_content(content):
+            raise ValueError(f"Expected `record` to point to its {kind.value}, but got {link}.")
+        path = path_of(row, kind, link)
+        if path.is_symlink():
+            raise BenchError(f"Cannot use {path}: it is a symbolic link. Put a real file there.")
+        write_durably(path, content)
+
+
+def remove_stale(row: Path, record: Record) -> None:
+    """Remove the files of this row's name that it does not point to."""
+    links = ((kind, link_of(record, kind)) for kind in Kind)
+    kept = {path_of(row, kind, link) for kind, link in links if link is not None}
+    kinds = "|".join(kind.value for kind in Kind)
+    name = re.compile(rf"{re.escape(row.stem)}\.({kinds})\.[0-9a-f]{{{_DIGITS}}}\.npz")
+    for path in row.parent.iterdir():
+        if name.fullmatch(path.name) and path not in kept:
+            path.unlink(missing_ok=True)
