@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-__all__ = ["CHUNK_SIZE", "Chunk", "chunks_of", "groups_of"]
+__all__ = ["CHUNK_SIZE", "Chunk", "chunks_of", "each_alone", "groups_of"]
 
 CHUNK_SIZE = 64
 
@@ -52,7 +52,27 @@ def chunks_of(indices: Sequence[int]) -> tuple[Chunk, ...]:
     return tuple(chunks)
 
 
-def groups_of(chunks: Sequence[Chunk], size: int) -> tuple[tuple[Chunk, ...], ...]:
-    """Chunks that share a compute batch of `size` examples; anchored at 0 too, so every run groups alike."""
-    width = max(1, size // CHUNK_SIZE)
-    return tuple(tuple(group) for _, group in groupby(chunks, key=lambda chunk: chunk.number // width))
+def groups_of(chunks: Sequence[Chunk], attacked: Sequence[bool], size: int) -> Iterator[tuple[Chunk, ...]]:
+    """Consecutive chunks that share a compute batch: as many as have together at most `size` examples to attack.
+
+    Args:
+        chunks: in order.
+        attacked: which examples of the run are attacked, one item each.
+        size: of the compute batch; a chunk that exceeds it alone is a group of its own.
+    """
+    group: list[Chunk] = []
+    count = 0
+    for chunk in chunks:
+        more = sum(attacked[chunk.rows])
+        if group and count + more > size:
+            yield tuple(group)
+            group, count = [], 0
+        group.append(chunk)
+        count += more
+    if group:
+        yield tuple(group)
+
+
+def each_alone(chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, ...]]:
+    """Every chunk as a group of its own."""
+    return ((chunk,) for chunk in chunks)

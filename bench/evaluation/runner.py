@@ -15,7 +15,7 @@ from bench.core.types import Attack, Examples, ThreatModel
 from bench.evaluation.counting import Passes
 from bench.evaluation.executors.local import LocalExecutor
 from bench.evaluation.forms import Forms, Searched
-from bench.evaluation.grid import CHUNK_SIZE, Chunk, chunks_of, groups_of
+from bench.evaluation.grid import Chunk, chunks_of, each_alone, groups_of
 from bench.evaluation.header import inputs_digest
 from bench.evaluation.journal import Entry, Journal
 from bench.evaluation.keeping import Keeper, pack, unpack
@@ -150,7 +150,8 @@ class Runner:
             report: told after each group of chunks.
         """
         entries: list[Entry] = []
-        for group in groups_of(self._chunks, CHUNK_SIZE if stage.per_chunk else self._batch_size):
+        shared = groups_of(self._chunks, attacked, self._batch_size)
+        for group in each_alone(self._chunks) if stage.per_chunk else shared:
             masks = [tuple(attacked[chunk.rows]) for chunk in group]
             known = [self._read(stage, chunk, mask) for chunk, mask in zip(group, masks, strict=True)]
             stored = [entry for entry in known if entry is not None]

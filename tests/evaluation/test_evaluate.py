@@ -271,7 +271,7 @@ def test_memory_that_runs_out_halves_the_batch(
 def test_chunks_share_a_batch_unless_the_attack_says_no(
     linear: nn.Module, examples: Examples, threat_model: ThreatModel, make: dict[str, Any]
 ) -> None:
-    """Keyed attacks may run on several chunks at once; one with draws per batch gets chunks of 64, anchored at 0."""
+    """Keyed attacks may run on several chunks at once; one with draws per batch gets chunks of 64."""
     groups: dict[str, list[set[int]]] = {"alone": [], "joined": []}
 
     def note(name: str, per_chunk: bool) -> Any:
@@ -282,21 +282,22 @@ def test_chunks_share_a_batch_unless_the_attack_says_no(
         return make["Scripted"](name=name, act=act, per_chunk=per_chunk)
 
     suite = make["suite"](note("alone", True), note("joined", False))
-    evaluate(linear, examples[70:], threat_model=threat_model, suite=suite, batch_size=128)
+    evaluate(linear, examples[70:], threat_model=threat_model, suite=suite, batch_size=64)
     assert groups == {"alone": [{1}, {2}, {3}], "joined": [{1}, {2, 3}]}
 
 
 def test_progress_is_told_in_small_frozen_events(
     linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel
 ) -> None:
-    """One event a chunk and stage; what is robust so far only falls, and ends at the result."""
+    """One event a group of chunks and stage; what is robust so far only falls, and ends at the result."""
     events: list[Progress] = []
     found = evaluate(linear, examples, threat_model=threat_model, suite=gradient_suite, progress=events.append)
     assert [(event.attack, event.chunk, event.n_chunks) for event in events[:5]] == [
         *(("clean", chunk, 4) for chunk in (1, 2, 3, 4)),
         ("fgsm", 1, 4),
     ]
-    assert len(events) == 12
+    # 48, 48, 48 and 6 examples are attacked: the last two chunks share a batch of 64.
+    assert [event.chunk for event in events[4:]] == [1, 2, 4] * 2
     robust = [event.n_robust for event in events]
     assert robust == sorted(robust, reverse=True) and robust[-1] == found.n_robust
     assert events[-1].eta == pytest.approx(0) and all((event.eta or 0) >= 0 for event in events)

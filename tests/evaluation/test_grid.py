@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.evaluation.grid import chunks_of, groups_of
+from bench.evaluation.grid import CHUNK_SIZE, chunks_of, each_alone, groups_of
 
 
 @given(st.sets(st.integers(0, 1000), min_size=1))
@@ -25,8 +27,18 @@ def test_a_key_says_what_is_covered() -> None:
     assert gap.key.startswith("000001-64-127-")
 
 
-def test_groups_are_anchored_at_zero() -> None:
-    """A run that starts later groups its chunks as one that starts at 0."""
-    late = groups_of(chunks_of(range(64, 512)), 256)
-    assert [[chunk.number for chunk in group] for group in late] == [[1, 2, 3], [4, 5, 6, 7]]
-    assert all(len(group) == 1 for group in groups_of(chunks_of(range(512)), 7))
+@given(st.lists(st.booleans(), min_size=1, max_size=700), st.integers(1, 300))
+def test_groups_fill_a_compute_batch_with_what_is_attacked(attacked: list[bool], size: int) -> None:
+    """Groups cover all chunks in order, none exceeds the batch unless one chunk does, and none could take one more."""
+    chunks = chunks_of(range(len(attacked)))
+    groups = list(groups_of(chunks, attacked, size))
+    assert [chunk for group in groups for chunk in group] == list(chunks)
+    counts = [[sum(attacked[chunk.rows]) for chunk in group] for group in groups]
+    assert all(sum(count) <= size or sum(map(bool, count)) == 1 for count in counts)
+    assert all(sum(count) + after[0] > size for count, after in itertools.pairwise(counts))
+
+
+def test_a_chunk_can_stand_alone() -> None:
+    """For attacks whose draws depend on the batch."""
+    chunks = chunks_of(range(3 * CHUNK_SIZE))
+    assert list(each_alone(chunks)) == [(chunk,) for chunk in chunks]

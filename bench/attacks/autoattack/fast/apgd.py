@@ -11,9 +11,10 @@ last step, which nothing uses, is not taken; the returned iterate is the one of 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from bench.attacks.autoattack.fast.apgd_state import ApgdState
@@ -21,8 +22,8 @@ from bench.attacks.autoattack.fast.ball import Ball
 from bench.attacks.autoattack.fast.checkpoints import windows
 from bench.attacks.autoattack.fast.ledger import Ledger, judge, open_ledger
 from bench.attacks.autoattack.fast.model_calls import differentiate, predict
-from bench.attacks.autoattack.fast.rows import pick
 from bench.attacks.autoattack.fast.targets import rank, targeted_loss
+from bench.attacks.autoattack.fast.waves import Part, joined, waves
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import losses, sampling
 
@@ -48,9 +49,9 @@ def cross_entropy_search(
         seed: of the random starts.
     """
     ledger, _ = open_ledger(classifier, examples)
-    for restart in range(stage.restarts):
-        stream = sampling.Stream(seed=seed, attack="apgd-ce", restart=restart)
-        state = _start(examples, threat_model, ledger.open(), stream, targets=examples.labels)
+    streams = [sampling.Stream(seed=seed, attack="apgd-ce", restart=restart) for restart in range(stage.restarts)]
+    for wave in waves(len(streams), ledger.open, size=len(examples)):
+        state = _start(examples, threat_model, wave, streams, targets=examples.labels[:, None])
         _climb(classifier, state, ledger, _untargeted, stage)
     return ledger.points
 
@@ -60,11 +61,15 @@ def targeted_search(
 ) -> Tensor:
     """APGD-T: as `cross_entropy_search`, towards each of the strongest other classes in turn."""
     ledger, logits = open_ledger(classifier, examples)
-    for number, target in enumerate(rank(logits, examples.labels, stage.targets).unbind(1)):
-        for restart in range(stage.restarts):
-            stream = sampling.Stream(seed=seed, attack="apgd-t", target=number, restart=restart)
-            state = _start(examples, threat_model, ledger.open(), stream, targets=target)
-            _climb(classifier, state, ledger, targeted_loss, stage)
+    targets = rank(logits, examples.labels, stage.targets)
+    streams = [
+        sampling.Stream(seed=seed, attack="apgd-t", target=number, restart=restart)
+        for number in range(targets.shape[1])
+        for restart in range(stage.restarts)
+    ]
+    for wave in waves(len(streams), ledger.open, size=len(examples)):
+        state = _start(examples, threat_model, wave, streams, targets=targets)
+        _climb(classifier, state, ledger, targeted_loss, stage)
     return ledger.points
 
 
@@ -74,13 +79,29 @@ def _untargeted(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
 
 
 def _start(
-    examples: Examples, threat_model: ThreatModel, positions: Tensor, stream: sampling.Stream, *, targets: Tensor
+    examples: Examples,
+    threat_model: ThreatModel,
+    wave: list[Part],
+    streams: Sequence[sampling.Stream],
+    *,
+    targets: Tensor,
 ) -> ApgdState:
-    """Runs of the examples at `positions`, each at a random point on the surface of its ball (clipped to [0, 1])."""
+    """A wave of runs, each at a random point on the surface of its ball (clipped to [0, 1]).
+
+    Column `t` of `targets` `(N, T)` is what runs of target number `t` move to.
+    """
+    positions, runs = joined(wave)
     chosen = examples[positions]
     ball = Ball.around(chosen.inputs, threat_model)
-    start = ball.project(chosen.inputs + ball.surface_noise(stream, chosen.indices))
-    return ApgdState.at(start, ball, positions=positions, labels=chosen.labels, targets=targets[positions])
+    noise = [ball.surface_noise(streams[part.run], examples.indices[part.positions]) for part in wave]
+    return ApgdState.at(
+        ball.project(chosen.inputs + torch.cat(noise)),
+        ball,
+        positions=positions,
+        runs=runs,
+        labels=chosen.labels,
+        targets=torch.cat([targets[part.positions, streams[part.run].target] for part in wave]),
+    )
 
 
 def _climb(classifier: Classifier, state: ApgdState, ledger: Ledger, loss: Loss, stage: ApgdCe | ApgdT) -> None:
@@ -98,12 +119,9 @@ def _climb(classifier: Classifier, state: ApgdState, ledger: Ledger, loss: Loss,
         state.observe(seen.values, seen.gradient, first=step == 0)
         if step in checkpoints:
             state.check(window=checkpoints[step], rho=stage.rho)
-        rows = state.found.remaining(step=step)
-        if rows is not None:
-            ledger.settle(state.positions, state.found)
-            state = pick(state, rows)
+        state = ledger.dismiss(state, step=step)
         state.advance(first=step == 0)
-    ledger.settle(state.positions, state.found)
+    ledger.settle(state)
 
 
 def _objective(logits: Tensor, *, loss: Loss, state: ApgdState) -> Tensor:

@@ -23,6 +23,7 @@ class ApgdState:
 
     Args:
         positions: which example of the stage each run attacks.
+        runs: the run's number.
         labels: its class.
         targets: the class it is driven to (its label where the loss has no target).
         ball: where it may move.
@@ -42,6 +43,7 @@ class ApgdState:
     """
 
     positions: Tensor
+    runs: Tensor
     labels: Tensor
     targets: Tensor
     ball: Ball
@@ -65,6 +67,7 @@ class ApgdState:
         ball: Ball,
         *,
         positions: Tensor,
+        runs: Tensor,
         labels: Tensor,
         targets: Tensor,
         found: Best | None = None,
@@ -73,6 +76,7 @@ class ApgdState:
         zeros = start.new_zeros(len(start))
         return cls(
             positions=positions,
+            runs=runs,
             labels=labels,
             targets=targets,
             ball=ball,

@@ -12,6 +12,7 @@ run the closest adversarial point, where it lies outside the ball, is brought ba
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,8 @@ from bench.attacks.autoattack.fast.ball import Ball, length
 from bench.attacks.autoattack.fast.hyperplane import move_onto_hyperplane
 from bench.attacks.autoattack.fast.ledger import Best, Ledger, Verdict, judge, open_ledger
 from bench.attacks.autoattack.fast.model_calls import Evaluated, differentiate, predict
-from bench.attacks.autoattack.fast.rows import pick
 from bench.attacks.autoattack.fast.targets import gap, rank
+from bench.attacks.autoattack.fast.waves import Part, joined, waves
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import norms, sampling
 
@@ -41,6 +42,7 @@ class _State:
 
     Args:
         positions: which example of the stage each run attacks.
+        runs: the run's number.
         labels: its class.
         targets: the class whose boundary it follows.
         ball: where a break counts.
@@ -51,6 +53,7 @@ class _State:
     """
 
     positions: Tensor
+    runs: Tensor
     labels: Tensor
     targets: Tensor
     ball: Ball
@@ -73,32 +76,46 @@ def boundary_search(
         seed: of the random starts of restarts.
     """
     ledger, logits = open_ledger(classifier, examples)
-    for number, target in enumerate(rank(logits, examples.labels, stage.targets).unbind(1)):
-        for restart in range(stage.restarts):
-            stream = sampling.Stream(seed=seed, attack="fab-t", target=number, restart=restart)
-            state = _start(examples, threat_model, ledger.open(), stream, target)
-            _walk(classifier, state, ledger, stage)
+    targets = rank(logits, examples.labels, stage.targets)
+    streams = [
+        sampling.Stream(seed=seed, attack="fab-t", target=number, restart=restart)
+        for number in range(targets.shape[1])
+        for restart in range(stage.restarts)
+    ]
+    for wave in waves(len(streams), ledger.open, size=len(examples)):
+        _walk(classifier, _start(examples, threat_model, wave, streams, targets), ledger, stage)
     return ledger.points
 
 
 def _start(
-    examples: Examples, threat_model: ThreatModel, positions: Tensor, stream: sampling.Stream, targets: Tensor
+    examples: Examples,
+    threat_model: ThreatModel,
+    wave: list[Part],
+    streams: Sequence[sampling.Stream],
+    targets: Tensor,
 ) -> _State:
+    """A wave of runs at the clean inputs, those of restarts near them; `targets` `(N, T)` has a column per target."""
+    positions, runs = joined(wave)
     chosen = examples[positions]
     ball = Ball.around(chosen.inputs, threat_model)
-    current = chosen.inputs
-    if stream.restart > 0:
-        current = ball.project(current + 0.5 * ball.surface_noise(stream, chosen.indices))
     return _State(
         positions=positions,
+        runs=runs,
         labels=chosen.labels,
-        targets=targets[positions],
+        targets=torch.cat([targets[part.positions, streams[part.run].target] for part in wave]),
         ball=ball,
-        current=current,
+        current=torch.cat([_first(examples[part.positions], threat_model, streams[part.run]) for part in wave]),
         closest=chosen.inputs,
         distance=chosen.inputs.new_full((len(chosen),), float("inf")),
         found=Best.none_yet(chosen.inputs),
     )
+
+
+def _first(chosen: Examples, threat_model: ThreatModel, stream: sampling.Stream) -> Tensor:
+    if stream.restart == 0:
+        return chosen.inputs
+    ball = Ball.around(chosen.inputs, threat_model)
+    return ball.project(chosen.inputs + 0.5 * ball.surface_noise(stream, chosen.indices))
 
 
 def _walk(classifier: Classifier, state: _State, ledger: Ledger, stage: FabT) -> None:
@@ -113,14 +130,11 @@ def _walk(classifier: Classifier, state: _State, ledger: Ledger, stage: FabT) ->
         verdict = judge(predict(classifier, state.current), state.labels)
         _enter(state, verdict)
         _step_back(state, verdict, stage.beta)
-        rows = state.found.remaining(step=step)
-        if rows is not None:
-            ledger.settle(state.positions, state.found)
-            state = pick(state, rows)
+        state = ledger.dismiss(state, step=step)
     if len(state.positions):
         nearest = state.ball.project(state.closest)
         state.found.note(nearest, judge(predict(classifier, nearest), state.labels))
-        ledger.settle(state.positions, state.found)
+        ledger.settle(state)
 
 
 def _toward_boundary(state: _State, seen: Evaluated, stage: FabT) -> Tensor:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, fx, nn
 
+from bench.attacks.autoattack.fast.affine import fuse_affine
 from bench.attacks.autoattack.fast.constants import precomputed
 from bench.ops.folding import Folded
 
@@ -67,6 +68,8 @@ class Bfloat16(nn.Module):
         for part in self.module.modules():
             if isinstance(part, kinds):
                 part.to(torch.bfloat16)
+            if isinstance(part, nn.GroupNorm):
+                part.register_forward_pre_hook(_channels_first)
         self.eval()
         self.requires_grad_(False)
 
@@ -76,11 +79,16 @@ class Bfloat16(nn.Module):
         return logits.float()
 
 
+def _channels_first(norm: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Lay a group norm's input out channels first on a CPU, where its bfloat16 backward is five times faster so."""
+    return tuple(each.contiguous() if each.device.type == "cpu" else each for each in inputs)
+
+
 def _folded(module: nn.Module) -> nn.Module:
     plain = copy.deepcopy(module).eval()
     folded = Folded.of(plain)
     network = folded.refreshed() if folded is not None else fx.symbolic_trace(plain)
-    return _channels_last(precomputed(network) if isinstance(network, fx.GraphModule) else network)
+    return _channels_last(fuse_affine(precomputed(network)) if isinstance(network, fx.GraphModule) else network)
 
 
 def _frozen(module: nn.Module) -> nn.Module:

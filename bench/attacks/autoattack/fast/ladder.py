@@ -111,7 +111,13 @@ def _finish(classifier: Classifier, examples: Examples, best: Best, threat_model
         start = pick(best, rows[left])
         ball = Ball.around(chosen.inputs, threat_model)
         state = ApgdState.at(
-            start.points, ball, positions=rows[left], labels=chosen.labels, targets=target[left], found=start
+            start.points,
+            ball,
+            positions=rows[left],
+            runs=torch.zeros_like(left),
+            labels=chosen.labels,
+            targets=target[left],
+            found=start,
         )
         state.step_size = state.step_size * FINISH_STEP_SIZE
         _short_climb(classifier, state, best, finish)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,10 +13,12 @@ from bench.attacks.autoattack.fast.rows import pick
 from bench.core.types import Classifier, Examples
 from bench.ops import losses, norms
 
-__all__ = ["Best", "Ledger", "Verdict", "judge", "open_ledger"]
+__all__ = ["Best", "Ledger", "Rows", "Verdict", "judge", "open_ledger"]
 
 LOWEST = float(torch.finfo(torch.float32).min)
 """The margin of logits that are not finite."""
+NO_RUN = 2**62
+"""Later than every run."""
 LOOK_EVERY = 8
 """On an accelerator, how many steps pass between two looks at who is done: each look waits for the device."""
 
@@ -94,8 +96,22 @@ class Best:
         return (~self.broken).nonzero().squeeze(1)
 
 
+class Rows(Protocol):
+    """A working batch, one row per run of an example: whose it is, the run's number, and what it has found."""
+
+    positions: Tensor
+    runs: Tensor
+    found: Best
+
+
+R = TypeVar("R", bound=Rows)
+
+
 class Ledger:
     """The best point of every example of a stage, over all its runs.
+
+    A break belongs to the earliest run that has one. Where nothing broke the smallest margin counts, of equal ones that
+    of the earliest run. So it does not matter which runs share a batch.
 
     Args:
         examples: those that the stage attacks.
@@ -103,19 +119,44 @@ class Ledger:
 
     def __init__(self, examples: Examples) -> None:
         self.best = Best.none_yet(examples.inputs.clone())
+        self._broken_by = torch.full_like(examples.labels, NO_RUN)
 
     @property
     def points(self) -> Tensor:
         """What the stage returns, `(N, C, H, W)`."""
         return self.best.points
 
-    def settle(self, positions: Tensor, best: Best) -> None:
-        """Enter what a run found for the examples at `positions`, int64 `(M,)`, each at most once."""
-        entry = pick(self.best, positions)
-        entry.note(best.points, Verdict(best.margins, best.broken))
-        self.best.points[positions] = entry.points
-        self.best.margins[positions] = entry.margins
-        self.best.broken[positions] = entry.broken
+    def settle(self, rows: Rows) -> None:
+        """Enter what the rows of a batch found; an example may have several, of different runs."""
+        positions, runs, found = rows.positions, rows.runs, rows.found
+        breaking = torch.where(found.broken, runs, NO_RUN)
+        self._broken_by = self._broken_by.scatter_reduce(0, positions, breaking, "amin")
+        first = self._broken_by[positions]
+        lower = found.margins < self.best.margins[positions]
+        margins = torch.where((first == NO_RUN) & lower, found.margins, float("inf"))
+        least = torch.full_like(self.best.margins, float("inf")).scatter_reduce(0, positions, margins, "amin")
+        closest = torch.where((margins < float("inf")) & (margins == least[positions]), runs, NO_RUN)
+        earliest = torch.full_like(self._broken_by, NO_RUN).scatter_reduce(0, positions, closest, "amin")
+        wins = (breaking == first) & found.broken | (closest == earliest[positions]) & (closest < NO_RUN)
+        self._enter(positions, found, wins.nonzero().squeeze(1))
+
+    def _enter(self, positions: Tensor, found: Best, winners: Tensor) -> None:
+        places = positions[winners]
+        self.best.points[places] = found.points[winners]
+        self.best.margins[places] = found.margins[winners]
+        self.best.broken[places] = found.broken[winners]
+
+    def dismiss(self, rows: R, *, step: int) -> R:
+        """Let rows go that are broken, or whose example an earlier run has broken, after settling all of them."""
+        if rows.found.remaining(step=step) is None:
+            return rows
+        self.settle(rows)
+        goes_on = ~rows.found.broken & (rows.runs < self._broken_by[rows.positions])
+        return pick(rows, goes_on.nonzero().squeeze(1))
+
+    def close(self) -> None:
+        """Keep what is broken already from every run."""
+        self._broken_by[self.best.broken] = -1
 
     def open(self) -> Tensor:
         """Positions of the examples that are not broken, int64 `(M,)`."""
@@ -127,4 +168,5 @@ def open_ledger(classifier: Classifier, examples: Examples) -> tuple[Ledger, Ten
     ledger = Ledger(examples)
     logits = predict(classifier, examples.inputs)
     ledger.best.note(examples.inputs, judge(logits, examples.labels))
+    ledger.close()
     return ledger, logits

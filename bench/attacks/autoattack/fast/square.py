@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from bench.attacks.autoattack.fast import square_l2, square_linf
@@ -38,6 +39,7 @@ class _State:
 
     Args:
         positions: which example of the stage.
+        runs: the number of the restart.
         indices: its position in the official split.
         labels: its class.
         ball: where it may move.
@@ -45,6 +47,7 @@ class _State:
     """
 
     positions: Tensor
+    runs: Tensor
     indices: Tensor
     labels: Tensor
     ball: Ball
@@ -66,7 +69,7 @@ def square_search(
     ledger, _ = open_ledger(classifier, examples)
     for restart in range(stage.restarts):
         draws = KeyedDraws(seed=seed, restart=restart, channels=examples.inputs.shape[1])
-        random_search(classifier, examples, threat_model, ledger, draws=draws, stage=stage)
+        random_search(classifier, examples, threat_model, ledger, draws=draws, stage=stage, restart=restart)
     return ledger.points
 
 
@@ -78,9 +81,10 @@ def random_search(
     *,
     draws: Draws,
     stage: Square,
+    restart: int = 0,
 ) -> None:
     """One run on the examples that the ledger leaves open, with the choices that `draws` makes."""
-    state = _start(examples, threat_model, ledger.open(), draws)
+    state = _start(examples, threat_model, ledger.open(), draws, restart)
     if not len(state.positions):
         return
     moves = _moves(state.ball)
@@ -89,7 +93,7 @@ def random_search(
         state.found.note(proposal, judge(predict(classifier, proposal), state.labels))
         rows = state.found.remaining(step=query)
         if rows is not None:
-            ledger.settle(state.positions, state.found)
+            ledger.settle(state)
             state = pick(state, rows)
             plan = None if plan is None else pick(plan, rows)
         if not len(state.positions) or query == stage.queries:
@@ -99,7 +103,7 @@ def random_search(
             sides = _sides(state.ball, query - number, stage)
             plan = moves.plan(draws.block(state.indices, block), sides, examples.inputs.shape[2:])
         proposal = moves.move(state.found.points, state.ball, plan, number)
-    ledger.settle(state.positions, state.found)
+    ledger.settle(state)
 
 
 def _sides(ball: Ball, first: int, stage: Square) -> list[int]:
@@ -113,11 +117,12 @@ def _moves(ball: Ball) -> ModuleType:
     return square_linf if ball.norm is Norm.LINF else square_l2
 
 
-def _start(examples: Examples, threat_model: ThreatModel, positions: Tensor, draws: Draws) -> _State:
+def _start(examples: Examples, threat_model: ThreatModel, positions: Tensor, draws: Draws, restart: int) -> _State:
     chosen = examples[positions]
     ball = Ball.around(chosen.inputs, threat_model)
     return _State(
         positions=positions,
+        runs=torch.full_like(positions, restart),
         indices=chosen.indices,
         labels=chosen.labels,
         ball=ball,
