@@ -1,4 +1,7 @@
-"""Breaks that anyone claims: a `.npz` with `indices`, and `inputs` or `deltas`. Nothing in it is believed."""
+"""Breaks that anyone claims: a `.npz` with `indices`, and `inputs` or `deltas`. Nothing in it is believed.
+
+Bytes count in steps of 1/255, floats in input units; `x' = clip(x + delta, 0, 1)`, as in a row's own evidence.
+"""
 
 from __future__ import annotations
 
@@ -75,5 +78,5 @@ def _claims(found: dict[str, Array], dataset: Dataset) -> Claims:
     ordered = torch.from_numpy(indices[order])
     points = values[order].astype(np.float64) / (1 if values.dtype.kind == "f" else LEVELS)
     if name == "deltas":
-        points += dataset.examples.inputs[ordered].double().numpy()
+        points = (points + dataset.examples.inputs[ordered].double().numpy()).clip(0, 1)
     return Claims(indices=ordered, points=torch.from_numpy(points).float())

@@ -46,6 +46,15 @@ def test_one_row_in_full(bench, board, record):
     assert "Robust accuracy" in bench("show", str(path)).out
 
 
+def test_what_others_broke_lowers_the_headline(bench, board, record):
+    """The suite's own count stays beside it."""
+    assert (record.result.n_robust, record.n_robust) == (3, 1)
+    text = bench("show", record.model).out
+    assert "Robust accuracy 11.11 % (1 of 9;" in text
+    assert ["broken", "by", "others", "1/9"] in [line.split()[:4] for line in text.splitlines()]
+    assert all("11.11 %" in line for line in bench("show").out.splitlines()[2:])
+
+
 def test_json_gives_back_the_row(bench, board, record):
     """What `--json` prints is the stored row."""
     (value,) = json.loads(bench("show", record.model, "--json").out)
