@@ -58,7 +58,7 @@ class Plan:
     ema: float | None = None
     augmentation: Augmentation = field(default_factory=Augmentation)
     starts_from: str | None = None
-    differences: tuple[str, ...] = ()
+    differences: tuple[str, ...] = field(default=(), repr=False)  # words: the same training under other words goes on
 
 
 @dataclass(frozen=True, kw_only=True)

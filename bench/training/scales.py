@@ -18,6 +18,7 @@ from bench.training.schedule import OneCycle
 
 __all__ = [
     "AVERAGED",
+    "BFLOAT16",
     "CRAFTED_IN_EVALUATION_MODE",
     "FEW_ATTACK_STEPS",
     "FEW_STEPS",
@@ -50,7 +51,8 @@ SELECTED_ON_HELD_OUT = "selected on 1,000 held-out training images, not on the t
 SMALL_DIFFERENCES = (NARROW, ONE_CYCLE, FEW_ATTACK_STEPS, AVERAGED, SELECTED_ON_HELD_OUT)
 
 CRAFTED_IN_EVALUATION_MODE = "attack crafted in evaluation mode, not in training mode"
-PAPER_DIFFERENCES = ("bfloat16 autocast instead of float32", SELECTED_ON_HELD_OUT)
+BFLOAT16 = "bfloat16 autocast instead of float32"
+PAPER_DIFFERENCES = (BFLOAT16, SELECTED_ON_HELD_OUT)
 
 
 def small(

@@ -13,9 +13,9 @@ and MART it increases the 2C-way cross-entropy against the real label, so that m
 it. At test time the model recovers C logits, see `bench.models.architectures.ducat`; training uses the raw ones.
 
 OUR CHOICE: before the start the base objective is unchanged (the authors' TRADES takes its cross-entropy on `x'`), and
-`R` uses the same forward pass as the cross-entropy (the authors' TRADES takes two more). Only epochs after the start
-count as best: the held-out attack sees recovered logits, and against it the base objective may look more robust than
-the model that DUCAT makes.
+`R` uses the same forward pass as the cross-entropy (the authors' TRADES takes two more). The last
+epoch is the one that is kept: the held-out attack sees recovered logits, and by it the best epoch would be the one that
+DUCAT has changed least.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class DummyClasses(Objective):
         return cross_entropy + self.base.regularizer(clean, adversarial, batch.labels)
 
     def eligible(self, epoch: int, epochs: int) -> bool:
-        """Whether that epoch was trained with two-hot targets."""
-        return self._started(epoch, epochs)
+        """Whether that epoch is the last."""
+        return epoch == epochs - 1
 
     def _started(self, epoch: float, epochs: int) -> bool:
         return epoch >= self.start * epochs

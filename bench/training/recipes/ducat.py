@@ -8,10 +8,22 @@ from bench.training.objectives.ducat import DummyClasses
 from bench.training.objectives.objective import Objective
 from bench.training.objectives.pgd_at import PgdAt
 from bench.training.recipe import Plan, Recipe
-from bench.training.scales import FEW_STEPS, PAPER_DIFFERENCES, SMALL_WIDTH, TEN_STEPS, TINY_WIDTH, small, tiny
+from bench.training.scales import (
+    AVERAGED,
+    BFLOAT16,
+    FEW_ATTACK_STEPS,
+    FEW_STEPS,
+    NARROW,
+    ONE_CYCLE,
+    SMALL_WIDTH,
+    TEN_STEPS,
+    TINY_WIDTH,
+    small,
+    tiny,
+)
 from bench.training.schedule import OneCycle, Steps
 
-SELECTED_AFTER_START = "the best epoch is one with dummy targets, by PGD against the recovered logits instead of all 2C"
+LAST_EPOCH = "the last epoch is kept, not the best one on the test set by PGD against all 2C logits"
 BASIC_BLOCKS = "ResNet-18 of basic blocks; the authors' has bottleneck blocks and 13.98 million parameters"
 SECOND_STAGE_PEAK = 0.05
 
@@ -32,7 +44,9 @@ def second_stage(objective: Objective, *, starts_from: str, epochs: int, differe
         epochs=epochs,
         architecture="ducat",
         arguments={"backbone": "resnet18", "width": SMALL_WIDTH},
+        shared=(NARROW, ONE_CYCLE, FEW_ATTACK_STEPS, AVERAGED),
         differences=(
+            LAST_EPOCH,
             BASIC_BLOCKS,
             f"the first stage is this project's small {starts_from} model; a dummy class starts as a copy of its class",
             f"learning rate of one cycle with its peak at {SECOND_STAGE_PEAK} instead of 0.01 and 0.001",
@@ -53,7 +67,7 @@ ENTRY = Recipe(
             objective=DummyClasses(base=PgdAt(attack=TEN_STEPS)),
             epochs=130,
             schedule=Steps(base=0.1, milestones=(100, 105)),
-            differences=(*PAPER_DIFFERENCES, SELECTED_AFTER_START, BASIC_BLOCKS),
+            differences=(BFLOAT16, LAST_EPOCH, BASIC_BLOCKS),
         ),
         "small": second_stage(DummyClasses(base=PgdAt(attack=FEW_STEPS), start=0.0), starts_from="pgd-at", epochs=6),
         "tiny": tiny(

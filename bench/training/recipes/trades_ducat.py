@@ -5,10 +5,10 @@ from __future__ import annotations
 from bench.training.objectives.ducat import DummyClasses
 from bench.training.objectives.trades import Trades
 from bench.training.recipe import Plan, Recipe
-from bench.training.recipes.ducat import BASIC_BLOCKS, SELECTED_AFTER_START, second_stage
+from bench.training.recipes.ducat import BASIC_BLOCKS, LAST_EPOCH, second_stage
 from bench.training.scales import (
+    BFLOAT16,
     FEW_STEPS_NEAR,
-    PAPER_DIFFERENCES,
     TEN_STEPS_NEAR,
     TINY_WIDTH,
     tiny,
@@ -28,7 +28,7 @@ ENTRY = Recipe(
             objective=DummyClasses(base=Trades(attack=TEN_STEPS_NEAR)),
             epochs=130,
             schedule=Steps(base=0.1, milestones=(100, 105)),
-            differences=(*PAPER_DIFFERENCES, SELECTED_AFTER_START, BASIC_BLOCKS, ONE_PASS),
+            differences=(BFLOAT16, LAST_EPOCH, BASIC_BLOCKS, ONE_PASS),
         ),
         "small": second_stage(
             DummyClasses(base=Trades(attack=FEW_STEPS_NEAR), start=0.0),

@@ -84,13 +84,13 @@ def test_first_stage_is_the_base_objective_on_raw_logits(base, pairs, two_classe
 
 
 def test_dummy_targets_start_with_epoch_105_of_130(pairs, two_classes, make_context):
-    """As in the authors' code, 104 epochs of 130 pass before the dummy targets, and only later epochs may be kept."""
+    """As in the authors' code, 104 epochs of 130 pass before the dummy targets, and the last epoch is kept."""
     objective = DummyClasses(base=PgdAt(attack=FEW_STEPS))
     losses = [
         objective.loss(pairs, two_classes, make_context(epoch=epoch, epochs=130)).item() for epoch in (103.9, 104.0)
     ]
     assert losses[0] != losses[1]
-    assert [objective.eligible(epoch, 130) for epoch in (103, 104, 129)] == [False, True, True]
+    assert [objective.eligible(epoch, 130) for epoch in (104, 128, 129)] == [False, False, True]
 
 
 @pytest.mark.parametrize("base", BASES[::2])
