@@ -42,6 +42,12 @@ def run(
         int | None, typer.Option(metavar="N", help="The first N examples; by default all on a GPU, 256 on a CPU.")
     ] = None,
     indices: Annotated[str | None, typer.Option(metavar="A:B", help="Examples A to B-1 of the official split.")] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="As many of the examples as fit: 90s, 10m, 1h30m; a short probe predicts it."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the attacks' random draws.")] = 0,
     device: Annotated[
         str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; by default a GPU where there is one.")
@@ -76,8 +82,10 @@ def run(
       bench run --model aw-net --dataset cifar10 --samples 64
       bench run --model net.py:make --weights net.pth --dataset cifar10 --threat-model Linf:2/255
       bench run --model pgd-at --dataset digits --suite quick-v1 --json
+      bench run --model pgd-at --dataset cifar10 --budget 10m
     """
     from bench.cli.live import Live
+    from bench.jobs.durations import parse_duration
     from bench.jobs.run import RunRequest
     from bench.jobs.run import run as job
 
@@ -90,6 +98,7 @@ def run(
         suite=suite,
         samples=samples,
         indices=indices,
+        budget=parse_duration(budget) if budget is not None else None,
         seed=seed,
         device=device,
         engine=engine,
@@ -117,6 +126,13 @@ def _as_json(ran: Ran) -> str:
         "differences": list(ran.differences),
         "notice": ran.notice,
         "warnings": list(ran.warnings),
+        "plan": {
+            "n_examples": ran.extent.n_examples,
+            "n_asked": ran.extent.n_asked,
+            "budget_seconds": ran.extent.budget_seconds,
+            "predicted_seconds": ran.extent.predicted_seconds,
+            "probe_seconds": ran.extent.probe_seconds,
+        },
         "row": to_json(ran.record),
     }
     return json.dumps(value, indent=1, allow_nan=False)

@@ -1,18 +1,23 @@
 """The harness: every attack of a suite, every example, every verdict checked and kept."""
 
+from bench.evaluation.costs import Costs
 from bench.evaluation.evaluate import evaluate, plan
 from bench.evaluation.evaluation import AttackOutcome, Evaluation, StageOutcome, cost_of, result_of
 from bench.evaluation.header import Header, Identity
 from bench.evaluation.journal import default_journal
+from bench.evaluation.planning import Prediction, Prospect
 from bench.evaluation.progress import Progress, ProgressCallback
 
 __all__ = [
     "AttackOutcome",
+    "Costs",
     "Evaluation",
     "Header",
     "Identity",
+    "Prediction",
     "Progress",
     "ProgressCallback",
+    "Prospect",
     "StageOutcome",
     "cost_of",
     "default_journal",

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.attacks.autoattack import Triage
 from bench.core.types import Attack
-from bench.evaluation.effort import effort
 from bench.evaluation.evaluation import AuditCounts
-from bench.evaluation.progress import ProgressCallback, Tracker
-from bench.evaluation.runner import GroupDone, Runner, Stage, Verdicts, merged
+from bench.evaluation.progress import Tracker
+from bench.evaluation.runner import CLEAN, Runner, Stage, Verdicts, merged
 from bench.evaluation.triage import Selection, audit_breaks, doubts, has_gradient, select
 
 __all__ = ["Course", "Found"]
 
-_CLEAN = "clean"
 _REST = "rest"
 
 
@@ -40,7 +39,7 @@ class Course:
     Args:
         runner: runs one stage.
         attacks: of the suite.
-        listener: told of progress.
+        tracker: told of progress.
         indices: position of each example in the official split, ascending.
         seed: of the run.
     """
@@ -49,7 +48,7 @@ class Course:
         self,
         runner: Runner,
         attacks: Sequence[Attack],
-        listener: ProgressCallback | None,
+        tracker: Tracker,
         *,
         indices: Sequence[int],
         seed: int,
@@ -58,10 +57,7 @@ class Course:
         self._attacks = attacks
         self._indices = indices
         self._seed = seed
-        stages = [stage for attack in attacks for stage in attack.stages]
-        work = len(indices) * (1 + sum(map(effort, stages)))
-        self._tracker = Tracker(listener, work=work, n_examples=len(indices))
-        self._robust = [True] * len(indices)
+        self._tracker = tracker
         self._stages: dict[tuple[str, int], Verdicts] = {}
 
     def run(self) -> Found:
@@ -70,7 +66,7 @@ class Course:
         Raises:
             WorkFailedError: if an attack fails twice.
         """
-        clean = self._run(_CLEAN, None, self._robust)
+        clean = self._run(CLEAN, [True] * len(self._indices), attack=CLEAN.key, name=CLEAN.key)
         audit = None
         for attack in self._attacks:
             triage = getattr(attack, "triage", None)
@@ -86,7 +82,8 @@ class Course:
         """Run some stages of an attack in turn, and return who withstood them."""
         for position in positions:
             part = attack.stages[position]
-            verdicts = self._run(attack.name, part, survivors, single=len(attack.stages) == 1, suffix=suffix)
+            stage, base = Stage.of(attack, part, suffix=suffix), Stage.of(attack, part)
+            verdicts = self._run(stage, survivors, base, attack=attack.name, name=f"{part.name} {suffix}".strip())
             before = self._stages.get((attack.name, position))
             self._stages[attack.name, position] = verdicts if before is None else merged(before, verdicts)
             survivors = verdicts.robust
@@ -130,32 +127,8 @@ class Course:
         return select(triage, survivors, margins, self._indices, seed=self._seed)
 
     def _run(
-        self, attack: str, part: Attack | None, attacked: Sequence[bool], *, single: bool = True, suffix: str = ""
+        self, stage: Stage, attacked: Sequence[bool], base: Stage | None = None, *, attack: str, name: str
     ) -> Verdicts:
-        name = part.name if part is not None else attack
-        key = ".".join(word for word in (attack, "" if single else name, suffix) if word)
-        report = self._reporter(attack, f"{name} {suffix}".strip(), part)
-        verdicts = self._runner.run(Stage(key=key, attack=part), attacked, report)
-        for position, (seen, robust) in enumerate(zip(attacked, verdicts.robust, strict=True)):
-            if seen and not robust:
-                self._robust[position] = False
-        return verdicts
-
-    def _reporter(self, attack: str, name: str, part: Attack | None) -> Callable[[GroupDone], None]:
-        """Turn the runner's reports about one stage into progress."""
-        still = list(self._robust)
-
-        def report(done: GroupDone) -> None:
-            for position in done.lost:
-                still[position] = False
-            self._tracker.advance(
-                attack=attack,
-                stage=name,
-                chunk=done.n_done,
-                n_chunks=done.n_chunks,
-                n_robust=sum(still),
-                work=done.n_examples * (effort(part) if part is not None else 1),
-                reused=done.reused,
-            )
-
-        return report
+        self._tracker.begin(stage, attacked, base=base or stage)
+        report = functools.partial(self._tracker.advance, stage, attack=attack, name=name)
+        return self._runner.run(stage, attacked, report)

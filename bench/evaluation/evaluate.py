@@ -18,14 +18,16 @@ from bench.attacks import parameters
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.evaluation.borrowing import borrowed, device_of
 from bench.evaluation.by_structure import ByStructure
+from bench.evaluation.costs import IN_PASSES, Costs
 from bench.evaluation.course import Course, Found
 from bench.evaluation.evaluation import AttackOutcome, Evaluation, StageOutcome
+from bench.evaluation.forecast import Forecast
 from bench.evaluation.forms import Forms
 from bench.evaluation.grid import CHUNK_SIZE
 from bench.evaluation.header import Header, Identity, identify, make_header
 from bench.evaluation.journal import Journal, open_journal
 from bench.evaluation.precision import full_float32
-from bench.evaluation.progress import ProgressCallback
+from bench.evaluation.progress import ProgressCallback, Tracker
 from bench.evaluation.runner import Runner
 from bench.evaluation.sanity import check_examples, check_model, check_suite
 from bench.evaluation.search_precision import AUTO, faster_precision, settled_precision
@@ -51,6 +53,7 @@ def evaluate(
     batch_size: int | None = None,
     precision: str = AUTO,
     progress: ProgressCallback | None = None,
+    costs: Costs | None = None,
     identity: Identity | None = None,
 ) -> Evaluation:
     """Attack a model and say which examples withstand it.
@@ -70,6 +73,7 @@ def evaluate(
         precision: of our own engine's search: "float32", "bf16+float32", or "auto", which is what the journal says, or
             else a short measured probe. What counts is always judged in float32.
         progress: called with a `Progress` after every group of chunks.
+        costs: what a probe measured, for the estimate of the time left; by default passes are counted.
         identity: digests for the journal; by default those of the module and the examples themselves.
 
     Raises:
@@ -82,7 +86,7 @@ def evaluate(
     if suite.rules:
         return ByStructure(
             evaluate=functools.partial(
-                evaluate, threat_model=threat_model, seed=seed, device=place, batch_size=batch_size
+                evaluate, threat_model=threat_model, seed=seed, device=place, batch_size=batch_size, costs=costs
             ),
             precision=precision,
             module=module,
@@ -132,7 +136,10 @@ def evaluate(
             batch_size=header.batch_size,
             journal=book,
         )
-        found = Course(runner, suite.attacks, progress, indices=ordered.indices.tolist(), seed=seed).run()
+        indices = ordered.indices.tolist()
+        forecast = Forecast(suite.attacks, indices, costs or IN_PASSES, batch_size=header.batch_size)
+        tracker = Tracker(progress, forecast, n_examples=len(indices))
+        found = Course(runner, suite.attacks, tracker, indices=indices, seed=seed).run()
     back = order.argsort().tolist()
     return Evaluation(
         header=header,

@@ -25,7 +25,7 @@ from bench.core.schema import OPTIONAL, from_json, to_json
 from bench.evaluation.grid import Chunk
 from bench.evaluation.header import Header, differences
 
-__all__ = ["Entry", "Journal", "default_journal", "open_journal"]
+__all__ = ["Entry", "Journal", "default_journal", "open_journal", "peek"]
 
 _HEADER = "header.json"
 _LOCK = "lock"
@@ -138,6 +138,12 @@ def open_journal(
             _write(folder / _HEADER, header)
         _refuse_other_run(folder, stored or header, header)
         yield Journal(folder, header)
+
+
+def peek(folder: Path) -> Journal | None:
+    """The journal in `folder`, to be read without being held; None where there is none."""
+    stored = _read(folder / _HEADER, Header)
+    return Journal(folder, stored) if stored is not None else None
 
 
 def default_journal(header: Header) -> Path:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from bench.evaluation.forecast import Forecast
+from bench.evaluation.runner import GroupDone, Stage
 
 __all__ = ["Progress", "ProgressCallback", "Tracker"]
 
@@ -21,7 +24,7 @@ class Progress:
         n_robust: examples that are still robust to all that was tried.
         n_examples: examples in all.
         seconds: since the start.
-        eta: seconds that the rest will take, by the work done so far; None while nothing is known.
+        eta: seconds that the rest will take; None while nothing was measured.
     """
 
     attack: str
@@ -38,49 +41,46 @@ ProgressCallback = Callable[[Progress], None]
 
 
 class Tracker:
-    """Keeps the time and tells the listener.
+    """Keeps the time, feeds the forecast and tells the listener.
 
     Args:
         listener: called after every group of chunks; None for silence.
-        work: expected work of the whole evaluation, in any unit (the attacks' passes per example, summed).
+        forecast: of the whole evaluation.
         n_examples: examples in all.
     """
 
-    def __init__(self, listener: ProgressCallback | None, *, work: float, n_examples: int) -> None:
+    def __init__(self, listener: ProgressCallback | None, forecast: Forecast, *, n_examples: int) -> None:
         self._listener = listener
-        self._work_left = work
-        self._work_computed = 0.0
-        self._n_examples = n_examples
+        self._forecast = forecast
         self._start = time.perf_counter()
+        self._still = [True] * n_examples
 
-    def advance(
-        self, *, attack: str, stage: str, chunk: int, n_chunks: int, n_robust: int, work: float, reused: bool
-    ) -> None:
+    def begin(self, stage: Stage, attacked: Sequence[bool], *, base: Stage) -> None:
+        """Say whom a stage will see; `base` is the planned stage that it belongs to."""
+        self._forecast.begin(stage, attacked, base=base)
+
+    def advance(self, stage: Stage, done: GroupDone, *, attack: str, name: str) -> None:
         """Say that a group of chunks is done.
 
         Args:
+            stage: that has begun.
+            done: the group.
             attack: as in `Progress`.
-            stage: as in `Progress`.
-            chunk: as in `Progress`.
-            n_chunks: as in `Progress`.
-            n_robust: as in `Progress`.
-            work: the share of the expected work that this group was.
-            reused: it came from the journal, so it says nothing about speed.
+            name: as the stage in `Progress`.
         """
-        self._work_left -= work
-        self._work_computed += 0.0 if reused else work
+        self._forecast.observe(stage, done.rows, done.robust, done.seconds, reused=done.reused)
+        for position in done.lost:
+            self._still[position] = False
         if self._listener is None:
             return
-        seconds = time.perf_counter() - self._start
-        eta = seconds * max(self._work_left, 0.0) / self._work_computed if self._work_computed else None
         event = Progress(
             attack=attack,
-            stage=stage,
-            chunk=chunk,
-            n_chunks=n_chunks,
-            n_robust=n_robust,
-            n_examples=self._n_examples,
-            seconds=seconds,
-            eta=eta,
+            stage=name,
+            chunk=done.n_done,
+            n_chunks=done.n_chunks,
+            n_robust=sum(self._still),
+            n_examples=len(self._still),
+            seconds=time.perf_counter() - self._start,
+            eta=self._forecast.remaining(),
         )
         self._listener(event)

@@ -21,7 +21,7 @@ from bench.evaluation.journal import Entry, Journal
 from bench.evaluation.keeping import Keeper, pack, unpack
 from bench.evaluation.verify import Judgement, judge
 
-__all__ = ["GroupDone", "Runner", "Stage", "Verdicts", "merged"]
+__all__ = ["CLEAN", "GroupDone", "Runner", "Stage", "Verdicts", "merged"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +36,21 @@ class Stage:
     key: str
     attack: Attack | None
 
+    @classmethod
+    def of(cls, attack: Attack, part: Attack, *, suffix: str = "") -> Stage:
+        """The stage `part` of `attack`; the suffix keeps a second pass apart from the first."""
+        single = len(attack.stages) == 1
+        return cls(
+            key=".".join(word for word in (attack.name, "" if single else part.name, suffix) if word), attack=part
+        )
+
     @property
     def per_chunk(self) -> bool:
         """Whether the attack's draws depend on its batch, so that chunks must not share one."""
         return bool(getattr(self.attack, "per_chunk", False))
+
+
+CLEAN = Stage(key="clean", attack=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,15 +80,19 @@ class GroupDone:
     Args:
         n_done: chunks done so far.
         n_chunks: chunks in all.
-        n_examples: examples of this group.
-        lost: positions of its examples that the stage broke.
+        rows: where this group's examples stand in the run.
+        robust: for each of them, whether the stage saw it and did not break it.
+        lost: positions of those that the stage broke.
+        seconds: that it took, in an earlier run if it was reused.
         reused: all of it came from the journal.
     """
 
     n_done: int
     n_chunks: int
-    n_examples: int
+    rows: slice
+    robust: tuple[bool, ...]
     lost: tuple[int, ...]
+    seconds: float
     reused: bool
 
 
@@ -164,8 +179,10 @@ class Runner:
                 GroupDone(
                     n_done=len(entries),
                     n_chunks=len(self._chunks),
-                    n_examples=sum(map(len, masks)),
+                    rows=slice(group[0].start, group[-1].rows.stop),
+                    robust=tuple(verdict for entry in new for verdict in entry.robust),
                     lost=tuple(_broken(group, new)),
+                    seconds=sum(entry.seconds for entry in new),
                     reused=reused,
                 )
             )

@@ -19,7 +19,7 @@ from bench.core.types import Examples
 from bench.ops import losses
 from bench.ops.sampling import Stream, random_bits
 
-__all__ = ["Selection", "audit_breaks", "doubts", "has_gradient", "select"]
+__all__ = ["Selection", "audit_breaks", "doubts", "has_gradient", "select", "share_tried"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,15 @@ def select(
         closest=tuple(position in closest for position in range(len(survivors))),
         audited=tuple(position in audited for position in range(len(survivors))),
     )
+
+
+def share_tried(triage: Triage, n_survivors: float) -> float:
+    """The share of so many expected survivors that the later stages will see if nothing speaks against it."""
+    if n_survivors < 1:
+        return 1.0
+    closest = min(n_survivors, max(triage.least_closest, float(triage.closest) * n_survivors))
+    others = n_survivors - closest
+    return (closest + min(others, max(triage.least_audited, float(triage.audited) * others))) / n_survivors
 
 
 def doubts(triage: Triage, *, n_broken_by_second: int, n_examples: int, n_without_gradient: int) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ from bench.core.errors import BenchError
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
 from bench.evaluation.search_precision import AUTO, settled_precision
-from bench.jobs.estimate import in_words, seconds_per_example
 from bench.models import LoadedModel
 from bench.suites import AttackSuite
 
@@ -38,6 +37,7 @@ class RunRequest:
         threat_model: such as "Linf:8/255"; None for the dataset's default.
         samples: the first so many examples; None with `indices`, or for the default.
         indices: a range `A:B` of examples, or None.
+        budget: seconds that the run may take; it decides how many of the examples are evaluated. None for no limit.
         seed: of the attacks' draws.
         device: torch device; None for a GPU where there is one.
         engine: what runs attacks that have a choice; None for the suites' default.
@@ -57,6 +57,7 @@ class RunRequest:
     threat_model: str | None = None
     samples: int | None = None
     indices: str | None = None
+    budget: float | None = None
     seed: int = 0
     device: str | None = None
     engine: str | None = None
@@ -115,7 +116,7 @@ def resolve(request: RunRequest, tell: Callable[[str], None]) -> Setting:
     setting = Setting(
         model=model, dataset=dataset, examples=examples, threat_model=threat_model, suite=suite, device=device
     )
-    if request.samples is None and request.indices is None:
+    if request.samples is None and request.indices is None and request.budget is None:
         return _with_default_examples(setting, tell)
     return setting
 
@@ -152,9 +153,5 @@ def _with_default_examples(setting: Setting, tell: Callable[[str], None]) -> Set
     total = len(setting.dataset)
     if setting.device.type != "cpu" or total <= SAMPLES_ON_CPU:
         return setting
-    seconds = seconds_per_example(setting.model.module, setting.examples, setting.suite, setting.device)
-    tell(
-        f"On a CPU, the first {SAMPLES_ON_CPU} of {total} examples: up to {in_words(seconds * SAMPLES_ON_CPU)}."
-        f" All would take up to {in_words(seconds * total)}: --samples {total}"
-    )
+    tell(f"On a CPU, the first {SAMPLES_ON_CPU} of {total} examples. All of them: --samples {total}")
     return dataclasses.replace(setting, examples=setting.examples[:SAMPLES_ON_CPU])

@@ -11,10 +11,21 @@ from pathlib import Path
 from bench import leaderboard
 from bench.core import provenance
 from bench.core.record import Digests, Record
-from bench.evaluation import Evaluation, Identity, ProgressCallback, cost_of, default_journal, evaluate, plan, result_of
+from bench.evaluation import (
+    Evaluation,
+    Identity,
+    ProgressCallback,
+    Prospect,
+    cost_of,
+    default_journal,
+    evaluate,
+    plan,
+    result_of,
+)
 from bench.jobs.card import card_of
 from bench.jobs.claim import contradiction
 from bench.jobs.evidence import pack
+from bench.jobs.extent import Extent, choose
 from bench.jobs.request import RunRequest, Setting, resolve, row_name
 from bench.jobs.writable import check_writable
 
@@ -44,6 +55,7 @@ class Ran:
         differences: how an existing row differs, a line each.
         notice: set where a substitute sample was used, so that no row was written.
         warnings: doubts about the number.
+        extent: what was planned before it ran.
     """
 
     evaluation: Evaluation
@@ -53,6 +65,7 @@ class Ran:
     differences: tuple[str, ...]
     notice: str | None
     warnings: tuple[str, ...]
+    extent: Extent
 
 
 def run(
@@ -82,7 +95,7 @@ def run(
     )
     if setting.dataset.notice is None:
         _tell_of_row(row, request, tell)
-    evaluation = _evaluate(request, setting, tell, on_progress)
+    evaluation, extent = _evaluate(request, setting, tell, on_progress)
     record = _record(request, row, setting, evaluation)
     warnings = _warnings(setting, evaluation)
     if setting.dataset.notice is not None:
@@ -94,6 +107,7 @@ def run(
             differences=(),
             notice=setting.dataset.notice,
             warnings=warnings,
+            extent=extent,
         )
     packed = pack(evaluation.breaks, setting.dataset)
     record = dataclasses.replace(record, evidence=packed.link)
@@ -112,6 +126,7 @@ def run(
         differences=written.differences,
         notice=None,
         warnings=warnings,
+        extent=extent,
     )
 
 
@@ -125,7 +140,7 @@ def _tell_of_row(row: leaderboard.Identity, request: RunRequest, tell: Callable[
 
 def _evaluate(
     request: RunRequest, setting: Setting, tell: Callable[[str], None], on_progress: ProgressCallback | None
-) -> Evaluation:
+) -> tuple[Evaluation, Extent]:
     module, examples = setting.model.module, setting.examples
     identity = Identity(
         model=setting.model.digest, factory=setting.model.factory_digest, dataset=setting.dataset.digest
@@ -143,9 +158,19 @@ def _evaluate(
     )
     journal = request.journal or default_journal(header)
     tell(f"Journal, whose finished work is reused: {journal}")
-    return evaluate(
+    prospect = Prospect(
+        module=module,
+        examples=examples,
+        threat_model=setting.threat_model,
+        suite=setting.suite,
+        header=header,
+        device=setting.device,
+        journal=journal,
+    )
+    extent = choose(prospect, budget=request.budget, tell=tell)
+    evaluation = evaluate(
         module,
-        examples,
+        examples[: extent.n_examples],
         threat_model=setting.threat_model,
         suite=setting.suite,
         seed=request.seed,
@@ -154,8 +179,10 @@ def _evaluate(
         batch_size=request.batch_size,
         precision=request.precision,
         progress=on_progress,
+        costs=extent.costs,
         identity=identity,
     )
+    return evaluation, extent
 
 
 def _record(request: RunRequest, row: leaderboard.Identity, setting: Setting, evaluation: Evaluation) -> Record:
@@ -171,7 +198,7 @@ def _record(request: RunRequest, row: leaderboard.Identity, setting: Setting, ev
             factory=setting.model.factory_digest,
         ),
         result=result_of(evaluation),
-        cost=cost_of(evaluation),
+        cost=dataclasses.replace(cost_of(evaluation), budget_seconds=request.budget),
         provenance=provenance.collect(request.command),
         card=card_of(setting.model),
     )

@@ -139,3 +139,26 @@ def test_progress_on_a_terminal_moves(monkeypatch, capsys):
         live.update(event)
     shown = capsys.readouterr().err
     assert all(part in shown for part in ("fgsm", "1/2", "robust so far 40/64", "1:05 left"))
+
+
+def test_a_budget_is_planned_said_and_recorded(run, here):
+    """Before it starts in words, in the JSON as numbers, and in the row."""
+    result = run("--budget", "10m", "--json")
+    assert "A budget of 10m is enough for all 20 examples" in result.err
+    planned = json.loads(result.out)["plan"]
+    assert (planned["n_examples"], planned["n_asked"], planned["budget_seconds"]) == (20, 20, 600.0)
+    assert 0 < planned["predicted_seconds"] < 60 and planned["probe_seconds"] > 0
+    ((_, record),) = leaderboard.read_all(here / "leaderboard")
+    assert record.cost.budget_seconds == 600.0
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [("0.01s", "too small for 4 examples"), ("soon", "such as 90s, 10m or 1h30m"), ("10", "such as 90s, 10m or 1h30m")],
+)
+def test_a_budget_that_cannot_be_is_refused(run, here, budget, message):
+    """In one line; no row and no journal."""
+    result = run("--budget", budget)
+    assert result.code == 2
+    assert message in result.message
+    assert not (here / "leaderboard").exists() and not (here / "journal").exists()

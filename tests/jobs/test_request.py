@@ -6,10 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench import data, suites
 from bench.core.errors import BenchError
 from bench.jobs import request as module
-from bench.jobs.estimate import in_words, seconds_per_example
 from bench.jobs.request import RunRequest, pick_device, resolve, row_name
 from bench.models import LoadedModel
 from bench.models.zoo import ZOO
@@ -57,7 +55,7 @@ def asked(tmp_path):
 
 
 def test_on_a_cpu_the_first_256_and_a_word_about_all(asked):
-    """The default says what it leaves out, how long all would take, and the option for it."""
+    """The default says what it leaves out, and the option for it."""
     told: list[str] = []
     setting = resolve(RunRequest(**asked), told.append)
     assert setting.examples.indices.tolist() == list(range(256))
@@ -65,6 +63,13 @@ def test_on_a_cpu_the_first_256_and_a_word_about_all(asked):
     assert "first 256 of 360" in line
     assert line.endswith("--samples 360")
     assert str(setting.threat_model) == "Linf:1/10"
+
+
+def test_a_budget_decides_among_all(asked):
+    """No default cuts the examples before the budget does."""
+    told: list[str] = []
+    assert len(resolve(RunRequest(**asked, budget=60.0), told.append).examples) == 360
+    assert told == []
 
 
 def test_on_an_accelerator_all(asked, monkeypatch):
@@ -94,24 +99,3 @@ def test_a_device_that_is_not_there_is_refused():
 def test_a_gpu_is_picked_unasked():
     """The first one."""
     assert pick_device(None) == torch.device("cuda:0")
-
-
-def test_the_estimate_grows_with_the_suite():
-    """The standard suite takes longer than the quick one, by its passes."""
-    examples = data.load("digits").examples
-    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    cpu = torch.device("cpu")
-    quick, standard = (
-        min(seconds_per_example(net, examples, suites.get(name), cpu) for _ in range(5))
-        for name in ("quick-v1", "standard-v1")
-    )
-    assert 0 < 10 * quick < standard
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.2, "a second"), (59, "59 seconds"), (90, "1.5 minutes"), (5400, "1.5 hours"), (200_000, "2.3 days")],
-)
-def test_durations_in_words(seconds, words):
-    """Rough, in the largest unit that fits."""
-    assert in_words(seconds) == words

@@ -121,6 +121,9 @@ class FabT(_Stage):
         beta: backward step after a success.
     """
 
+    passes_per_step: ClassVar[int] = 3
+    """Two forwards and one back."""
+
     name: str = "fab-t"
     steps: int = 100
     restarts: int = 1

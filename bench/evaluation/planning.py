@@ -1,0 +1,154 @@
+"""Before a run: what its stages cost on this model and device, and how long so many examples will take."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.attacks.adaptive.report import ReportedAttack
+from bench.core.structure import structures_of
+from bench.core.types import Attack, Examples, ThreatModel
+from bench.evaluation.borrowing import borrowed
+from bench.evaluation.costs import Costs
+from bench.evaluation.effort import effort
+from bench.evaluation.forecast import Forecast
+from bench.evaluation.forms import Forms
+from bench.evaluation.grid import CHUNK_SIZE
+from bench.evaluation.header import Header, differences
+from bench.evaluation.journal import Journal, peek
+from bench.evaluation.precision import full_float32
+from bench.evaluation.probe import Probe
+from bench.evaluation.runner import CLEAN, Runner
+from bench.evaluation.sanity import check_model
+from bench.evaluation.search_precision import AUTO, faster_precision
+from bench.evaluation.stored import StoredWork
+from bench.suites import AttackSuite
+
+__all__ = ["Prediction", "Prospect"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prospect:
+    """A run that may be done, on the first so many of some examples.
+
+    Args:
+        module: the model.
+        examples: all that could be evaluated, sorted by index.
+        threat_model: what the attacker may do.
+        suite: the attacks.
+        header: of the run, from `plan`.
+        device: where to compute.
+        journal: where finished work lies, if there is any.
+    """
+
+    module: nn.Module
+    examples: Examples
+    threat_model: ThreatModel
+    suite: AttackSuite
+    header: Header
+    device: torch.device
+    journal: Path
+
+    @property
+    def attacks(self) -> tuple[Attack, ...]:
+        """All that will run: the suite's attacks, what the model's structure calls for, and what is only reported."""
+        structures = structures_of(self.module)
+        reports = [report for rule in self.suite.rules_for(structures) for report in rule.reports]
+        naive = [_renamed(each.attack, each.name) for each in reports if isinstance(each, ReportedAttack)]
+        return (*self.suite.attacks_for(structures), *naive)
+
+    def most_seconds(self, per_pass: float) -> float:
+        """An upper bound on what all examples take, if a pass of one takes `per_pass`."""
+        passes = sum(effort(part) for attack in self.attacks for part in attack.stages)
+        return per_pass * passes * len(self.examples)
+
+    def probe(self) -> contextlib.AbstractContextManager[Probe]:
+        """A probe of the model, which is borrowed until the context ends."""
+        return self._probe()
+
+    def predict(self, costs: Costs) -> Prediction:
+        """What so many examples take, less what the journal holds."""
+        book = self._book()
+        work = StoredWork(book, self.examples)
+        return Prediction(prospect=self, costs=costs, work=work, batch_size=self._settled().batch_size)
+
+    @contextlib.contextmanager
+    def _probe(self) -> Iterator[Probe]:
+        with borrowed(self.module, self.device), full_float32():
+            few = self.examples.inputs[:CHUNK_SIZE].to(self.device)
+            check_model(self.module, few)
+            header = self._settled()
+            precision = header.precision if header.precision != AUTO else faster_precision(self.module, few)
+            forms = Forms.of(self.module, few, engine=header.engine, precision=precision)
+
+            def make_runner(examples: Examples) -> Runner:
+                return Runner(
+                    module=self.module,
+                    forms=forms,
+                    examples=examples,
+                    threat_model=self.threat_model,
+                    seed=header.seed,
+                    device=self.device,
+                    batch_size=header.batch_size,
+                    journal=None,
+                )
+
+            make_runner(self.examples[:1]).run(CLEAN, [True], lambda done: None)  # refuses what gives no logits
+            with torch.no_grad():
+                n_classes = self.module(few[:1]).shape[1]
+            yield Probe(make_runner, self.examples, n_classes=n_classes, batch_size=header.batch_size)
+
+    def _book(self) -> Journal | None:
+        """The journal that this run would go on with; one of another run is refused when the run starts."""
+        book = peek(self.journal)
+        return book if book is not None and not differences(_fixed(book.header), _fixed(self.header)) else None
+
+    def _settled(self) -> Header:
+        book = self._book()
+        return book.header if book is not None else self.header
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """How long a run takes, by the number of its examples.
+
+    Args:
+        prospect: the run.
+        costs: of its stages.
+        work: what is done already.
+        batch_size: most examples computed at once.
+    """
+
+    prospect: Prospect
+    costs: Costs
+    work: StoredWork
+    batch_size: int
+
+    def seconds(self, n_examples: int) -> float:
+        """What the first `n_examples` take."""
+        indices = self.prospect.examples.indices[:n_examples].tolist()
+        forecast = Forecast(self.prospect.attacks, indices, self.costs, batch_size=self.batch_size)
+        self.work.tell(forecast)
+        return forecast.remaining() or 0.0
+
+
+def _renamed(attack: Any, name: str) -> Attack:
+    """The same attack under the name that its number has in the row."""
+    renamed: Attack = dataclasses.replace(attack, name=name)
+    return renamed
+
+
+def _fixed(header: Header) -> dict[str, object]:
+    """The fields that no journal decides."""
+    return {
+        field.name: getattr(header, field.name)
+        for field in dataclasses.fields(header)
+        if field.name not in ("batch_size", "precision")
+    }

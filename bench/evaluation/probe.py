@@ -1,0 +1,160 @@
+"""Some seconds on the real model and device that tell what a suite will cost there.
+
+The examples' clean verdicts and a ten-step attack say how many will survive to the long stages. Each stage then runs in
+small, twice as long and on two batch sizes, on examples that survived; the differences give its seconds per step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from bench.attacks.cw import CW
+from bench.attacks.fgsm import FGSM
+from bench.core.types import Attack, Examples
+from bench.evaluation.costs import Costs, StageCost, share_of_broken
+from bench.evaluation.grid import CHUNK_SIZE, chunks_of
+from bench.evaluation.miniature import Miniature, miniature
+from bench.evaluation.runner import CLEAN, Runner, Stage, Verdicts
+
+__all__ = ["Probe"]
+
+_SHORT_ATTACK = CW(name="probe", steps=10)
+_MOST_SIFTED = 4 * CHUNK_SIZE
+_FEWEST = 4
+_SHARE_FOR_SIFTING = 0.3
+_STEPS = (1, 3)
+_MOST_STEPS = 50
+"""Factor on the steps where a step is so quick that the clock would see little."""
+_SMALL_BATCH = 4
+"""How many times smaller the second batch size is."""
+
+
+class Probe:
+    """Measures the stages of a suite.
+
+    Args:
+        make_runner: a runner without journal for examples.
+        examples: sorted by index; the first ones are used.
+        n_classes: of the model.
+        batch_size: most examples computed at once.
+    """
+
+    def __init__(
+        self, make_runner: Callable[[Examples], Runner], examples: Examples, *, n_classes: int, batch_size: int
+    ) -> None:
+        self._make_runner = make_runner
+        self._examples = examples
+        self._n_classes = n_classes
+        self._batch_size = batch_size
+
+    def seconds_per_pass(self) -> float:
+        """Seconds of one pass of one example, on a few examples."""
+        few = self._examples[:_FEWEST]
+        runner = self._make_runner(few)
+        gradient = Stage(key="probe", attack=FGSM())
+        _run(runner, gradient, [True] * len(few))  # the first pass sets up kernels and memory
+        seconds = _run(runner, gradient, [True] * len(few)).seconds
+        if seconds * CHUNK_SIZE / len(few) < 0.5:  # quick enough for a batch as large as the run's
+            more = self._examples[:CHUNK_SIZE]
+            seconds, few = _run(self._make_runner(more), gradient, [True] * len(more)).seconds, more
+        return seconds / (3 * len(few))  # forwards, back, and the verdict
+
+    def measure(self, attacks: Sequence[Attack], *, per_pass: float, limit: float) -> Costs:
+        """Costs of all stages of some attacks.
+
+        Args:
+            attacks: of a suite.
+            per_pass: what `seconds_per_pass` said.
+            limit: seconds that the probe may take, roughly; a slow model takes longer on the least there is to do.
+        """
+        start = time.perf_counter()
+        passes = limit / per_pass
+        n_sifted = _between(_SHARE_FOR_SIFTING * passes / (2 * _SHORT_ATTACK.steps), _FEWEST, _MOST_SIFTED)
+        sifted = self._examples[: max(n_sifted, 1)]
+        runner = self._make_runner(sifted)
+        everything = [True] * len(sifted)
+        clean = _run(runner, CLEAN, everything)
+        held = _run(runner, Stage(key="probe", attack=_SHORT_ATTACK), clean.robust).robust
+        indices = sifted.indices.tolist()
+        stages = {CLEAN.key: StageCost(batch=0.0, example=clean.seconds / len(sifted))}
+        todo = [Stage.of(attack, part) for attack in attacks for part in attack.stages]
+        seconds = (1 - _SHARE_FOR_SIFTING) * limit / max(1, len(todo))
+        timing = _Timing(runner, indices, held, clean.robust, per_pass=per_pass, seconds=seconds)
+        for stage in todo:
+            stages[stage.key] = timing.cost(stage, n_classes=self._n_classes, batch_size=self._batch_size)
+        correct = [position for position, right in enumerate(clean.robust) if right]
+        return Costs(
+            stages=stages,
+            in_seconds=True,
+            per_pass=per_pass,
+            clean=dict(zip(indices, clean.robust, strict=True)),
+            robust={indices[position]: held[position] for position in correct},
+            seconds=time.perf_counter() - start,
+        )
+
+
+class _Timing:
+    """Times stages in small on examples that resemble those they will see, each for so many seconds."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        indices: Sequence[int],
+        held: Sequence[bool],
+        correct: Sequence[bool],
+        *,
+        per_pass: float,
+        seconds: float,
+    ) -> None:
+        self._runner = runner
+        self._indices = indices
+        self._per_pass = per_pass
+        self._allowed = seconds
+        self._preferred = (held, correct, [True] * len(indices))
+
+    def cost(self, stage: Stage, *, n_classes: int, batch_size: int) -> StageCost:
+        """Of one batch and of one example that withstands the stage."""
+        together = chunks_of(self._indices)[0].rows.stop if stage.per_chunk else len(self._indices)
+        suitable = self._suitable(range(together))
+        # Two batch sizes, each at two lengths; a step is about three passes.
+        n_steps = sum(_STEPS) * (1 + 1 / _SMALL_BATCH)
+        large = _between(self._allowed / (3 * self._per_pass * n_steps), 1, min(len(suitable), batch_size))
+        small = max(1, large // _SMALL_BATCH)
+        self._time(stage, suitable[:1], _STEPS[0], n_classes)  # the first call imports and sets up
+        _, step = self._time(stage, suitable[:large], _STEPS[0], n_classes)
+        factor = _between(self._allowed / (step * n_steps), 1, _MOST_STEPS) if step else 1
+        full = {size: self._seconds(stage, suitable[:size], factor, n_classes) for size in {small, large}}
+        slope = max(0.0, (full[large] - full[small]) / (large - small)) if large > small else full[large] / large
+        slope = min(slope, full[large] / large)
+        return StageCost(batch=full[large] - slope * large, example=slope, broken=share_of_broken(stage.attack))
+
+    def _suitable(self, positions: Sequence[int]) -> list[int]:
+        """Of the best kind of example that there are two of: survivors, correct ones, any."""
+        kinds = [[position for position in positions if kind[position]] for kind in self._preferred]
+        return next((kind for kind in kinds if len(kind) > 1), kinds[-1])
+
+    def _seconds(self, stage: Stage, positions: Sequence[int], factor: int, n_classes: int) -> float:
+        """What the whole stage would take on these examples in one batch."""
+        (short, less), (long, more) = (self._time(stage, positions, factor * n, n_classes) for n in _STEPS)
+        if long.n_full == 1:
+            return more
+        per_step = max(0.0, more - less) / (long.n_steps - short.n_steps)
+        return max(0.0, less - per_step * short.n_steps) + per_step * long.n_full
+
+    def _time(self, stage: Stage, positions: Sequence[int], n_steps: int, n_classes: int) -> tuple[Miniature, float]:
+        """Run the stage with so few steps, or whole where it has no more."""
+        if stage.attack is None:
+            raise ValueError("Expected `stage` to be an attack's, but got the clean inputs.")
+        small = miniature(stage.attack, n_steps, n_classes=n_classes)
+        chosen = set(positions)
+        attacked = [position in chosen for position in range(len(self._indices))]
+        return small, _run(self._runner, Stage(key="probe", attack=small.attack), attacked).seconds
+
+
+def _run(runner: Runner, stage: Stage, attacked: Sequence[bool]) -> Verdicts:
+    return runner.run(stage, attacked, lambda done: None)
+
+
+def _between(value: float, least: int, most: int) -> int:
+    return max(min(least, most), min(int(value), most))

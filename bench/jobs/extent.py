@@ -1,0 +1,129 @@
+"""How many examples a run takes, and how long that will be: by the user's number, or by a budget of time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.core.errors import BenchError
+from bench.evaluation import Costs, Prediction, Prospect
+from bench.evaluation.grid import chunks_of
+from bench.jobs.durations import in_short, in_words
+
+__all__ = ["Extent", "choose"]
+
+_LONGEST_PROBE = 4.0
+_SHARE_FOR_PROBE = 0.03
+_SHARE_OF_BUDGET_FOR_PROBE = 0.1
+_WORTH_A_PROBE = 20.0
+"""A run below so many seconds, at most, is not probed: it is done before anybody looks."""
+_FEWEST = 4
+_RESERVE = 1.1
+"""The budget that an error proposes lies so far above the prediction, since the next probe will differ a little."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """What is planned.
+
+    Args:
+        n_examples: that are evaluated, the first ones.
+        n_asked: that could have been: by `--samples`, by `--indices`, or all.
+        budget_seconds: the time that was given; None where none was.
+        predicted_seconds: what the run will take; None where nothing was measured.
+        probe_seconds: what measuring took.
+        costs: of every stage, for the estimate during the run; None where nothing was measured.
+    """
+
+    n_examples: int
+    n_asked: int
+    budget_seconds: float | None
+    predicted_seconds: float | None
+    probe_seconds: float
+    costs: Costs | None
+
+
+def choose(prospect: Prospect, *, budget: float | None, tell: Callable[[str], None]) -> Extent:
+    """Measure what the run costs and, under a budget, take the largest prefix of the examples that fits.
+
+    Args:
+        prospect: the run on all examples that were asked for.
+        budget: seconds, or None.
+        tell: called with what was chosen, one line.
+
+    Raises:
+        BenchError: if not even a few examples fit the budget.
+    """
+    start = time.perf_counter()
+    costs = _measure(prospect, budget)
+    n_asked = len(prospect.examples)
+    if costs is None:
+        return Extent(
+            n_examples=n_asked,
+            n_asked=n_asked,
+            budget_seconds=None,
+            predicted_seconds=None,
+            probe_seconds=time.perf_counter() - start,
+            costs=None,
+        )
+    prediction = prospect.predict(costs)
+    spent = time.perf_counter() - start
+    n_examples = n_asked if budget is None else _largest(prediction, prospect, budget - spent, spent)
+    predicted = prediction.seconds(n_examples)
+    tell(_words(n_examples, n_asked, predicted, budget))
+    return Extent(
+        n_examples=n_examples,
+        n_asked=n_asked,
+        budget_seconds=budget,
+        predicted_seconds=predicted,
+        probe_seconds=spent,
+        costs=costs,
+    )
+
+
+def _measure(prospect: Prospect, budget: float | None) -> Costs | None:
+    with prospect.probe() as probe:
+        per_pass = probe.seconds_per_pass()
+        most = prospect.most_seconds(per_pass)
+        if budget is None and most < _WORTH_A_PROBE:
+            return None
+        limit = min(_LONGEST_PROBE, _SHARE_FOR_PROBE * most)
+        if budget is not None:
+            limit = min(_LONGEST_PROBE, _SHARE_OF_BUDGET_FOR_PROBE * budget)
+        return probe.measure(prospect.attacks, per_pass=per_pass, limit=limit)
+
+
+def _largest(prediction: Prediction, prospect: Prospect, left: float, spent: float) -> int:
+    """The most examples that fit: whole chunks of the grid, or a part of the first."""
+    ends = [chunk.rows.stop for chunk in chunks_of(prospect.examples.indices.tolist())]
+    fitting = _last_fitting(ends, prediction, left) or _last_fitting(range(1, ends[0]), prediction, left)
+    few = min(_FEWEST, len(prospect.examples))
+    if fitting is None or fitting < few:
+        needed = prediction.seconds(few)
+        raise BenchError(
+            f"The budget is too small for {few} examples, which are predicted to take {in_words(needed)} after a probe"
+            f" of {in_words(spent)}. Try --budget {in_short(_RESERVE * (needed + spent))}."
+        )
+    return fitting
+
+
+def _last_fitting(counts: Sequence[int], prediction: Prediction, left: float) -> int | None:
+    """The largest of ascending counts whose prediction is within `left` seconds; time grows with the count."""
+    low, high = 0, len(counts)
+    while low < high:
+        middle = (low + high) // 2
+        if prediction.seconds(counts[middle]) <= left:
+            low = middle + 1
+        else:
+            high = middle
+    return counts[low - 1] if low else None
+
+
+def _words(n_examples: int, n_asked: int, predicted: float, budget: float | None) -> str:
+    time_needed = f"predicted to take {in_words(predicted)}"
+    if budget is None:
+        return f"{n_examples} examples, {time_needed}."
+    if n_examples < n_asked:
+        return f"A budget of {in_short(budget)}: the first {n_examples} of {n_asked} examples, {time_needed}."
+    return f"A budget of {in_short(budget)} is enough for all {n_asked} examples that were asked for, {time_needed}."

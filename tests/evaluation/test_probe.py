@@ -1,0 +1,121 @@
+"""The probe on a runner whose seconds are planted, and small versions of attacks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from bench import attacks, suites
+from bench.attacks.autoattack import ApgdT, Square
+from bench.attacks.fgsm import FGSM
+from bench.attacks.pgd import PGD
+from bench.core.types import Examples
+from bench.evaluation.miniature import miniature
+from bench.evaluation.probe import Probe
+from bench.evaluation.runner import Stage, Verdicts
+
+
+class PlantedRunner:
+    """Takes time by a known law: so much a call, so much a step of a batch, so much a step of an example."""
+
+    SET_UP, STEP, EXAMPLE = 0.01, 0.002, 0.0005
+
+    def __init__(self, examples: Examples, log: list[float], robust: float) -> None:
+        self.indices = examples.indices.tolist()
+        self.log, self.robust = log, robust
+
+    def run(self, stage: Stage, attacked, report) -> Verdicts:
+        steps = 1
+        for name in ("steps", "queries", "targets", "restarts"):
+            steps *= getattr(stage.attack, name, 1)
+        n_seen = sum(attacked)
+        seconds = self.SET_UP + steps * (self.STEP + self.EXAMPLE * n_seen)
+        self.log.append(seconds)
+        limit = 0.8 if stage.attack is None else self.robust
+        robust = tuple(seen and index % 10 < 10 * limit for seen, index in zip(attacked, self.indices, strict=True))
+        return Verdicts(
+            robust=robust,
+            margin=(0.0,) * len(robust),
+            finite=(True,) * len(robust),
+            moved=0,
+            seconds=seconds,
+            forwards=0,
+            backwards=0,
+            batch_size=64,
+            n_claimed=0,
+            n_refused=0,
+        )
+
+
+@pytest.fixture
+def examples() -> Examples:
+    return Examples(
+        inputs=torch.zeros(500, 1, 2, 2), labels=torch.zeros(500, dtype=torch.int64), indices=torch.arange(500)
+    )
+
+
+def probed(examples, suite, *, limit=4.0, robust=0.4, per_pass=1e-4):
+    log: list[float] = []
+    probe = Probe(lambda part: PlantedRunner(part, log, robust), examples, n_classes=10, batch_size=64)  # type: ignore
+    return probe.measure(suite.attacks, per_pass=per_pass, limit=limit), log
+
+
+@pytest.mark.parametrize("robust", [0.4, 0.0])
+def test_the_probe_finds_the_planted_costs(examples, robust):
+    """Per batch and per example, for every stage of the standard suite, though none runs at length."""
+    suite = suites.get("standard-v1", engine="fast")
+    costs, log = probed(examples, suite, robust=robust)
+    for attack in suite.attacks:
+        for part in attack.stages:
+            steps = 1
+            for name in ("steps", "queries", "targets", "restarts"):
+                steps *= getattr(part, name, 1)
+            found = costs.stages[Stage.of(attack, part).key]
+            planted = PlantedRunner.SET_UP + PlantedRunner.STEP * steps
+            assert found.batch == pytest.approx(planted, rel=1e-6)
+            assert found.example == pytest.approx(PlantedRunner.EXAMPLE * steps, rel=1e-6)
+    assert costs.in_seconds and max(log) < 1.5, "the longest stage takes minutes by the planted law"
+
+
+def test_the_probe_says_who_survives(examples):
+    """Clean verdicts of the first 256 examples, and of the correct ones whether they withstood a short attack."""
+    costs, _ = probed(examples, suites.get("quick-v1", engine="fast"))
+    assert set(costs.clean) == set(range(256))
+    assert costs.clean[7] and not costs.clean[8]
+    assert set(costs.robust) == {index for index in range(256) if index % 10 < 8}
+    assert costs.robust[3] and not costs.robust[4]
+
+
+def test_a_slow_model_is_probed_on_few_examples(examples):
+    """The work shrinks with the limit, down to the least there is to do."""
+    quick, slow = (
+        probed(examples, suites.get("standard-v1", engine="fast"), limit=limit, per_pass=0.01)[1] for limit in (100, 1)
+    )
+    assert sum(slow) < sum(quick) / 2
+
+
+def test_an_attack_in_small_takes_the_same_steps():
+    """Fewer of them, for one target and one restart; it knows how many the whole attack takes."""
+    small = miniature(ApgdT(restarts=2), 3, n_classes=10)
+    assert (small.attack.steps, small.attack.targets, small.attack.restarts) == (3, 1, 1)  # type: ignore[attr-defined]
+    assert (small.n_steps, small.n_full) == (3, 100 * 9 * 2)
+    assert miniature(ApgdT(), 3, n_classes=4).n_full == 300
+    assert miniature(Square(), 5, n_classes=10).n_full == 5000
+    assert dataclasses.replace(small.attack, steps=100, targets=9, restarts=2) == ApgdT(restarts=2)  # type: ignore
+
+
+def test_an_attack_that_is_short_already_stays_whole():
+    """And so does one whose length nobody can tell."""
+    assert miniature(PGD(steps=3), 3, n_classes=10) == (PGD(steps=3), 1, 1)
+    assert miniature(FGSM(), 1, n_classes=10) == (FGSM(), 1, 1)
+
+
+@pytest.mark.parametrize("name", attacks.names())
+def test_every_attack_has_a_small_version(name):
+    """It can be made and is no longer than asked."""
+    for part in attacks.get(name).stages:
+        small = miniature(part, 2, n_classes=10)
+        assert small.n_full >= small.n_steps >= 1
+        assert getattr(small.attack, "steps", getattr(small.attack, "queries", 1)) <= 2
