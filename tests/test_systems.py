@@ -29,7 +29,8 @@ def expected(manifest: Path) -> list[str]:
 
     clean, robust = percent("clean", "best", "test"), percent("pgd20", "best", "test")
     best, last = (
-        f"{percent('clean', which, 'validation')}, {percent('pgd10', which, 'validation')}" for which in ("best", "last")
+        f"{percent('clean', which, 'validation')}, {percent('pgd10', which, 'validation')}"
+        for which in ("best", "last")
     )
     images = f"{found['clean', 'best', 'test']['n_examples']:,}"
     return [images, clean, robust, best, last]

@@ -38,7 +38,19 @@ def row_table(record: Record) -> str:
         f"{record.model} on {record.dataset} [{result.indices}], {record.threat_model}, {record.suite},"
         f" seed {result.seed}, {record.cost.engine} engine on {record.cost.device}"
     )
-    return "\n".join([title, "", table(headers, cells, right=headers[1:]), "", _conclusion(record)])
+    parts = [title, "", table(headers, cells, right=headers[1:]), "", _conclusion(record)]
+    return "\n".join([*parts, "", _reported(record)] if result.reported else parts)
+
+
+def _reported(record: Record) -> str:
+    """What is reported beside the verdicts: the counts, and below each its statistics."""
+    cells: list[Sequence[object]] = []
+    for each in record.result.reported:
+        counted = ("", "") if each.n_robust is None else _share(each.n_robust, record.result.n_examples)
+        cells.append((each.name, *counted))
+        cells += [(f"- {name}", "", f"{value:.4g}") for name, value in each.statistics.items()]
+    headers = ("reported, never counted", "robust", "share")
+    return table(headers, cells, right=headers[1:])
 
 
 def rows_table(records: Iterable[Record]) -> str:

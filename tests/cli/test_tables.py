@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bench.cli.tables import clock, percent, row_table, rows_table, table
-from bench.core.record import Audit, StageResult, loads
+from bench.core.packing import pack_verdicts
+from bench.core.record import Audit, Reported, StageResult, loads
 
 FROZEN = Path(__file__).parent.parent / "core" / "frozen" / "record_v1.json"
 
@@ -66,3 +67,16 @@ def test_a_cascade_that_tried_everybody_says_why(record):
     shown = row_table(replace(record, result=replace(record.result, audit=audit)))
     assert "Robust accuracy 33.33 % (3 of 9). Not ranked." in shown
     assert shown.endswith("tried every survivor, escalated: 1 of 2 audited examples broke.")
+
+
+def test_what_is_only_reported_stands_apart(record):
+    """Below the conclusion, counts and shares by name; a row without any has no such table."""
+    naive = Reported(name="naive-pgd-20", parameters={}, n_robust=0, robust=pack_verdicts([False] * 9))
+    router = Reported(name="router", parameters={}, statistics={"flipped_by_attack": 0.125})
+    shown = row_table(replace(record, result=replace(record.result, reported=(naive, router))))
+    table, beside = shown.split("Robust accuracy")
+    assert "naive" not in table and "router" not in table
+    lines = [line.split() for line in beside.splitlines()]
+    assert ["naive-pgd-20", "0/9", "0.00", "%"] in lines
+    assert lines[lines.index(["router"]) + 1] == ["-", "flipped_by_attack", "0.125"]
+    assert "never counted" not in row_table(record)
