@@ -77,8 +77,7 @@ class FrozenRoute(SingleAttack):
         search = Search.of(view, examples, threat_model, seed=seed, attack=self.name)
         search.note(examples.inputs)
         search.note(moved)
-        for restart in range(self.restarts):
-            search.climb(_static_margin, steps=self.steps, restart=restart)
+        search.climb(_static_margin, steps=self.steps, restarts=self.restarts)
         return search.points
 
     def _frozen(self, model: Routed, inputs: Tensor) -> Route:

@@ -56,8 +56,7 @@ class Joint(SingleAttack):
             return examples.inputs
         search = Search.of(view, examples, threat_model, seed=seed, attack=self.name)
         search.note(examples.inputs)
-        for restart in range(self.restarts):
-            search.climb(_untargeted, steps=self.steps, restart=restart)
+        search.climb(_untargeted, steps=self.steps, restarts=self.restarts)
         return search.points
 
 
@@ -88,9 +87,8 @@ class JointTargeted(SingleAttack):
             return examples.inputs
         search = Search.of(view, examples, threat_model, seed=seed, attack=self.name)
         raw = search.note(examples.inputs)
-        for number, target in enumerate(raw_targets(raw, examples.labels, self.targets).unbind(1)):
-            for restart in range(self.restarts):
-                search.climb(targeted_joint_margin, steps=self.steps, targets=target, run=number, restart=restart)
+        targets = raw_targets(raw, examples.labels, self.targets)
+        search.climb(targeted_joint_margin, steps=self.steps, restarts=self.restarts, targets=targets)
         return search.points
 
 

@@ -55,8 +55,7 @@ class Merged(SingleAttack):
             return examples.inputs
         search = Search.of(view, examples, threat_model, seed=seed, attack=self.name)
         search.note(examples.inputs)
-        for restart in range(self.restarts):
-            search.climb(self._loss, steps=self.steps, restart=restart)
+        search.climb(self._loss, steps=self.steps, restarts=self.restarts)
         return search.points
 
     def _loss(self, raw: Tensor, labels: Tensor, targets: Tensor) -> Tensor:

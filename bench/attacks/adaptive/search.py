@@ -11,7 +11,7 @@ random starts are keyed per example and an example leaves as soon as it is broke
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,7 +23,7 @@ from bench.attacks.autoattack.fast.ball import Ball
 from bench.attacks.autoattack.fast.checkpoints import windows
 from bench.attacks.autoattack.fast.ledger import Ledger, judge
 from bench.attacks.autoattack.fast.model_calls import differentiate, predict
-from bench.attacks.autoattack.fast.rows import pick
+from bench.attacks.autoattack.fast.waves import Part, joined, waves
 from bench.core.types import Examples, ThreatModel
 from bench.ops.sampling import Stream
 
@@ -84,20 +84,28 @@ class Search:
         with torch.no_grad():
             outputs = self.view.outputs(points, torch.arange(len(points), device=points.device)).float()
         self.ledger.best.note(points, judge(self.view.decided(outputs), self.examples.labels))
+        self.ledger.close()
         return outputs
 
-    def climb(self, loss: Loss, *, steps: int, targets: Tensor | None = None, run: int = 0, restart: int = 0) -> None:
-        """Raise `loss` from a random start on the surface of the ball, on every example that is not broken yet.
+    def climb(self, loss: Loss, *, steps: int, restarts: int, targets: Tensor | None = None) -> None:
+        """Raise `loss` from random starts on the surface of the ball, on every example that is not broken yet.
 
         Args:
             loss: of the view's outputs.
-            steps: number of steps.
-            targets: what the loss is told, `(N,)`; the labels where None.
-            run: number of the run, which keys its draws.
-            restart: number of the restart, likewise.
+            steps: number of steps of each run.
+            restarts: runs for each column of `targets`.
+            targets: what the loss is told, `(N, T)`, a column for each target in turn; the labels alone where None.
         """
-        stream = Stream(seed=self.seed, attack=self.attack, target=run, restart=restart)
-        state = self._start(stream, self.examples.labels if targets is None else targets)
+        told = self.examples.labels[:, None] if targets is None else targets
+        streams = [
+            Stream(seed=self.seed, attack=self.attack, target=number, restart=restart)
+            for number in range(told.shape[1])
+            for restart in range(restarts)
+        ]
+        for wave in waves(len(streams), self.ledger.open, size=len(self.examples)):
+            self._climb(self._start(wave, streams, told), loss, steps)
+
+    def _climb(self, state: ApgdState, loss: Loss, steps: int) -> None:
         checkpoints = windows(steps)
         for step in range(steps + 1):  # the first evaluation is that of the start
             if not len(state.positions):
@@ -111,19 +119,24 @@ class Search:
             state.observe(seen.values, seen.gradient, first=step == 0)
             if step in checkpoints:
                 state.check(window=checkpoints[step], rho=RHO)
-            rows = state.found.remaining(step=step)
-            if rows is not None:
-                self.ledger.settle(state.positions, state.found)
-                state = pick(state, rows)
+            state = self.ledger.dismiss(state, step=step)
             state.advance(first=step == 0)
-        self.ledger.settle(state.positions, state.found)
+        self.ledger.settle(state)
 
-    def _start(self, stream: Stream, targets: Tensor) -> ApgdState:
-        positions = self.ledger.open()
+    def _start(self, wave: list[Part], streams: Sequence[Stream], targets: Tensor) -> ApgdState:
+        positions, runs = joined(wave)
         chosen = self.examples[positions]
         ball = Ball.around(chosen.inputs, self.threat_model)
-        start = ball.project(chosen.inputs + ball.surface_noise(stream, chosen.indices))
-        return ApgdState.at(start, ball, positions=positions, labels=chosen.labels, targets=targets[positions])
+        indices = self.examples.indices
+        noise = [ball.surface_noise(streams[part.run], indices[part.positions]) for part in wave]
+        return ApgdState.at(
+            ball.project(chosen.inputs + torch.cat(noise)),
+            ball,
+            positions=positions,
+            runs=runs,
+            labels=chosen.labels,
+            targets=torch.cat([targets[part.positions, streams[part.run].target] for part in wave]),
+        )
 
     def _take_in(self, state: ApgdState, outputs: Tensor) -> None:
         state.found.note(state.current, judge(self.view.decided(outputs), state.labels))

@@ -12,10 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+import torch
 from torch import Tensor
 
 from bench.attacks.adaptive.routes import ADVERSARIAL, CLEAN, SteerableView, with_router
-from bench.attacks.adaptive.search import Loss, Search
+from bench.attacks.adaptive.search import Search
 from bench.attacks.attack import SingleAttack
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import losses
@@ -53,18 +54,13 @@ class SteeredRoute(SingleAttack):
             return examples.inputs
         search = Search.of(view, examples, threat_model, seed=seed, attack=self.name)
         search.note(examples.inputs)
-        for number, weight in enumerate(self.weights):
-            for restart in range(self.restarts):
-                search.climb(steering(float(weight)), steps=self.steps, run=number, restart=restart)
+        weights = examples.inputs.new_tensor([float(weight) for weight in self.weights]).expand(len(examples), -1)
+        search.climb(steering, steps=self.steps, restarts=self.restarts, targets=weights)
         return search.points
 
 
-def steering(weight: float) -> Loss:
-    """The loss `-margin + |weight| log P(type)` of a steerable view's outputs; the type is clean if `weight` > 0."""
-    pushed = CLEAN if weight > 0 else ADVERSARIAL
-
-    def loss(outputs: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
-        del targets
-        return -losses.margin(outputs[:, :-TYPES], labels) + abs(weight) * outputs[:, -TYPES + pushed]
-
-    return loss
+def steering(outputs: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """`-margin + |w| log P(type)` of a steerable view's outputs, for one w each `(N,)`; the type is clean if w > 0."""
+    types = outputs[:, -TYPES:]
+    pushed = torch.where(weights > 0, types[:, CLEAN], types[:, ADVERSARIAL])
+    return -losses.margin(outputs[:, :-TYPES], labels) + weights.abs() * pushed

@@ -11,10 +11,9 @@ import torch
 from bench import attacks
 from bench.attacks.adaptive import FrozenRoute, Joint, JointTargeted, Merged, SteeredRoute
 from bench.attacks.adaptive.naive import NaivePgd, OnRawLogits
-from bench.attacks.adaptive.pairs import PairView, joint_margin
 from bench.attacks.adaptive.routes import log_types
-from bench.attacks.adaptive.search import Search
 from bench.attacks.adaptive.steered_route import steering
+from bench.attacks.autoattack.fast.ball import Ball
 from bench.attacks.pgd import PGD
 from bench.core.errors import BenchError
 from bench.core.types import Examples, ThreatModel
@@ -110,7 +109,8 @@ def test_steering_turns_the_predicted_type(routed, examples_of):
     for weight, branch in ((100.0, 0), (-100.0, 1)):
         route = routed.route(inputs)
         outputs = torch.cat((routed.routed(inputs, route), log_types(route, inputs)), dim=1)
-        (slope,) = torch.autograd.grad(steering(weight)(outputs, examples.labels, examples.labels).sum(), inputs)
+        loss = steering(outputs, examples.labels, torch.full((len(inputs),), weight)).sum()
+        (slope,) = torch.autograd.grad(loss, inputs)
         with torch.no_grad():
             moved = routed.route((examples.inputs + 1e-3 * slope.sign()).clamp(0, 1)).mix[:, branch]
         assert (moved > routed.route(examples.inputs).mix[:, branch]).all()
@@ -119,10 +119,8 @@ def test_steering_turns_the_predicted_type(routed, examples_of):
 def test_the_steering_loss_is_margin_plus_weighted_log_probability():
     """Worked out by hand: logits (1, 3), types (0.2, 0.8), label 1."""
     outputs = torch.cat((torch.tensor([[1.0, 3.0]]), torch.tensor([[0.2, 0.8]]).log()), dim=1).double()
-    label = torch.tensor([1])
-    assert float(steering(0.5)(outputs, label, label)) == pytest.approx(-2 - 0.5 * 1.6094379, abs=1e-6)
-    assert float(steering(-0.5)(outputs, label, label)) == pytest.approx(-2 - 0.5 * 0.2231436, abs=1e-6)
-    assert float(steering(0.0)(outputs, label, label)) == pytest.approx(-2)
+    found = steering(outputs.expand(3, -1), torch.ones(3, dtype=torch.int64), torch.tensor([0.5, -0.5, 0.0]))
+    assert found.tolist() == pytest.approx([-2 - 0.5 * 1.6094379, -2 - 0.5 * 0.2231436, -2], abs=1e-6)
 
 
 def test_gradients_reach_the_router(routed, examples_of, threat_model):
@@ -157,15 +155,22 @@ def test_a_broken_example_takes_no_further_step(pairs, examples_of, threat_model
     assert len(examples) == sizes[0] > sizes[-1] >= n_robust
 
 
-def test_restarts_and_targets_draw_apart(pairs, examples_of, threat_model):
-    """Two restarts, two targets and two attacks start at different points."""
-    starts = []
-    for attack, run, restart in (("a", 0, 0), ("a", 1, 0), ("a", 0, 1), ("b", 0, 0)):
-        examples = examples_of(pairs, 4)
-        search = Search.of(PairView(classifier=pairs), examples, threat_model, seed=0, attack=attack)
-        search.climb(lambda raw, labels, _: joint_margin(raw, labels), steps=0, run=run, restart=restart)
-        starts.append(search.points)
-    assert all(not torch.equal(first, second) for i, first in enumerate(starts) for second in starts[:i])
+def test_restarts_targets_and_attacks_draw_apart(pairs, examples_of, monkeypatch):
+    """Every run of every attack starts at points of its own, and the same run at the same ones."""
+    narrow = ThreatModel.parse("Linf:1/500")  # nothing breaks, so no run is spared
+    drawn = []
+    noise = Ball.surface_noise
+    monkeypatch.setattr(Ball, "surface_noise", lambda *arguments: drawn.append(noise(*arguments)) or drawn[-1])
+    for name in ("a", "b"):
+        for _ in range(2):
+            JointTargeted(name=name, steps=1, targets=2, restarts=2).perturb(
+                pairs, examples_of(pairs, 4), narrow, seed=0
+            )
+    assert len(drawn) == 16
+    for first, again in ((0, 4), (8, 12)):
+        assert all(torch.equal(drawn[first + run], drawn[again + run]) for run in range(4))
+    apart = [*drawn[:4], *drawn[8:12]]
+    assert all(not torch.equal(one, other) for number, one in enumerate(apart) for other in apart[:number])
 
 
 @pytest.mark.parametrize("bad", [lambda: Merged(objective="dlr"), lambda: FrozenRoute(route="nowhere")])
