@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from bench import __version__
-from bench.cli import compare, publish, show, train, verify
+from bench.cli import check, compare, publish, show, train, verify
 from bench.cli import list as list_command
 from bench.cli import run as run_command
 from bench.cli import train as train_command
@@ -49,6 +49,7 @@ app.command("show")(show.show)
 app.command("compare")(compare.compare)
 app.command("verify")(verify.verify)
 app.command("publish")(publish.publish)
+app.command("check")(check.check)
 app.command("train")(train.train)
 
 

@@ -1,0 +1,105 @@
+"""`bench check`: is the board still true?"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import DEFAULT_LEADERBOARD, DataDir, Json, Leaderboard, Quiet, ThreatModelFilter
+from bench.cli.reports import as_github, as_json, as_junit, as_table
+from bench.core.durable import write_durably
+from bench.leaderboard.case import Case, exit_code
+
+__all__ = ["Format", "check"]
+
+
+class Format(str, enum.Enum):
+    """How findings are shown."""
+
+    TABLE = "table"
+    JSON = "json"
+    GITHUB = "github"
+
+
+def check(
+    rows: Annotated[
+        list[str] | None, typer.Argument(metavar="[ROW]...", help="Probe these alone: models' names, or paths of rows.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="REVISION", help="Hold the rows against those at a git revision.")
+    ] = None,
+    probe: Annotated[
+        int | None, typer.Option(metavar="N", help="Run each row's suite again on its first N examples.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Probe this one for the row's: path/to/file.py:factory."),
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights for the probed model.")] = None,
+    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Probe only rows of this dataset.")] = None,
+    threat_model: ThreatModelFilter = None,
+    suite: Annotated[str | None, typer.Option(metavar="NAME", help="Probe only rows of this suite.")] = None,
+    data_dir: DataDir = None,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="Where to probe: cpu, cuda, cuda:1.")] = None,
+    leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
+    checkpoints: Annotated[
+        Path, typer.Option(metavar="DIR", help="Weights and manifests, checked where the folder exists.")
+    ] = Path("checkpoints"),
+    show: Annotated[Format, typer.Option("--format", help="How to show it.")] = Format.TABLE,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write JUnit XML.")] = None,
+    as_json_too: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check rows, pages, suites and checkpoints; in seconds, without torch.
+
+    Exit code 1 where something was found: a row that contradicts itself, its suite or its page, weights that are not
+    their manifest's, a regression. 2 where a file cannot be read or lies wrong.
+
+    --against holds rows to their past: the same weights must give the same result, better is as suspicious as worse;
+    new weights may not be significantly worse. --probe runs attacks, and tells a changed model, a changed attack and
+    mere rounding apart.
+
+    \b
+    Examples:
+      bench check
+      bench check --against origin/main --format github
+      bench check pgd-at --dataset digits --probe 64 --junit report.xml
+      bench check my-net --probe 64 --model net.py:make --weights new.pth
+    """
+    from bench.cli.live import Live
+    from bench.jobs.check import CheckRequest
+    from bench.jobs.check import check as job
+
+    request = CheckRequest(
+        leaderboard=leaderboard,
+        checkpoints=checkpoints,
+        rows=tuple(rows or ()),
+        dataset=dataset,
+        threat_model=threat_model,
+        suite=suite,
+        revision=against,
+        probe=probe,
+        model=model,
+        weights=weights,
+        data_dir=data_dir,
+        device=device,
+    )
+    # A user's model, and libraries, may print; stdout is for the result alone.
+    with contextlib.redirect_stdout(sys.stderr), Live(quiet=quiet) as live:
+        cases = job(request, tell=live.tell, on_progress=live.update)
+    if junit is not None:
+        write_durably(junit, as_junit(cases).encode())
+    typer.echo(_shown(cases, Format.JSON if as_json_too else show, leaderboard))
+    raise typer.Exit(exit_code(cases))
+
+
+def _shown(cases: Sequence[Case], show: Format, leaderboard: Path) -> str:
+    if show is Format.JSON:
+        return as_json(cases)
+    return as_github(cases, leaderboard) if show is Format.GITHUB else as_table(cases)

@@ -1,0 +1,145 @@
+"""The regression check: files, history, stored breaks, and a probe; only the last two load a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.core.errors import BenchError, UnknownNameError
+from bench.core.record import Record
+from bench.core.types import ThreatModel
+from bench.leaderboard.case import Case, Level
+from bench.leaderboard.inspection import Inspection, inspect_board, inspect_checkpoints
+from bench.leaderboard.past import against
+from bench.leaderboard.store import Identity
+
+if TYPE_CHECKING:
+    from bench.evaluation import ProgressCallback
+
+__all__ = ["CheckRequest", "check"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckRequest:
+    """What to check.
+
+    Args:
+        leaderboard: folder of the rows.
+        checkpoints: folder of weights and manifests; looked at where it exists.
+        rows: models or paths of rows that `probe` is about; all where empty.
+        dataset: only rows of this one are probed; None for all.
+        threat_model: likewise.
+        suite: likewise.
+        revision: a git revision to hold the rows against, or None.
+        probe: how many examples of each row to run again; None for no probe.
+        model: what to probe instead of the row's own model, or None.
+        weights: weights for it, or None.
+        data_dir: where data is looked up first, or None.
+        device: torch device for the probe, or None.
+    """
+
+    leaderboard: Path
+    checkpoints: Path
+    rows: tuple[str, ...] = ()
+    dataset: str | None = None
+    threat_model: str | None = None
+    suite: str | None = None
+    revision: str | None = None
+    probe: int | None = None
+    model: str | None = None
+    weights: Path | None = None
+    data_dir: Path | None = None
+    device: str | None = None
+
+
+def check(
+    request: CheckRequest,
+    *,
+    tell: Callable[[str], None] = lambda line: None,
+    on_progress: ProgressCallback | None = None,
+) -> tuple[Case, ...]:
+    """Look at everything that was asked for; what is wrong with one row does not stop the others.
+
+    Args:
+        request: what to check.
+        tell: called with each thing that the user should know, one line.
+        on_progress: called with a `Progress` while a probe runs.
+
+    Raises:
+        BenchError: if the folder, a row, a revision or a value that was asked for does not exist.
+        WorkFailedError: if an attack of a probe fails twice.
+    """
+    chosen = _checked(request)
+    found = inspect_board(request.leaderboard)
+    cases = [*found.cases, *inspect_checkpoints(request.checkpoints)]
+    if request.revision is not None:
+        rows = {Identity.of(record): record for _, record in found.rows}
+        cases += against(request.leaderboard, rows, request.revision)
+    if request.probe is not None:
+        cases += _probed(request, chosen(found), tell, on_progress)
+    return tuple(cases)
+
+
+def _checked(request: CheckRequest) -> Callable[[Inspection], Sequence[tuple[Path, Record]]]:
+    """What picks the rows to probe.
+
+    Raises:
+        BenchError: if the request does not fit itself.
+    """
+    if request.probe is not None and request.probe < 1:
+        raise BenchError(f"Expected --probe of at least 1 example, but got {request.probe}.")
+    if request.probe is None and (request.model or request.weights):
+        raise BenchError("--model and --weights say what --probe runs; add --probe N.")
+    threat_model = str(ThreatModel.parse(request.threat_model)) if request.threat_model is not None else None
+    wanted = {"dataset": request.dataset, "threat_model": threat_model, "suite": request.suite}
+
+    def choose(found: Inspection) -> list[tuple[Path, Record]]:
+        rows = [
+            (path, record)
+            for path, record in found.rows
+            if all(value is None or getattr(record, name) == value for name, value in wanted.items())
+        ]
+        names = {record.model for _, record in rows} | {str(path) for path, _ in rows}
+        for row in request.rows:
+            if row not in names:
+                raise UnknownNameError("row", row, {record.model for _, record in rows})
+        return [each for each in rows if not request.rows or {each[1].model, str(each[0])} & set(request.rows)]
+
+    return choose
+
+
+def _probed(
+    request: CheckRequest,
+    rows: Sequence[tuple[Path, Record]],
+    tell: Callable[[str], None],
+    on_progress: ProgressCallback | None,
+) -> Iterator[Case]:
+    from bench.jobs.probe import ProbeRequest, probe
+
+    if not rows:
+        raise BenchError("No row to probe: --dataset, --threat-model and --suite leave none.")
+    if (request.model or request.weights) and len(rows) > 1:
+        raise BenchError(f"--model and --weights stand for one row's model, but {len(rows)} rows are chosen. Name one.")
+    for path, record in rows:
+        subject = path.relative_to(request.leaderboard).as_posix()
+        tell(f"Probing {subject}")
+        try:
+            verdict = probe(
+                ProbeRequest(
+                    record=record,
+                    n_examples=int(request.probe or 1),
+                    model=request.model,
+                    weights=request.weights,
+                    data_dir=request.data_dir,
+                    device=request.device,
+                ),
+                tell=tell,
+                on_progress=on_progress,
+            )
+        except UnknownNameError as error:
+            message = f"{error} A model of your own is named with --model and --weights."
+            yield Case(check="probe", subject=subject, level=Level.MISTAKE, message=message)
+        else:
+            yield Case(check="probe", subject=subject, level=verdict.level, message=verdict.message)

@@ -1,0 +1,149 @@
+"""Run a published row's own suite again on a few of its examples, and say whether anything but rounding changed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.core.errors import BenchError
+from bench.core.ranges import parse_indices
+from bench.core.record import Record
+from bench.evaluation import ProgressCallback
+from bench.jobs.request import RunRequest
+from bench.jobs.run import Outcome, run
+from bench.leaderboard.agreement import Cause, agree
+from bench.leaderboard.case import Level
+from bench.leaderboard.compare import compare
+
+__all__ = ["ProbeRequest", "Verdict", "probe"]
+
+# OUR CHOICE: the chance that an equally good new checkpoint is called a regression.
+LEVEL = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeRequest:
+    """What to probe.
+
+    Args:
+        record: the published row.
+        n_examples: how many of its first examples to run again, at least 1.
+        model: what to run instead of the model of the row's name: a user's own, as in `bench run`.
+        weights: a weights file for it, or None.
+        data_dir: where data is looked up first, or None.
+        device: torch device; None for a GPU where there is one.
+    """
+
+    record: Record
+    n_examples: int
+    model: str | None = None
+    weights: Path | None = None
+    data_dir: Path | None = None
+    device: str | None = None
+
+    @property
+    def own(self) -> bool:
+        """Whether the user names what to run, so that another checkpoint is meant to be another one."""
+        return self.model is not None or self.weights is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a probe found.
+
+    Args:
+        level: how bad it is.
+        cause: what changed; None where the rows answer different questions, or of different checkpoints.
+        message: one line.
+        record: the row of the probe.
+    """
+
+    level: Level
+    cause: Cause | None
+    message: str
+    record: Record
+
+
+def probe(
+    request: ProbeRequest,
+    *,
+    tell: Callable[[str], None] = lambda line: None,
+    on_progress: ProgressCallback | None = None,
+) -> Verdict:
+    """Run the suite again and compare.
+
+    Nothing that was finished before is reused, and nothing is kept.
+
+    Args:
+        request: what to probe.
+        tell: called with each thing that the user should know, one line.
+        on_progress: called with a `Progress` after every group of chunks.
+
+    Raises:
+        BenchError: if the model, the data or the suite is not here.
+        WorkFailedError: if an attack fails twice.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-probe-") as folder:
+        ran = run(_request(request, Path(folder)), tell=tell, on_progress=on_progress)
+    if ran.outcome is Outcome.SAMPLE:
+        raise BenchError(
+            f"Data set {request.record.dataset} is not here, so no row of it can be probed. Name its folder with"
+            " --data-dir or BENCH_DATA_DIR."
+        )
+    return _judged(request, ran.record)
+
+
+def _request(request: ProbeRequest, folder: Path) -> RunRequest:
+    record = request.record
+    return RunRequest(
+        model=request.model or record.model,
+        weights=request.weights,
+        dataset=record.dataset,
+        data_dir=request.data_dir,
+        threat_model=record.threat_model,
+        suite=record.suite,
+        indices=_first(record, request.n_examples),
+        seed=record.result.seed,
+        device=request.device,
+        engine=record.cost.engine,
+        precision=record.cost.precision,
+        batch_size=record.cost.batch_size,
+        leaderboard=folder / "leaderboard",
+        journal=folder / "journal",
+        command=("bench", "check", "--probe", str(request.n_examples)),
+    )
+
+
+def _first(record: Record, n_examples: int) -> str:
+    """The row's first examples as one range; it ends early where they have a gap."""
+    indices = parse_indices(record.result.indices)
+    start = indices[0]
+    count = 1
+    while count < min(n_examples, len(indices)) and indices[count] == start + count:
+        count += 1
+    return f"{start}:{start + count}"
+
+
+def _judged(request: ProbeRequest, new: Record) -> Verdict:
+    old = request.record
+    comparison = compare(old, new)
+    if not comparison.comparable:
+        message = f"not comparable: {'; '.join(comparison.obstacles)}"
+        return Verdict(level=Level.FINDING, cause=None, message=message, record=new)
+    if comparison.same_checkpoint:
+        agreement = agree(old, new)
+        level = Level.FINE if agreement.fine else Level.FINDING
+        message = f"{new.result.n_examples} examples: {agreement.explanation}"
+        return Verdict(level=level, cause=agreement.cause, message=message, record=new)
+    robust = comparison.columns[-1]
+    before, after = robust.n_robust
+    told = f"{before} robust in the row, {after} now of {robust.n_examples} (p = {robust.p:.2g})"
+    if request.own:
+        worse = len(robust.lost) > len(robust.gained) and robust.p < LEVEL
+        level = Level.FINDING if worse else Level.NOTE
+        return Verdict(level=level, cause=None, message=f"a new checkpoint: {told}", record=new)
+    part = "weights" if old.digests.model != new.digests.model else "architecture's source"
+    message = f"the model changed: its {part} are not those of the row; {told}. Run it again, with --force"
+    return Verdict(level=Level.FINDING, cause=Cause.MODEL, message=message, record=new)

@@ -1,0 +1,161 @@
+"""Are the files of a board what they claim to be? Rows, suites, evidence, pages, checkpoints; no torch, no attack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from bench.core import digest
+from bench.core.errors import BenchError
+from bench.core.record import Record
+from bench.core.types import ThreatModel
+from bench.leaderboard.case import Case, Level, tried
+from bench.leaderboard.publish import outdated
+from bench.leaderboard.store import Identity, fits_suite, read
+
+__all__ = ["Inspection", "inspect_board", "inspect_checkpoints"]
+
+_ROW_DEPTH = 4
+_MANIFEST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What looking at a board's files gave.
+
+    Args:
+        cases: everything that was looked at.
+        rows: those that can be read and lie where they belong, by path.
+    """
+
+    cases: tuple[Case, ...]
+    rows: tuple[tuple[Path, Record], ...]
+
+
+def inspect_board(root: Path) -> Inspection:
+    """Check every file that a board in `root` has.
+
+    Raises:
+        BenchError: if there is no such folder, or no row in it.
+    """
+    files = _files(root)
+    links = [path for path in files if path.is_symlink()]
+    cases = [_mistake("file", root, path, "is a symbolic link; put a real file or folder there") for path in links]
+    rows: dict[Path, Record] = {}
+    for path in (path for path in files if _is_row(root, path) and not path.is_symlink()):
+        cases += _row(root, path, rows)
+    if not rows and not cases:
+        raise BenchError(f"No rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
+    whole = all(case.level is Level.FINE for case in cases)
+    cases += _pages(root) if whole else []
+    return Inspection(cases=tuple(cases), rows=tuple(sorted(rows.items())))
+
+
+def inspect_checkpoints(folder: Path) -> tuple[Case, ...]:
+    """Check the weights in `<folder>/<model>/<dataset>.safetensors` against the digests in their manifests."""
+    return tuple(
+        tried("checkpoint", _name(folder, path), lambda path=path: _checkpoint(path))  # type: ignore[misc]
+        for path in sorted(folder.glob("*/*.json"))
+    )
+
+
+def _files(root: Path) -> list[Path]:
+    """Every file and link under `root`; folders behind links are not entered."""
+    if not root.is_dir():
+        raise BenchError(f"No folder {root}. `bench run` writes rows; --leaderboard names another folder.")
+    found = []
+    waiting = [root]
+    while waiting:
+        for path in sorted(waiting.pop().iterdir()):
+            if path.is_dir() and not path.is_symlink():
+                waiting.append(path)
+            else:
+                found.append(path)
+    return sorted(found)
+
+
+def _is_row(root: Path, path: Path) -> bool:
+    return path.suffix == ".json" and len(path.relative_to(root).parts) == _ROW_DEPTH
+
+
+def _row(root: Path, path: Path, rows: dict[Path, Record]) -> Iterator[Case]:
+    """The cases of one row; it is added to `rows` if it can be used."""
+    read_case = tried("row", _name(root, path), lambda: _read(root, path, rows))
+    yield read_case
+    if path in rows:
+        record = rows[path]
+        yield tried("suite", _name(root, path), lambda: _suite(record, root))
+
+
+def _read(root: Path, path: Path, rows: dict[Path, Record]) -> str | None:
+    record = read(path)
+    identity = Identity.of(record)
+    place = identity.path(root)
+    if place != path:
+        if place.exists():
+            raise BenchError(
+                f"Row {path} has the identity of {place}: two rows of one suite, data set, threat model and model."
+                " Remove one, or give the model another name."
+            )
+        raise BenchError(f"Row {path} is not where it belongs: expected {place}.")
+    rows[path] = record
+    return "; ".join(_oddities(record)) or None
+
+
+def _oddities(record: Record) -> Iterator[str]:
+    """What a row that can be read should not say."""
+    canonical = str(ThreatModel.parse(record.threat_model))
+    if record.threat_model != canonical:
+        yield f"the threat model is written {record.threat_model!r}; expected {canonical!r}"
+    try:
+        datetime.strptime(record.provenance.date, "%Y-%m-%dT%H:%M:%S%z")
+    except ValueError:
+        yield f"its date is {record.provenance.date[:40]!r}; expected one such as 2026-01-31T12:00:00Z"
+    costs = [cost.name for cost in record.cost.attacks]
+    attacks = [attack.name for attack in record.result.attacks]
+    if costs != attacks:
+        yield f"it has costs of {', '.join(costs) or 'nothing'}, but attacks {', '.join(attacks) or 'none'}"
+
+
+def _suite(record: Record, root: Path) -> str | None:
+    path = root / record.suite / "suite.json"
+    if not path.exists():
+        return f"{path} is missing; a row is published with its suite's parameters"
+    return None if fits_suite(record, root) else "its attacks are not those of the published suite.json"
+
+
+def _pages(root: Path) -> list[Case]:
+    found = outdated(root)
+    if not found:
+        return [Case(check="pages", subject=".", level=Level.FINE)]
+    return [
+        Case(check="pages", subject=line.split()[0], level=Level.FINDING, message=f"{line}; run `bench publish`")
+        for line in found
+    ]
+
+
+def _checkpoint(manifest: Path) -> str | None:
+    weights = manifest.with_suffix(".safetensors")
+    for path in (manifest, weights):
+        if path.is_symlink():
+            raise BenchError(f"{path} is a symbolic link. Put the real file there.")
+    try:
+        with manifest.open("rb") as file:
+            expected = json.loads(file.read(_MANIFEST_BYTES)).get("sha256")
+        actual = digest.of_file(weights)
+    except (OSError, ValueError, AttributeError) as error:
+        raise BenchError(f"Cannot read checkpoint {manifest} and its weights: {error!s:.80}.") from error
+    if actual != expected:
+        return f"the weights' SHA-256 is {actual[:12]}, but their manifest says {str(expected)[:12]}"
+    return None
+
+
+def _mistake(check: str, root: Path, path: Path, message: str) -> Case:
+    return Case(check=check, subject=_name(root, path), level=Level.MISTAKE, message=f"{path} {message}.")
+
+
+def _name(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()

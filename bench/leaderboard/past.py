@@ -1,0 +1,114 @@
+"""The rows of a board as they were at a git revision, and what a pull request may not do to them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.core.errors import BenchError
+from bench.core.record import Record, loads
+from bench.leaderboard.agreement import agree
+from bench.leaderboard.case import Case, Level
+from bench.leaderboard.compare import compare
+from bench.leaderboard.store import Identity
+
+__all__ = ["against", "rows_at"]
+
+# OUR CHOICE: the chance that an equally good new checkpoint is called a regression.
+LEVEL = 0.05
+_SECONDS = 60
+_ROW_DEPTH = 4
+
+
+def rows_at(root: Path, revision: str) -> dict[Identity, Record]:
+    """The rows that were committed under `root` at a revision.
+
+    Args:
+        root: the board's folder, in a git repository.
+        revision: what git calls one: "main", "HEAD~1", "v1.0".
+
+    Raises:
+        BenchError: if git does not know the revision, or a row there cannot be read.
+    """
+    if revision.startswith("-"):
+        raise BenchError(f"Expected a git revision, such as main, but got {revision!r}.")
+    asked = f"{revision}^{{commit}}"
+    commit = _git(root, revision, "rev-parse", "--verify", "--end-of-options", asked).decode().strip()
+    names = _git(root, revision, "ls-tree", "-r", "-z", "--name-only", commit, ".").decode().split("\0")
+    found: dict[Identity, Record] = {}
+    for name in names:
+        if name.endswith(".json") and len(Path(name).parts) == _ROW_DEPTH:
+            record = loads(_git(root, revision, "show", f"{commit}:./{name}"), source=f"{name} at {revision}")
+            found[Identity.of(record)] = record
+    return found
+
+
+def against(root: Path, rows: dict[Identity, Record], revision: str) -> tuple[Case, ...]:
+    """Hold the rows that are here against those of a revision.
+
+    The same checkpoint must give the same result, not a better one either; a new one may not be significantly worse;
+    no row goes, and none gets fewer examples.
+
+    Args:
+        root: the board's folder.
+        rows: those that are here.
+        revision: what to hold them against.
+
+    Raises:
+        BenchError: see `rows_at`.
+    """
+    before = rows_at(root, revision)
+    return tuple(_cases(root, before, rows))
+
+
+def _cases(root: Path, before: dict[Identity, Record], rows: dict[Identity, Record]) -> Iterator[Case]:
+    for identity, old in before.items():
+        level, message = _judged(old, rows.get(identity))
+        subject = identity.path(root).relative_to(root).as_posix()
+        yield Case(check="against", subject=subject, level=level, message=message)
+    for identity in rows.keys() - before.keys():
+        subject = identity.path(root).relative_to(root).as_posix()
+        yield Case(check="against", subject=subject, level=Level.NOTE, message="a new row")
+
+
+def _judged(old: Record, new: Record | None) -> tuple[Level, str]:
+    if new is None:
+        return Level.FINDING, "the row is gone; a published row is replaced, not removed"
+    if new == old:
+        return Level.FINE, ""
+    if new.result.n_examples < old.result.n_examples:
+        return Level.FINDING, f"{new.result.n_examples} examples instead of {old.result.n_examples}; never fewer"
+    comparison = compare(old, new)
+    if not comparison.comparable:
+        return Level.NOTE, f"not comparable: {'; '.join(comparison.obstacles)}"
+    if not comparison.same_checkpoint:
+        return _new_checkpoint(old, new)
+    if old.n_external > new.n_external:
+        return Level.FINDING, f"{old.n_external - new.n_external} breaks found by others are gone"
+    agreement = agree(old, new)
+    if agreement.fine:
+        return (Level.FINE if agreement.cause.value == "nothing" else Level.NOTE), agreement.explanation
+    return Level.FINDING, f"the same checkpoint, but {agreement.explanation}"
+
+
+def _new_checkpoint(old: Record, new: Record) -> tuple[Level, str]:
+    robust = compare(old, new).columns[-1]
+    before, after = robust.n_robust
+    told = f"a new checkpoint: {before} robust before, {after} now of {robust.n_examples} (p = {robust.p:.2g})"
+    worse = len(robust.lost) > len(robust.gained) and robust.p < LEVEL
+    return (Level.FINDING if worse else Level.NOTE), told
+
+
+def _git(root: Path, revision: str, *arguments: str) -> bytes:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, timeout=_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BenchError(f"Cannot ask git about {revision!r}: {error!s:.80}.") from error
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip().partition("\n")[0]
+        raise BenchError(
+            f"git knows no revision {revision!r} of {root} ({said[:100]}). Fetch it first (`git fetch origin`), or name"
+            " another one."
+        )
+    return done.stdout

@@ -1,0 +1,180 @@
+"""What a probe says of a model, an attack or an arithmetic that was tampered with, on 64 examples."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from bench import models
+from bench.attacks.autoattack.fast.apgd_state import ApgdState
+from bench.attacks.pgd import PGD
+from bench.core.errors import BenchError
+from bench.core.record import Record
+from bench.jobs.probe import ProbeRequest, Verdict, probe
+from bench.jobs.run import RunRequest, run
+from bench.leaderboard.agreement import Cause
+from bench.leaderboard.case import Level
+
+N_EXAMPLES = 64
+
+
+@pytest.fixture(scope="module")
+def row(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """A published row of a shipped model: 64 digits, our own engine."""
+    root = tmp_path_factory.mktemp("published")
+    request = RunRequest(
+        model="pgd-at",
+        dataset="digits",
+        suite="quick-v1",
+        samples=N_EXAMPLES,
+        engine="fast",
+        precision="float32",
+        device="cpu",
+        leaderboard=root / "board",
+        journal=root / "journal",
+    )
+    return run(request).record
+
+
+def probed(row: Record, **change: Any) -> Verdict:
+    """The verdict of a probe of the first examples."""
+    return probe(ProbeRequest(record=row, n_examples=N_EXAMPLES, device="cpu", **change))
+
+
+class Rounded(nn.Module):
+    """The same network with other roundings."""
+
+    def __init__(self, inner: nn.Module, kind: str) -> None:
+        super().__init__()
+        self.inner = inner.double() if kind == "float64" else inner
+        self.kind = kind
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        if self.kind == "float64":
+            return self.inner(inputs.double()).float()
+        logits = self.inner(inputs)
+        return logits + (torch.round(logits * 128) / 128 - logits).detach()
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
+    """Let every model be changed after it was loaded, so that its digest does not tell."""
+    load = models.load
+
+    def loaded(*arguments: Any, **options: Any) -> models.LoadedModel:
+        model = load(*arguments, **options)
+        return dataclasses.replace(model, module=change(model.module))
+
+    monkeypatch.setattr(models, "load", loaded)
+
+
+def one_buffer(module: nn.Module) -> nn.Module:
+    """One batch norm's running mean is off, in one channel."""
+    layer = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)][-1]
+    layer.running_mean[0] += 0.5
+    return module
+
+
+def test_nothing_changed(row: Record) -> None:
+    """The same code on the same machine gives the same verdicts, margins and passes."""
+    verdict = probed(row)
+    assert (verdict.level, verdict.cause) == (Level.FINE, Cause.NOTHING)
+    assert verdict.record.result.n_examples == N_EXAMPLES
+
+
+@pytest.mark.parametrize("kind", ["float64", "coarse"])
+def test_another_rounding_is_no_finding(row: Record, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """The same function in another arithmetic moves margins a little and in no direction."""
+    plant(monkeypatch, lambda module: Rounded(module, kind))
+    verdict = probed(row)
+    assert (verdict.level, verdict.cause in (Cause.NOTHING, Cause.ROUNDING)) == (Level.FINE, True), verdict.message
+
+
+def test_a_changed_buffer_is_the_models(row: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the digest of the weights is the published one."""
+    plant(monkeypatch, one_buffer)
+    verdict = probed(row)
+    assert (verdict.level, verdict.cause) == (Level.FINDING, Cause.MODEL)
+    assert "the model changed" in verdict.message
+
+
+def test_an_apgd_that_never_halves_its_step_is_an_attacks(row: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its verdicts hardly tell; its margins do, and no other attack is blamed."""
+    monkeypatch.setattr(ApgdState, "check", lambda self, *, window, rho: None)
+    verdict = probed(row)
+    assert (verdict.level, verdict.cause) == (Level.FINDING, Cause.ATTACK)
+    assert "apgd-ce: " in verdict.message and "pgd-20: " not in verdict.message and "fgsm: " not in verdict.message
+
+
+def test_a_pgd_of_five_steps_is_an_attacks(row: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of twenty: its passes tell, and so do its margins."""
+    perturb = PGD.perturb
+    monkeypatch.setattr(
+        PGD,
+        "perturb",
+        lambda self, *arguments, **options: perturb(dataclasses.replace(self, steps=5), *arguments, **options),
+    )
+    verdict = probed(row)
+    assert (verdict.level, verdict.cause) == (Level.FINDING, Cause.ATTACK)
+    assert "passes an example: 21 and 20 there, 6 and 5 here" in verdict.message
+    assert "fgsm: " not in verdict.message and "apgd-ce: " not in verdict.message
+
+
+def test_a_stronger_attack_is_as_suspicious(row: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights are the same, so lower robust accuracy means that something changed, too."""
+    perturb = PGD.perturb
+    monkeypatch.setattr(
+        PGD,
+        "perturb",
+        lambda self, *arguments, **options: perturb(dataclasses.replace(self, steps=100), *arguments, **options),
+    )
+    verdict = probed(row)
+    assert (verdict.level, verdict.cause) == (Level.FINDING, Cause.ATTACK)
+    assert "pgd-20: passes an example: 21 and 20 there, 101 and 100 here" in verdict.message
+
+
+def test_other_weights_under_the_shipped_name_are_the_models(row: Record) -> None:
+    """The row is of weights that are not shipped any more."""
+    stale = dataclasses.replace(row, digests=dataclasses.replace(row.digests, model="0" * 64))
+    verdict = probed(stale)
+    assert (verdict.level, verdict.cause) == (Level.FINDING, Cause.MODEL)
+    assert "its weights are not those of the row" in verdict.message
+
+
+@pytest.mark.parametrize(("scale", "level"), [(1.0, Level.NOTE), (0.0, Level.FINDING)])
+def test_a_new_checkpoint_may_not_be_significantly_worse(
+    row: Record, tmp_path: Path, scale: float, level: Level
+) -> None:
+    """A user's own weights in place of the row's: as good passes, broken fails."""
+    weights = tmp_path / "new.pth"
+    state = models.load("pgd-at", dataset=_digits()).module.state_dict()
+    last = [name for name, value in state.items() if value.ndim == 2][-1]
+    torch.save({**state, last: state[last] * scale + 1e-6}, weights)
+    verdict = probed(row, model="pgd-at", weights=weights)
+    assert verdict.level is level and verdict.message.startswith("a new checkpoint: ")
+
+
+def test_data_that_is_not_here_cannot_be_probed(row: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sample in its place would compare other images."""
+    monkeypatch.setattr("bench.jobs.probe.run", _sampled)
+    with pytest.raises(BenchError, match=r"digits is not here.*--data-dir"):
+        probed(row)
+
+
+def _sampled(*arguments: Any, **options: Any) -> Any:
+    from bench.jobs.run import Outcome, Ran
+
+    empty: Any = None
+    return Ran(
+        evaluation=empty, record=empty, outcome=Outcome.SAMPLE, path=None, differences=(), notice="x", warnings=()
+    )
+
+
+def _digits() -> Any:
+    from bench import data
+
+    return data.load("digits")
