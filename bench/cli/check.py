@@ -29,11 +29,13 @@ class Format(str, enum.Enum):
 
 def check(
     rows: Annotated[
-        list[str] | None, typer.Argument(metavar="[ROW]...", help="Probe these alone: models' names, or paths of rows.")
+        list[str] | None,
+        typer.Argument(metavar="[ROW]...", help="Attack or replay these alone: models, or paths."),
     ] = None,
     against: Annotated[
         str | None, typer.Option(metavar="REVISION", help="Hold the rows against those at a git revision.")
     ] = None,
+    replay: Annotated[bool, typer.Option("--replay", help="Verify stored breaks on the present weights.")] = False,
     probe: Annotated[
         int | None, typer.Option(metavar="N", help="Run each row's suite again on its first N examples.")
     ] = None,
@@ -42,9 +44,9 @@ def check(
         typer.Option(metavar="NAME", help="Probe this one for the row's: path/to/file.py:factory."),
     ] = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights for the probed model.")] = None,
-    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Probe only rows of this dataset.")] = None,
+    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Attack or replay only this dataset.")] = None,
     threat_model: ThreatModelFilter = None,
-    suite: Annotated[str | None, typer.Option(metavar="NAME", help="Probe only rows of this suite.")] = None,
+    suite: Annotated[str | None, typer.Option(metavar="NAME", help="Attack or replay only this suite.")] = None,
     data_dir: DataDir = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="Where to probe: cpu, cuda, cuda:1.")] = None,
     leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
@@ -62,8 +64,8 @@ def check(
     their manifest's, a regression. 2 where a file cannot be read or lies wrong.
 
     --against holds rows to their past: the same weights must give the same result, better is as suspicious as worse;
-    new weights may not be significantly worse. --probe runs attacks, and tells a changed model, a changed attack and
-    mere rounding apart.
+    new weights may not be significantly worse. --replay classifies the stored breaks again. --probe runs the attacks
+    again, and tells a changed model, a changed attack and mere rounding apart.
 
     \b
     Examples:
@@ -84,6 +86,7 @@ def check(
         threat_model=threat_model,
         suite=suite,
         revision=against,
+        replay=replay,
         probe=probe,
         model=model,
         weights=weights,

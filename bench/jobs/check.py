@@ -28,11 +28,12 @@ class CheckRequest:
     Args:
         leaderboard: folder of the rows.
         checkpoints: folder of weights and manifests; looked at where it exists.
-        rows: models or paths of rows that `probe` is about; all where empty.
-        dataset: only rows of this one are probed; None for all.
+        rows: models or paths of rows that `replay` and `probe` are about; all where empty.
+        dataset: only rows of this one are replayed and probed; None for all.
         threat_model: likewise.
         suite: likewise.
         revision: a git revision to hold the rows against, or None.
+        replay: verify stored breaks on the present code and weights.
         probe: how many examples of each row to run again; None for no probe.
         model: what to probe instead of the row's own model, or None.
         weights: weights for it, or None.
@@ -47,6 +48,7 @@ class CheckRequest:
     threat_model: str | None = None
     suite: str | None = None
     revision: str | None = None
+    replay: bool = False
     probe: int | None = None
     model: str | None = None
     weights: Path | None = None
@@ -77,21 +79,23 @@ def check(
     if request.revision is not None:
         rows = {Identity.of(record): record for _, record in found.rows}
         cases += against(request.leaderboard, rows, request.revision)
+    if request.replay:
+        cases += _replayed(request, chosen(found), tell)
     if request.probe is not None:
         cases += _probed(request, chosen(found), tell, on_progress)
     return tuple(cases)
 
 
 def _checked(request: CheckRequest) -> Callable[[Inspection], Sequence[tuple[Path, Record]]]:
-    """What picks the rows to probe.
+    """What picks the rows to replay and to probe.
 
     Raises:
         BenchError: if the request does not fit itself.
     """
     if request.probe is not None and request.probe < 1:
         raise BenchError(f"Expected --probe of at least 1 example, but got {request.probe}.")
-    if request.probe is None and (request.model or request.weights):
-        raise BenchError("--model and --weights say what --probe runs; add --probe N.")
+    if request.probe is None and not request.replay and (request.model or request.weights):
+        raise BenchError("--model and --weights say what --probe and --replay run; add --probe N or --replay.")
     threat_model = str(ThreatModel.parse(request.threat_model)) if request.threat_model is not None else None
     wanted = {"dataset": request.dataset, "threat_model": threat_model, "suite": request.suite}
 
@@ -110,6 +114,39 @@ def _checked(request: CheckRequest) -> Callable[[Inspection], Sequence[tuple[Pat
     return choose
 
 
+def _replayed(
+    request: CheckRequest, rows: Sequence[tuple[Path, Record]], tell: Callable[[str], None]
+) -> Iterator[Case]:
+    from bench.jobs.verification import Status
+    from bench.jobs.verify import Lookup, verify
+
+    _expect_one(request, rows)
+    lookup = Lookup(model=request.model, weights=request.weights, data_dir=request.data_dir, device=request.device)
+    for path, record in rows:
+        subject = path.relative_to(request.leaderboard).as_posix()
+        if record.evidence is None and record.external_evidence is None:
+            yield Case(check="replay", subject=subject, level=Level.NOTE, message="no breaks are stored")
+            continue
+        tell(f"Replaying {subject}")
+        try:
+            verification = verify(path, lookup)
+        except BenchError as error:
+            yield Case(check="replay", subject=subject, level=Level.MISTAKE, message=str(error))
+            continue
+        failed = [f"{each.name}: {each.says}" for each in verification.checks if each.status is Status.FAIL]
+        level = Level.FINDING if failed else Level.FINE
+        told = "; ".join(failed) or f"{verification.n_robust} robust again, in {verification.seconds:.1f} s"
+        yield Case(check="replay", subject=subject, level=level, message=told)
+
+
+def _expect_one(request: CheckRequest, rows: Sequence[tuple[Path, Record]]) -> None:
+    """The user's own model stands for one row."""
+    if not rows:
+        raise BenchError("No row is left to load a model for: --dataset, --threat-model and --suite exclude all.")
+    if (request.model or request.weights) and len(rows) > 1:
+        raise BenchError(f"--model and --weights stand for one row's model, but {len(rows)} rows are chosen. Name one.")
+
+
 def _probed(
     request: CheckRequest,
     rows: Sequence[tuple[Path, Record]],
@@ -118,10 +155,7 @@ def _probed(
 ) -> Iterator[Case]:
     from bench.jobs.probe import ProbeRequest, probe
 
-    if not rows:
-        raise BenchError("No row to probe: --dataset, --threat-model and --suite leave none.")
-    if (request.model or request.weights) and len(rows) > 1:
-        raise BenchError(f"--model and --weights stand for one row's model, but {len(rows)} rows are chosen. Name one.")
+    _expect_one(request, rows)
     for path, record in rows:
         subject = path.relative_to(request.leaderboard).as_posix()
         tell(f"Probing {subject}")

@@ -24,7 +24,7 @@ class Suite:
     Args:
         label: name with version.
         digest: over all parameters.
-        attacks: name and parameters of each.
+        attacks: name and parameters of each, those last that only models with some structure get.
     """
 
     label: str
@@ -91,7 +91,8 @@ def _first(paths: Iterable[Path]) -> Path | None:
 def _suite(path: Path, label: str) -> Suite:
     try:
         value = json.loads(path.read_bytes())
-        attacks = tuple((str(attack["name"]), dict(attack["parameters"])) for attack in value["attacks"])
+        shown = [*value["attacks"], *(attack for rule in value.get("rules", ()) for attack in rule["attacks"])]
+        attacks = tuple((str(attack["name"]), dict(attack["parameters"])) for attack in shown)
         return Suite(label=label, digest=str(value["digest"]), attacks=attacks)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BenchError(f"Cannot read the published suite {path}: {error!r:.100}.") from error

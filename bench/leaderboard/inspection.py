@@ -8,17 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from bench.core import digest
-from bench.core.errors import BenchError
+from bench.core import digest, evidence
+from bench.core.errors import BenchError, OtherFileError
+from bench.core.ranges import parse_indices
 from bench.core.record import Record
 from bench.core.types import ThreatModel
+from bench.leaderboard import evidence as files
 from bench.leaderboard.case import Case, Level, tried
+from bench.leaderboard.evidence import Kind
 from bench.leaderboard.publish import outdated
-from bench.leaderboard.store import Identity, fits_suite, read
+from bench.leaderboard.store import Identity, check_suite, read
 
 __all__ = ["Inspection", "inspect_board", "inspect_checkpoints"]
 
 _ROW_DEPTH = 4
+_LARGEST = (3, 256, 256)  # no image of a data set here is larger, so no honest file takes more memory than these would
 _MANIFEST_BYTES = 1 << 20
 
 
@@ -49,7 +53,7 @@ def inspect_board(root: Path) -> Inspection:
         cases += _row(root, path, rows)
     if not rows and not cases:
         raise BenchError(f"No rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
-    whole = all(case.level is Level.FINE for case in cases)
+    whole = not any(case.level is Level.MISTAKE or (case.check == "row" and case.message) for case in cases)
     cases += _pages(root) if whole else []
     return Inspection(cases=tuple(cases), rows=tuple(sorted(rows.items())))
 
@@ -88,6 +92,7 @@ def _row(root: Path, path: Path, rows: dict[Path, Record]) -> Iterator[Case]:
     if path in rows:
         record = rows[path]
         yield tried("suite", _name(root, path), lambda: _suite(record, root))
+        yield from _files_of(root, path, record)
 
 
 def _read(root: Path, path: Path, rows: dict[Path, Record]) -> str | None:
@@ -103,6 +108,16 @@ def _read(root: Path, path: Path, rows: dict[Path, Record]) -> str | None:
         raise BenchError(f"Row {path} is not where it belongs: expected {place}.")
     rows[path] = record
     return "; ".join(_oddities(record)) or None
+
+
+def _files_of(root: Path, path: Path, record: Record) -> Iterator[Case]:
+    """The cases of a row's files of breaks."""
+    if record.evidence is None and _broken(record):
+        message = "no breaks are stored, so nobody can check it without attacking"
+        yield Case(check="evidence", subject=_name(root, path), level=Level.NOTE, message=message)
+    for kind in Kind:
+        if files.link_of(record, kind) is not None:
+            yield tried("evidence", _name(root, path), lambda kind=kind: _evidence(path, record, kind))  # type: ignore[misc]
 
 
 def _oddities(record: Record) -> Iterator[str]:
@@ -124,7 +139,38 @@ def _suite(record: Record, root: Path) -> str | None:
     path = root / record.suite / "suite.json"
     if not path.exists():
         return f"{path} is missing; a row is published with its suite's parameters"
-    return None if fits_suite(record, root) else "its attacks are not those of the published suite.json"
+    shown = [{"name": attack.name, "parameters": attack.parameters} for attack in record.result.attacks]
+    definition = {"suite": record.suite, "digest": record.digests.suite, "attacks": shown}
+    try:
+        check_suite(record, root, definition, whole=False)
+    except BenchError as error:
+        return str(error)
+    return None
+
+
+def _evidence(path: Path, record: Record, kind: Kind) -> str | None:
+    """What is wrong with a row's file: it must hold a break of just the examples that the row calls broken."""
+    try:
+        content = files.read(path, record, kind)
+        breaks = evidence.loads(content or b"", most_bytes=evidence.most_bytes(record.result.n_examples, _LARGEST))
+    except (OtherFileError, ValueError) as error:
+        return str(error)
+    expected = _broken(record) if kind is Kind.OWN else _broken_by_others(record)
+    found = set(breaks.indices.tolist())
+    if found != expected:
+        return f"it has breaks of {len(found)} examples, and the row calls {len(expected)} broken, not the same ones"
+    return None
+
+
+def _broken(record: Record) -> set[int]:
+    """Examples that were correct and that the suite broke."""
+    result = record.result
+    columns = zip(parse_indices(result.indices), result.clean_verdicts(), result.verdicts(), strict=True)
+    return {index for index, clean, robust in columns if clean and not robust}
+
+
+def _broken_by_others(record: Record) -> set[int]:
+    return {index for found in record.external_breaks for index in found.indices}
 
 
 def _pages(root: Path) -> list[Case]:

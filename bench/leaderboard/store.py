@@ -20,11 +20,7 @@ from bench.core.types import ThreatModel
 from bench.leaderboard import evidence as files
 from bench.leaderboard.compare import Comparison, compare
 
-<<<<<<< HEAD
 __all__ = ["Identity", "Written", "amend", "check_suite", "checked", "find", "read", "read_all", "write"]
-=======
-__all__ = ["Identity", "Written", "checked", "find", "fits_suite", "read", "read_all", "write"]
->>>>>>> 3ba6706 (Check the board: files, history, and a probe that tells a changed model, a changed attack and rounding apart)
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
 _SUITE = "suite.json"
@@ -271,7 +267,6 @@ def _dump_suite(definition: dict[str, Any]) -> bytes:
     return (json.dumps(definition, indent=1, allow_nan=False) + "\n").encode()
 
 
-<<<<<<< HEAD
 def check_suite(record: Record, root: Path, definition: dict[str, Any], *, whole: bool) -> None:
     """Refuse a row whose suite is not the one that is published under its name.
 
@@ -283,35 +278,20 @@ def check_suite(record: Record, root: Path, definition: dict[str, Any], *, whole
 
     Raises:
         BenchError: if it is another one, or the published one cannot be read.
-=======
-def fits_suite(record: Record, root: Path) -> bool:
-    """Whether the row's attacks are those of the suite that is published under `root`; true where none is yet.
-
-    Raises:
-        BenchError: if what is published there cannot be read.
->>>>>>> 3ba6706 (Check the board: files, history, and a probe that tells a changed model, a changed attack and rounding apart)
     """
     path = checked(root, root / record.suite / _SUITE)
     if not path.exists():
-        return True
+        return
     try:
         published = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise BenchError(f"Cannot read the published suite {path}: {error}.") from error
-<<<<<<< HEAD
     known = json.loads(_dump_suite(definition))
     same = published == known if whole or "rules" not in published else _is_part(known, published)
     if not same:
-=======
-    return bool(published == json.loads(_dump_suite(_definition(record))))
-
-
-def _check_suite(record: Record, root: Path) -> None:
-    if not fits_suite(record, root):
->>>>>>> 3ba6706 (Check the board: files, history, and a probe that tells a changed model, a changed attack and rounding apart)
         raise BenchError(
-            f"Suite {record.suite} is not the one published in {root / record.suite / _SUITE}. A published suite never"
-            " changes: give the new one the next version."
+            f"Suite {record.suite} is not the one published in {path}. A published suite never changes:"
+            " give the new one the next version."
         )
 
 

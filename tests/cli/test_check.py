@@ -1,0 +1,253 @@
+"""`bench check`: what it finds, how it says so, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ROW = "standard-v1/digits/Linf-1_10/pgd-at.json"
+BARE = """
+import sys
+sys.modules["torch"] = None
+from bench.cli.main import app
+sys.argv = ["bench", *sys.argv[1:]]
+app()
+"""
+
+
+@pytest.fixture
+def board(here):
+    """A copy of the committed board in the working folder."""
+    shutil.copytree(ROOT / "leaderboard", here / "leaderboard")
+    return here / "leaderboard"
+
+
+@pytest.fixture
+def check(bench):
+    """Call `bench check --json`; its exit code and what it found."""
+
+    def call(*words):
+        done = bench("check", "--json", "--quiet", *words)
+        value = json.loads(done.out)
+        assert value["exit_code"] == done.code
+        return done.code, [each for each in value["cases"] if each["level"] in ("finding", "mistake")]
+
+    return call
+
+
+def edit(path, change):
+    """Change a row's JSON and leave out its checksum, so that the change itself must be noticed."""
+    value = json.loads(path.read_text())
+    value.pop("checksum", None)
+    change(value)
+    path.write_text(json.dumps(value))
+
+
+def test_the_committed_board_is_fine(check, board):
+    """Rows, suites, pages; nothing found."""
+    assert check() == (0, [])
+
+
+def test_checking_rows_needs_no_torch(board):
+    """Nor anything else that is slow to load."""
+    done = subprocess.run(
+        [sys.executable, "-c", BARE, "check", "--leaderboard", str(board)], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("Nothing was found.\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "says"),
+    [
+        (lambda row: row["result"].update(n_robust=1), 1, "n_robust"),
+        (lambda row: row["digests"].update(suite="0" * 64), 1, "not the one published"),
+        (lambda row: row["result"]["attacks"][1]["parameters"].update(steps=5), 1, "not the one published"),
+        (lambda row: row.update(threat_model="linf:1/10"), 1, "expected 'Linf:1/10'"),
+        (lambda row: row["provenance"].update(date="<yesterday>"), 1, "its date is"),
+        (lambda row: row["cost"]["attacks"].pop(), 1, "costs of"),
+        (lambda row: row.update(schema_version=99), 2, "Update bench"),
+        (lambda row: row.update(model="../pgd-at"), 2, "without '..'"),
+        (lambda row: row.update(model="other"), 2, "not where it belongs"),
+        (lambda row: row.pop("result"), 2, "result"),
+    ],
+)
+def test_a_row_that_is_not_what_it_claims(check, board, change, code, says):
+    """Contradictions are findings, exit 1; what cannot be used is a mistake, exit 2; the file is named."""
+    edit(board / ROW, change)
+    got, found = check()
+    assert got == code
+    assert any(says in each["message"] and each["subject"] == ROW for each in found), found
+
+
+def test_a_truncated_row_does_not_hide_the_others(check, board):
+    """Exit 2 wins, and the contradiction in another row is told as well."""
+    (board / ROW).write_bytes((board / ROW).read_bytes()[:200])
+    edit(board / "standard-v1/digits/Linf-1_10/standard.json", lambda row: row["result"].update(n_clean=1))
+    code, found = check()
+    assert code == 2
+    assert {each["level"] for each in found} == {"finding", "mistake"}
+
+
+def test_links_and_duplicates_are_mistakes(check, board, tmp_path):
+    """A link could lead anywhere; two files of one identity could each be the row."""
+    (board / "standard-v1/digits/Linf-1_10/copy.json").write_bytes((board / ROW).read_bytes())
+    (board / "standard-v1/digits/Linf-1_10/link.json").symlink_to("/etc/passwd")
+    code, found = check()
+    assert code == 2
+    assert any("two rows of one suite" in each["message"] for each in found)
+    assert any("symbolic link" in each["message"] and each["subject"].endswith("link.json") for each in found)
+
+
+def test_pages_that_differ_are_found(check, board):
+    """By name, with the remedy."""
+    (board / "results.csv").write_text("suite,dataset,threat_model,model\n")
+    code, found = check()
+    assert code == 1
+    assert [each["subject"] for each in found] == ["results.csv"] and "bench publish" in found[0]["message"]
+
+
+def test_other_weights_than_the_manifests_are_found(check, board, here):
+    """One byte of the weights; and a manifest without weights is a mistake."""
+    folder = here / "checkpoints" / "net"
+    folder.mkdir(parents=True)
+    (folder / "digits.safetensors").write_bytes(b"weights")
+    (folder / "digits.json").write_text(json.dumps({"sha256": "0" * 64}))
+    code, found = check()
+    assert code == 1 and found[0]["check"] == "checkpoint" and "SHA-256" in found[0]["message"]
+    (folder / "digits.safetensors").unlink()
+    assert check()[0] == 2
+
+
+def test_no_board_is_a_mistake(bench):
+    """One line, exit 2."""
+    assert bench("check").code == 2
+
+
+# ---- against a revision ----
+
+
+@pytest.fixture
+def history(board):
+    """The board, committed."""
+    for words in (
+        ["init", "--quiet"],
+        ["add", "leaderboard"],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--no-gpg-sign", "-m", "board"],
+    ):
+        subprocess.run(["git", *words], cwd=board.parent, check=True)
+    return board
+
+
+def test_the_same_weights_may_not_change_their_result(check, history):
+    """Neither down nor up: 6 of 64 verdicts are more than rounding."""
+
+    def better(row):
+        attack = row["result"]["attacks"][-1]
+        everything = row["result"]["clean"]
+        for each in row["result"]["attacks"]:
+            each.update(robust=everything, n_robust=64)
+            each.pop("stages", None)
+        row["result"].update(n_robust=64)
+        assert attack["n_robust"] == 64
+
+    assert check("--against", "HEAD") == (0, [])
+    edit(history / ROW, better)
+    found = [each for each in check("--against", "HEAD")[1] if each["check"] == "against"]
+    assert [each["subject"] for each in found] == [ROW]
+    assert "the same checkpoint, but an attack changed" in found[0]["message"]
+
+
+def test_a_removed_or_shortened_row_is_a_finding(check, history):
+    """What was published is replaced, not removed."""
+    (history / ROW).unlink()
+    found = [each for each in check("--against", "HEAD")[1] if each["check"] == "against"]
+    assert [(each["subject"], each["level"]) for each in found] == [(ROW, "finding")]
+
+
+def test_new_weights_may_not_be_significantly_worse(check, history):
+    """Exact McNemar on the same examples; the better ones pass."""
+    target = history / ROW
+    before = target.read_text()
+
+    def swap(donor):
+        value = json.loads(donor)
+        row = json.loads(before)
+        row["result"], row["digests"]["model"] = value["result"], "9" * 64
+        row.pop("checksum", None)
+        target.write_text(json.dumps(row))
+
+    swap((target.parent / "standard.json").read_text())
+    found = [each for each in check("--against", "HEAD")[1] if each["check"] == "against"]
+    assert len(found) == 1 and "a new checkpoint: 55 robust before, 7 now of 64" in found[0]["message"]
+    swap(before)
+    assert not [each for each in check("--against", "HEAD")[1] if each["check"] == "against"]
+
+
+@pytest.mark.parametrize("revision", ["nowhere", "--output=x", "HEAD:leaderboard"])
+def test_an_unknown_revision_is_a_mistake(bench, history, revision):
+    """One line, exit 2, and no option of git's can be smuggled in."""
+    done = bench("check", "--against", revision, "--quiet")
+    assert done.code == 2 and "revision" in done.message
+    assert not (history.parent / "x").exists()
+
+
+# ---- how it is said ----
+
+
+def test_github_and_junit_say_the_same(bench, board, here):
+    """Annotations at the file, on one line, whatever a row holds; a failure for a finding, an error for a mistake."""
+    edit(board / ROW, lambda row: row.update(threat_model="Linf:1/10 "))
+    (board / "standard-v1/digits/Linf-1_10/standard.json").write_text('{"schema_version": "a%\\n::error::b"}')
+    done = bench("check", "--format", "github", "--junit", "report.xml", "--quiet")
+    assert done.code == 2
+    errors = [line for line in done.out.splitlines() if line.startswith("::error ")]
+    assert f"::error file=leaderboard/{ROW},title=bench check%3A row::" in done.out
+    assert len(errors) == 2 and not [line for line in done.out.splitlines() if line.startswith("::error::")]
+    report = ElementTree.parse(here / "report.xml").getroot()
+    row = next(suite for suite in report if suite.get("name") == "row")
+    assert (row.get("tests"), row.get("failures"), row.get("errors")) == ("6", "1", "1")
+    assert len(report.findall(".//failure")) == 1 and len(report.findall(".//error")) == 1
+
+
+def test_probe_and_replay_refuse_what_they_cannot_do(bench, board):
+    """One line each, before anything runs."""
+    for words, says in [
+        (("--probe", "0"), "at least 1"),
+        (("--model", "nets.py:good"), "--probe"),
+        (("nobody", "--probe", "4"), "Unknown row"),
+        (("--probe", "4", "--model", "nets.py:good"), "Name one"),
+        (("--probe", "4", "--dataset", "svhn"), "exclude all"),
+    ]:
+        done = bench("check", *words, "--quiet")
+        assert done.code == 2 and says in done.message, words
+
+
+def test_the_guide_for_ci_is_followed_literally(bench, here, monkeypatch):
+    """Its commands, on a model of the user's own: a row, its pages, and a gate that new weights pass or fail."""
+    import re
+
+    import torch
+    import yaml
+
+    text = (ROOT / "docs" / "ci.md").read_text()
+    make, publish = re.findall(r"^    bench (.*)$", text, re.MULTILINE)
+    workflow = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])
+    gate = workflow["jobs"]["check"]["steps"][-1]["run"].removeprefix("bench ")
+    assert len(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1].splitlines()) <= 11
+    (here / "net.py").write_text((here / "nets.py").read_text().replace("def good", "def make"))
+    torch.manual_seed(1)
+    weights = {"1.weight": torch.randn(10, 64), "1.bias": torch.zeros(10)}
+    torch.save(weights, "net.pth")
+    few = ["--samples", "64", "--device", "cpu", "--journal", "journal", "--quiet"]
+    assert bench(*make.split(), *few).code == 0
+    assert bench(*publish.split()).code == 0
+    same = bench(*gate.split(), "--device", "cpu", "--quiet")
+    assert same.code == 0, same.out
