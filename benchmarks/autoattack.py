@@ -2,7 +2,7 @@
 
     python benchmarks/autoattack.py --model pgd-at --samples 64
     python benchmarks/autoattack.py --model path/to/file.py:factory --weights FILE --threat-model Linf:2/255
-    python benchmarks/autoattack.py --model pgd-at --samples 64 --only fast        (peak memory of one engine)
+    python benchmarks/autoattack.py --model pgd-at --only fast --steps 3 --queries 5   (peak memory of one engine)
 
 Every stage runs on the examples that the stages before it left robust, as in AutoAttack; each engine goes its own way.
 Stages alternate between the engines, after both have warmed up on the model. Breaks are judged by the same plain model.
@@ -103,6 +103,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threat-model", help="such as Linf:8/255; default: the dataset's")
     parser.add_argument("--samples", type=int, default=200)
     parser.add_argument("--batch-size", type=int, default=64, help="most examples at once, for both engines")
+    parser.add_argument("--steps", type=int, default=100, help="of APGD and FAB; fewer for a quick look")
     parser.add_argument("--queries", type=int, default=5000, help="of Square; fewer for a quick look")
     parser.add_argument("--precision", choices=PRECISIONS, default=AUTO, help="what the fast engine searches in")
     parser.add_argument("--frozen-reference", action="store_true", help="spare pyautoattack the weights' gradients")
@@ -132,9 +133,9 @@ def compare(
                 exercise(form, examples, options)
         engines["fast"] = fast_engine(forms, threat_model, correct)
     stages: tuple[Stage, ...] = (
-        ApgdCe(engine="fast"),
-        ApgdT(engine="fast"),
-        FabT(engine="fast"),
+        ApgdCe(engine="fast", steps=options.steps),
+        ApgdT(engine="fast", steps=options.steps),
+        FabT(engine="fast", steps=options.steps),
         Square(engine="fast", queries=options.queries),
     )
     for number, stage in enumerate(stages):
@@ -215,6 +216,8 @@ def reference_engine(counting: CountingClassifier, threat_model: ThreatModel, co
         )
         if isinstance(stage, Square):
             package.square.n_queries = stage.queries
+        else:
+            package.apgd.n_iter = package.apgd_targeted.n_iter = package.fab.n_iter = stage.steps
         package.apgd.loss, package.fab.targeted, package.fab.n_restarts = "ce", True, 1
         attack = {
             "apgd-ce": package.apgd,
