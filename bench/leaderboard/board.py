@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from bench.core import evidence
 from bench.core.errors import BenchError
+from bench.core.record import Record
+from bench.leaderboard import evidence as files
 from bench.leaderboard.standing import Entry, Group, Row, arrange
 from bench.leaderboard.store import read_all
 
 __all__ = ["Board", "Suite", "load"]
-
-_EVIDENCE = ".evidence."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def load(root: Path) -> Board:
     """Read the board that lies in `root`.
 
     Raises:
-        BenchError: if there is none, or a row or a suite is damaged.
+        BenchError: if there is none, or a row, its evidence or a suite is damaged.
     """
     rows = [_row(root, path, record) for path, record in read_all(root)]
     if not rows:
@@ -75,17 +75,21 @@ def load(root: Path) -> Board:
     return Board(groups=arrange(rows), suites=tuple(_suite(root / label / "suite.json", label) for label in labels))
 
 
-def _row(root: Path, path: Path, record: Any) -> Row:
-    evidence = _first(sorted(path.parent.glob(f"{path.stem}{_EVIDENCE}*")))
+def _row(root: Path, path: Path, record: Record) -> Row:
+    content = files.read(path, record, files.Kind.OWN)
+    if record.evidence is None or content is None:
+        return Row(path=PurePosixPath(path.relative_to(root).as_posix()), record=record)
+    file = files.path_of(path, files.Kind.OWN, record.evidence)
+    try:
+        gallery = evidence.loads_gallery(content)
+    except ValueError as error:
+        raise BenchError(f"Cannot read evidence {file}: {error}") from error
     return Row(
         path=PurePosixPath(path.relative_to(root).as_posix()),
         record=record,
-        evidence=PurePosixPath(evidence.relative_to(root).as_posix()) if evidence is not None else None,
+        evidence=PurePosixPath(file.relative_to(root).as_posix()),
+        gallery=gallery,
     )
-
-
-def _first(paths: Iterable[Path]) -> Path | None:
-    return next(iter(paths), None)
 
 
 def _suite(path: Path, label: str) -> Suite:

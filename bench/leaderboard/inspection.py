@@ -53,8 +53,12 @@ def inspect_board(root: Path) -> Inspection:
         cases += _row(root, path, rows)
     if not rows and not cases:
         raise BenchError(f"No rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
-    whole = not any(case.level is Level.MISTAKE or (case.check == "row" and case.message) for case in cases)
-    cases += _pages(root) if whole else []
+    unusable = [
+        case
+        for case in cases
+        if case.level is Level.MISTAKE or (case.level is Level.FINDING and case.check in ("row", "evidence"))
+    ]
+    cases += [] if unusable else _pages(root)
     return Inspection(cases=tuple(cases), rows=tuple(sorted(rows.items())))
 
 

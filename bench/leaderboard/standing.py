@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import PurePosixPath
 
+from bench.core.evidence import Gallery
 from bench.core.ranges import parse_indices
 from bench.core.record import Record
 from bench.core.types import ThreatModel
@@ -30,11 +31,13 @@ class Row:
         path: of the row.
         record: its content.
         evidence: of the stored breaks, or None where there are none.
+        gallery: a few of them as pictures, or None.
     """
 
     path: PurePosixPath
     record: Record
     evidence: PurePosixPath | None = None
+    gallery: Gallery | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

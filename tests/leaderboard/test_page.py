@@ -5,18 +5,24 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import io
 import re
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from bench.core import digest, evidence
+from bench.core.breaks import Breaks
+from bench.core.evidence import Gallery
 from bench.core.packing import pack_verdicts
-from bench.core.record import AttackCost, Card, Diagnostic, Record
+from bench.core.record import AttackCost, Card, Diagnostic, EvidenceFile, Record
 from bench.leaderboard import page as page_package
 from bench.leaderboard import publish, write
+from bench.leaderboard.page.pictures import png
 
 VENDOR = Path(page_package.__file__).parent / "vendor"
 EVIL = "<script>alert('t')</script><img src=x onerror=alert(1)>"
@@ -51,12 +57,38 @@ def page(tmp_path_factory: pytest.TempPathFactory, record: Callable[..., Record]
         changed = dataclasses.replace(
             row, model=model, result=result, card=card, cost=dataclasses.replace(row.cost, attacks=costs)
         )
-        write(changed, root)
         if model == "first":
             write(dataclasses.replace(changed, threat_model="Linf:1/4"), root)
+            content = stored_breaks(first=n_robust, stop=n_clean)
+            link = EvidenceFile(sha256=digest.of_content(content), n_breaks=n_clean - n_robust)
+            write(dataclasses.replace(changed, evidence=link), root, evidence=content)
+        else:
+            write(changed, root)
     write(record([True, False], model="other", suite="quick-v1"), root)
     publish(root)
     return root / "index.html"
+
+
+def stored_breaks(*, first: int, stop: int) -> bytes:
+    """A file of made-up breaks of 8 x 8 images, of which two are shown; a class name is hostile."""
+    count = stop - first
+    breaks = Breaks(
+        indices=np.arange(first, stop),
+        labels=np.zeros(count, np.int64),
+        predictions=np.ones(count, np.int64),
+        margins=-np.ones(count, np.float32),
+        rounded=np.ones(count, np.bool_),
+        deltas=np.full((count, 1, 8, 8), 10, np.int8),
+        exact=np.empty((0, 1, 8, 8), np.float32),
+    )
+    clean = np.arange(128, dtype=np.uint8).reshape(2, 1, 8, 8)
+    gallery = Gallery(
+        indices=np.arange(first, first + 2),
+        clean=clean,
+        adversarial=clean + np.uint8(10),
+        classes=np.array([["zero", "<i>one</i>"]] * 2),
+    )
+    return evidence.dumps(breaks, gallery)
 
 
 class _Outline(HTMLParser):
@@ -103,6 +135,15 @@ def test_bundled_libraries_are_what_their_authors_published() -> None:
     for path in VENDOR.glob("*.js"):
         assert f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" in licences
         assert "</script" not in path.read_text().lower() and "\r" not in path.read_text()
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (3, 224, 224)])
+def test_pictures_are_png(shape: tuple[int, ...]) -> None:
+    """An independent library reads back every pixel, also where the data needs several blocks."""
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    read = np.asarray(image.open(io.BytesIO(png(pixels))))
+    assert (read.reshape(*shape[1:], shape[0]).transpose(2, 0, 1) == pixels).all()
 
 
 def test_every_id_is_there_once_and_every_control_has_a_name(
@@ -231,6 +272,19 @@ def test_a_point_of_the_chart_opens_its_model(shown: Any) -> None:
     points = shown.find_elements("css selector", f"#{TABLE} .chart g[aria-label=dot] a")
     shown.execute_script("arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))", points[1])
     assert opened(shown).find_element("css selector", "h2").text == "Second"
+
+
+def test_stored_breaks_are_shown(shown: Any) -> None:
+    """Each as the image, what the attack made of it, and their difference, with a text for whoever cannot see them."""
+    shown.find_element("css selector", f"{ROWS} th a").click()
+    pairs = opened(shown).find_elements("css selector", ".gallery figure")
+    assert [pair.text for pair in pairs] == ["#300: zero → <i>one</i>", "#301: zero → <i>one</i>"]
+    images = pairs[0].find_elements("css selector", "img")
+    wait(shown, lambda: shown.execute_script("return arguments[0].naturalWidth", images[1]) == 8)
+    assert "taken for <i>one</i>" in images[1].get_attribute("alt")
+    canvas = pairs[0].find_element("css selector", "canvas")
+    pixel = "return [...arguments[0].getContext('2d').getImageData(0, 0, 1, 1).data]"
+    wait(shown, lambda: shown.execute_script(pixel, canvas) == [255, 255, 255, 255])
 
 
 def test_published_numbers_are_apart(shown: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from bench.core.record import Record
 from bench.core.types import ThreatModel
 from bench.leaderboard.board import Board
+from bench.leaderboard.page.pictures import all_pictures
 from bench.leaderboard.published import published_for
 from bench.leaderboard.share import Share
 from bench.leaderboard.standing import Entry, Group
@@ -26,6 +27,7 @@ def chart_data(board: Board) -> dict[str, Any]:
     return {
         "groups": {group.anchor: _group(group) for group in board.groups},
         "rows": {identity(group, entry): _row(board, group, entry) for group, entry in pairs},
+        "pictures": all_pictures(board.entries),
     }
 
 

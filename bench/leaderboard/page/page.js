@@ -137,7 +137,34 @@
     }), `${y.label} of ${row.title}: ${points.map((point) => `${point.name} ${point.value.toFixed(1)}`).join(", ")}`);
   }
 
+  // Pictures stand once in the data, however many rows show them, and are decoded when a panel opens.
+  async function showPictures(panel) {
+    for (const figure of all(".gallery figure", panel)) {
+      const [clean, moved] = all("img", figure);
+      if (clean.src) continue;
+      for (const image of [clean, moved]) image.src = data.pictures[image.dataset.picture];
+      await Promise.all([clean.decode(), moved.decode()]);
+      drawDifference(figure.querySelector("canvas"), clean, moved);
+    }
+  }
+
+  function drawDifference(canvas, clean, moved) {
+    const [width, height] = [clean.naturalWidth, clean.naturalHeight];
+    [canvas.width, canvas.height] = [width, height];
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    const pixels = [clean, moved].map((image) => {
+      context.drawImage(image, 0, 0);
+      return context.getImageData(0, 0, width, height).data;
+    });
+    const changes = [...pixels[1]].map((value, place) => value - pixels[0][place]);
+    const largest = Math.max(1, ...changes.map(Math.abs));
+    const shown = context.createImageData(width, height);
+    changes.forEach((change, place) => { shown.data[place] = place % 4 === 3 ? 255 : 127.5 + (127.5 * change) / largest; });
+    context.putImageData(shown, 0, 0);
+  }
+
   function drawPanel(panel) {
+    showPictures(panel);
     for (const figure of all(".chart", panel)) {
       const row = data.rows[figure.dataset.row];
       if (figure.dataset.chart === "attacks") drawAttacks(figure, row);

@@ -17,6 +17,7 @@ from bench.core.record import AttackCost, Record
 from bench.leaderboard import wording
 from bench.leaderboard.board import Board
 from bench.leaderboard.page.chart_data import chart_data, epsilon_curve, identity, passes_curve
+from bench.leaderboard.page.pictures import pictures
 from bench.leaderboard.published import published_for
 from bench.leaderboard.standing import Entry, Group
 
@@ -40,7 +41,6 @@ def html_page(board: Board) -> str:
             style=_inline("style.css"),
             scripts=scripts,
             policy=_policy(scripts),
-            gallery=lambda entry: (),
             epsilons=lambda entry: epsilon_curve(board, entry),
         )
     )
@@ -66,6 +66,7 @@ def _environment() -> Environment:
         millions=wording.millions,
         n_ranked=lambda group: sum(entry.rank is not None for entry in group.entries),
         percent=wording.percent,
+        pictures=pictures,
         published_for=published_for,
         reproduce=wording.reproduce,
         search_text=_search_text,
