@@ -29,13 +29,14 @@ class Kind(str, enum.Enum):
     ATTACKS = "attacks"
     SUITES = "suites"
     RECIPES = "recipes"
+    CHECKS = "checks"
 
 
 def list_names(
     what: Annotated[Kind, typer.Argument(help="What to list.")],
     as_json: Json = False,
 ) -> None:
-    """List models, datasets, attacks, suites or recipes.
+    """List models, datasets, attacks, suites, recipes or the doctor's checks.
 
     \b
     Examples:
@@ -121,10 +122,20 @@ def _recipes() -> list[_Entry]:
     ]
 
 
+def _checks() -> list[_Entry]:
+    from bench.diagnostics import select
+
+    return [
+        {"name": check.id, "question": check.question, "in every run": "yes" if check.quick else "no"}
+        for check in select()
+    ]
+
+
 _LISTINGS: dict[Kind, Callable[[], list[_Entry]]] = {
     Kind.MODELS: _models,
     Kind.DATASETS: _datasets,
     Kind.ATTACKS: _attacks,
     Kind.SUITES: _suites,
     Kind.RECIPES: _recipes,
+    Kind.CHECKS: _checks,
 }

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from bench import __version__
 from bench.cli import check, compare, publish, show, train, verify
+from bench.cli import doctor as doctor_command
 from bench.cli import list as list_command
 from bench.cli import run as run_command
 from bench.cli import train as train_command
@@ -43,6 +44,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run_command.run)
+app.command("doctor")(doctor_command.doctor)
 app.command("train")(train_command.train)
 app.command("list")(list_command.list_names)
 app.command("show")(show.show)

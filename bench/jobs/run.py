@@ -10,7 +10,8 @@ from pathlib import Path
 
 from bench import leaderboard
 from bench.core import provenance
-from bench.core.record import Digests, Record
+from bench.core.record import Diagnostic, Digests, Record
+from bench.diagnostics import claim_of, diagnose_briefly, from_evaluation, merged
 from bench.evaluation import (
     Evaluation,
     Identity,
@@ -23,7 +24,6 @@ from bench.evaluation import (
     result_of,
 )
 from bench.jobs.card import card_of
-from bench.jobs.claim import contradiction
 from bench.jobs.evidence import pack
 from bench.jobs.extent import Extent, choose
 from bench.jobs.request import RunRequest, Setting, resolve, row_name
@@ -54,7 +54,7 @@ class Ran:
         path: where the row lies; None where none was to be written.
         differences: how an existing row differs, a line each.
         notice: set where a substitute sample was used, so that no row was written.
-        warnings: doubts about the number.
+        warnings: the diagnostics that failed, a line each.
         extent: what was planned before it ran.
     """
 
@@ -97,7 +97,7 @@ def run(
         _tell_of_row(row, request, tell)
     evaluation, extent = _evaluate(request, setting, tell, on_progress)
     record = _record(request, row, setting, evaluation)
-    warnings = _warnings(setting, evaluation)
+    warnings = tuple(_warning(each) for each in record.result.diagnostics if each.failed)
     if setting.dataset.notice is not None:
         return Ran(
             evaluation=evaluation,
@@ -197,23 +197,32 @@ def _record(request: RunRequest, row: leaderboard.Identity, setting: Setting, ev
             model=setting.model.digest,
             factory=setting.model.factory_digest,
         ),
-        result=result_of(evaluation),
+        result=result_of(evaluation, diagnostics=_diagnostics(request, setting, evaluation)),
         cost=dataclasses.replace(cost_of(evaluation), budget_seconds=request.budget),
         provenance=provenance.collect(request.command),
         card=card_of(setting.model),
     )
 
 
-def _warnings(setting: Setting, evaluation: Evaluation) -> tuple[str, ...]:
-    manifest = setting.model.manifest
-    # A claim about other data than the official split (a sample of it is still that data) says nothing here.
-    fits = manifest is not None and manifest.dataset == setting.dataset.name
-    claim = manifest.accuracy("clean", split="test") if manifest is not None and fits else None
-    doubt = contradiction(claim, n_clean=evaluation.n_clean, n_examples=evaluation.n_examples)
-    nonfinite = evaluation.n_nonfinite
+def _diagnostics(request: RunRequest, setting: Setting, evaluation: Evaluation) -> tuple[Diagnostic, ...]:
+    """The short form of the doctor, and what the verdicts themselves say."""
+    classes = setting.dataset.num_classes
+    claim = claim_of(setting.model, dataset=setting.dataset.name)
+    looked = diagnose_briefly(
+        setting.model.module,
+        setting.examples,
+        threat_model=setting.threat_model,
+        num_classes=classes,
+        seed=request.seed,
+        device=setting.device,
+    )
+    return merged(looked, from_evaluation(evaluation, claim=claim, num_classes=classes))
+
+
+def _warning(diagnostic: Diagnostic) -> str:
     return (
-        *([doubt] if doubt else []),
-        *([f"Logits were not finite on {nonfinite} examples; none of them counts as robust."] if nonfinite else []),
+        f"Check {diagnostic.id} failed, so the robust accuracy is an upper bound only. {diagnostic.evidence}"
+        f" Next: {diagnostic.next}"
     )
 
 

@@ -126,8 +126,9 @@ def write(
     """Store a row and its evidence, unless a row is there that it may not replace.
 
     An existing row is replaced only by force, and never by one on fewer examples; one that the new row reproduces is
-    replaced where it has no evidence. What others broke stays with a row as long as weights and data are the same. The
-    suite's definition is stored beside its first row; a row of another definition under the same name is refused.
+    replaced where it has no evidence or no diagnostics. What others broke stays with a row as long as weights and data
+    are the same. The suite's definition is stored beside its first row; a row of another definition under the same name
+    is refused.
 
     Args:
         record: the new row.
@@ -153,7 +154,7 @@ def write(
     record = _with_external(record, old)
     differences = _differences(old, record)
     if not differences and evidence is not None and old.result.indices == record.result.indices:
-        missing = _lacks_evidence(path, old)
+        missing = _lacks_evidence(path, old) or old.result.diagnostics != record.result.diagnostics
         if missing:
             _store(record, root, path, definition, contents)
         return Written(path=path, written=missing, existed=True, reproduces=True)
@@ -236,9 +237,16 @@ def _differences(old: Record, new: Record) -> tuple[str, ...]:
     if new.result.n_examples > old.result.n_examples:
         found.append(f"examples: {old.result.n_examples} there, {new.result.n_examples} here")
     same_examples = old.result.indices == new.result.indices
-    if not found and same_examples and result_bytes(old) != result_bytes(new):
+    if not found and same_examples and result_bytes(_as_diagnosed(old, new)) != result_bytes(new):
         found.append("other fields of the result: parameters, stages, diagnostics or counts")
     return tuple(found)
+
+
+def _as_diagnosed(old: Record, new: Record) -> Record:
+    """The old row with the new one's diagnostics, where it was written without any."""
+    if old.result.diagnostics:
+        return old
+    return replace(old, result=replace(old.result, diagnostics=new.result.diagnostics))
 
 
 def _flips(comparison: Comparison) -> list[str]:

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from bench import leaderboard
 from bench.core.errors import BenchError
+from bench.core.record import dumps, result_bytes
 from bench.jobs.run import Outcome, RunRequest, run
 from bench.jobs.writable import check_writable
 
@@ -79,3 +81,31 @@ def test_nothing_is_made_when_writability_is_checked(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(BenchError, match="is a file, not a folder"):
         check_writable(tmp_path / "file" / "b")
+
+
+def test_a_row_holds_the_short_form_of_the_doctor(request_):
+    """The row of a model that answers NaN says so, warns, and is an upper bound only; its verdicts are kept."""
+    ran = run(request_)
+    found = {each.id: each for each in ran.record.result.diagnostics}
+    assert found["R4"].status == "fail" and found["R5"].status == "pass"
+    assert {"R1", "R2", "R3", "R8", "R10", "R19"} <= found.keys()
+    assert ran.record.upper_bound_only
+    assert any(warning.startswith("Check R4 failed") for warning in ran.warnings)
+
+
+def test_a_resumed_run_stores_the_same_result(request_):
+    """Byte for byte, diagnostics included; a second journal changes nothing either."""
+    first = run(request_)
+    resumed = run(replace(request_, leaderboard=request_.leaderboard / "other"))
+    anew = run(replace(request_, journal=request_.journal / "other", leaderboard=request_.leaderboard / "third"))
+    assert result_bytes(first.record) == result_bytes(resumed.record) == result_bytes(anew.record)
+
+
+def test_a_row_from_before_the_doctor_is_completed(request_):
+    """One that reproduces all else gets the diagnostics, without force."""
+    first = run(request_)
+    old = replace(first.record, result=replace(first.record.result, diagnostics=()))
+    first.path.write_text(dumps(old))
+    assert run(request_).outcome is Outcome.COMPLETED
+    assert leaderboard.read(first.path).result == first.record.result
+    assert run(request_).outcome is Outcome.REPRODUCES

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from math import comb
 
+from bench.models import LoadedModel
 from bench.models.manifest import Accuracy
 
-__all__ = ["contradiction", "surprise"]
+__all__ = ["claim_of", "contradiction", "surprise"]
 
 # OUR CHOICE: rounding on another machine may flip five of 10,000; a sample is doubted at odds of one to a thousand.
 _ROUNDING = 5e-4
 _DOUBTED = 1e-3
+
+
+def claim_of(model: LoadedModel, *, dataset: str) -> Accuracy | None:
+    """The clean accuracy that the model's checkpoint claims on the test split of `dataset`, or None.
+
+    A claim about other data than the official split (a sample of it is still that data) says nothing.
+    """
+    manifest = model.manifest
+    if manifest is None or manifest.dataset != dataset:
+        return None
+    return manifest.accuracy("clean", split="test")
 
 
 def contradiction(claim: Accuracy | None, *, n_clean: int, n_examples: int) -> str | None:

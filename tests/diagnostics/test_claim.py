@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.jobs.claim import contradiction, surprise
+from bench.diagnostics.claim import contradiction, surprise
 from bench.models import Accuracy
 
 

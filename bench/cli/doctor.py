@@ -1,0 +1,136 @@
+"""`bench doctor`: is the number believable?"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.options import DataDir, Json, Quiet
+from bench.cli.tables import clock, table
+
+if TYPE_CHECKING:
+    from bench.jobs.doctor import Diagnosis
+
+__all__ = ["doctor"]
+
+
+def doctor(
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="A model of `bench list models`, robustbench:ID, or path/to/file.py:factory."
+        ),
+    ],
+    dataset: Annotated[
+        str, typer.Option(metavar="NAME", help="A dataset of `bench list datasets`, file.npz, or folder:PATH.")
+    ],
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Weights for the model: .safetensors, .pt or .pth, told by content."),
+    ] = None,
+    data_dir: DataDir = None,
+    threat_model: Annotated[
+        str | None, typer.Option(metavar="NORM:EPSILON", help="Linf:8/255 or L2:0.5; by default the dataset's own.")
+    ] = None,
+    samples: Annotated[int | None, typer.Option(metavar="N", help="The first N examples; by default 128.")] = None,
+    indices: Annotated[str | None, typer.Option(metavar="A:B", help="Examples A to B-1 of the official split.")] = None,
+    checks: Annotated[
+        str | None, typer.Option(metavar="R3,R8", help="Only these checks of `bench list checks`; by default all.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", help="Time for all checks; one that runs out of it says so.")
+    ] = 300.0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of all random draws.")] = 0,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; by default a GPU where there is one.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Examine a model for the ways in which a robustness number goes wrong.
+
+    Every check says what it measured and what to run next; docs/doctor.md explains them. Exit code 1 if one fails.
+
+    \b
+    Examples:
+      bench doctor --model pgd-at --dataset cifar10
+      bench doctor --model net.py:make --weights net.pth --dataset digits --checks R3,R8
+      bench doctor --model aw-net --dataset cifar10 --samples 64 --json
+    """
+    from bench.cli.examination_display import ExaminationDisplay
+    from bench.jobs.doctor import DoctorRequest
+    from bench.jobs.doctor import doctor as job
+
+    request = DoctorRequest(
+        model=model,
+        dataset=dataset,
+        weights=weights,
+        data_dir=data_dir,
+        threat_model=threat_model,
+        samples=samples,
+        indices=indices,
+        checks=tuple(checks.split(",")) if checks is not None else None,
+        seed=seed,
+        device=device,
+        seconds=seconds,
+    )
+    # A user's model, and libraries, may print; stdout is for the result alone.
+    with contextlib.redirect_stdout(sys.stderr), ExaminationDisplay(quiet=quiet) as display:
+        found = job(request, tell=display.tell, on_progress=display.update)
+    typer.echo(_as_json(found) if as_json else _as_text(found))
+    if found.status.value == "fail":
+        raise typer.Exit(1)
+
+
+def _as_json(found: Diagnosis) -> str:
+    from bench.core.schema import to_json
+
+    value = {
+        "status": found.status.value,
+        "model": found.model,
+        "dataset": found.dataset,
+        "threat_model": found.threat_model,
+        "indices": found.indices,
+        "seed": found.seed,
+        "seconds": round(found.seconds, 1),
+        "notice": found.notice,
+        "checks": [to_json(diagnostic) for diagnostic in found.diagnostics],
+    }
+    return json.dumps(value, indent=1, allow_nan=False)
+
+
+def _as_text(found: Diagnosis) -> str:
+    from bench.diagnostics import CHECKS
+
+    title = (
+        f"{found.model} on {found.dataset} [{found.indices}], {found.threat_model}, seed {found.seed},"
+        f" {clock(found.seconds)}"
+    )
+    cells = [
+        (each.id, each.status, CHECKS.get(each.id).question, _number(each.statistic), _number(each.threshold))
+        for each in found.diagnostics
+    ]
+    headers = ("check", "status", "question", "statistic", "threshold")
+    doubts = [
+        f"{each.id} {each.status}: {each.evidence}\n  Next: {each.next}" for each in found.diagnostics if each.next
+    ]
+    parts = (found.notice, title, table(headers, cells, right=headers[3:]), *doubts, _conclusion(found))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _conclusion(found: Diagnosis) -> str:
+    counts = {status: sum(each.status == status for each in found.diagnostics) for status in ("fail", "warn", "pass")}
+    if counts["fail"]:
+        return f"{counts['fail']} failed: a robust accuracy of this model is an upper bound only, until it is repaired."
+    if counts["warn"]:
+        return f"None failed, {counts['warn']} with a warning, {counts['pass']} passed."
+    return f"None failed, {counts['pass']} passed."

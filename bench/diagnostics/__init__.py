@@ -1,0 +1,26 @@
+"""Is a robustness number believable? Checks of models and attacks, one file each, with the evidence in the answer."""
+
+from bench.diagnostics.check import Check, Finding, Status
+from bench.diagnostics.claim import claim_of
+from bench.diagnostics.diagnose import diagnose, diagnose_briefly
+from bench.diagnostics.examination import Examined, examine, overall
+from bench.diagnostics.registry import CHECKS, select
+from bench.diagnostics.subject import Subject
+from bench.diagnostics.verdicts import from_evaluation, merged
+
+__all__ = [
+    "CHECKS",
+    "Check",
+    "Examined",
+    "Finding",
+    "Status",
+    "Subject",
+    "claim_of",
+    "diagnose",
+    "diagnose_briefly",
+    "examine",
+    "from_evaluation",
+    "merged",
+    "overall",
+    "select",
+]

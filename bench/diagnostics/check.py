@@ -1,0 +1,134 @@
+"""What a check is: a question about a model, how it is answered, and what to run next where the answer is bad."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.core.record import Diagnostic
+from bench.diagnostics.significance import binomial_tail, is_significant, sign_tail
+
+if TYPE_CHECKING:
+    from bench.diagnostics.subject import Subject
+
+__all__ = ["Check", "Finding", "Status", "by_pairs", "by_share", "not_applicable"]
+
+_DIGITS = 4
+
+
+class Status(str, enum.Enum):
+    """How a check ended; a row with a failed one is an upper bound only."""
+
+    PASS = "pass"
+    WARN = "warn"
+    FAIL = "fail"
+    NOT_APPLICABLE = "not applicable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a check found.
+
+    Args:
+        status: the verdict.
+        evidence: what was seen: a sentence with the numbers in it.
+        statistic: what was measured, or None.
+        threshold: what it is held against, or None.
+    """
+
+    status: Status
+    evidence: str
+    statistic: float | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One file of `bench.diagnostics.checks`.
+
+    Args:
+        id: "R8".
+        question: what it asks, in a few words; a bad model is one of which the answer is no.
+        examine: answers it.
+        next: what to run where the answer is bad.
+        effort: passes through the model per example, roughly: its share of the time.
+        quick: part of the short form in every `bench run`.
+        last: looks at the model after all other checks have used it.
+        needs_logits: without outputs that can be read as logits it does not apply.
+        needs_correct: without an example that is classified correctly it does not apply.
+    """
+
+    id: str
+    question: str
+    examine: Callable[[Subject], Finding]
+    next: str
+    effort: float
+    quick: bool = False
+    last: bool = False
+    needs_logits: bool = True
+    needs_correct: bool = True
+
+    @property
+    def number(self) -> int:
+        """Its place in the table: 8 for "R8"."""
+        return int(self.id[1:])
+
+    def report(self, finding: Finding) -> Diagnostic:
+        """The finding as a row stores it; its numbers are rounded so that repeated runs store the same."""
+        bad = finding.status in (Status.WARN, Status.FAIL)
+        return Diagnostic(
+            id=self.id,
+            status=finding.status.value,
+            statistic=_rounded(finding.statistic),
+            threshold=_rounded(finding.threshold),
+            evidence=finding.evidence,
+            next=self.next if bad else "",
+        )
+
+
+def by_share(bad: int, total: int, *, tolerated: float, evidence: str, worst: Status = Status.FAIL) -> Finding:
+    """Judge `bad` of `total` examples where a share of them is tolerated.
+
+    Args:
+        bad: examples that speak against the model.
+        total: examples that were looked at.
+        tolerated: share in [0, 1] that honest models may show, by rounding or by the limits of the method.
+        evidence: the sentence.
+        worst: the status of what is significant.
+    """
+    if not total:
+        return not_applicable(evidence)
+    if is_significant(bad, binomial_tail(bad, total, tolerated)):
+        status = worst
+    else:
+        status = Status.WARN if bad > tolerated * total else Status.PASS
+    return Finding(status=status, statistic=bad / total, threshold=tolerated, evidence=evidence)
+
+
+def by_pairs(more: int, less: int, total: int, *, evidence: str, worst: Status = Status.FAIL) -> Finding:
+    """Judge a comparison of two attacks on the same examples, by the exact sign test.
+
+    Args:
+        more: examples that only the attack breaks that should be the weaker one.
+        less: examples that only the other one breaks.
+        total: examples that were looked at.
+        evidence: the sentence.
+        worst: the status of what is significant.
+    """
+    if not total:
+        return not_applicable(evidence)
+    found = is_significant(more, sign_tail(more, less))
+    return Finding(
+        status=worst if found else Status.PASS, statistic=(more - less) / total, threshold=0.0, evidence=evidence
+    )
+
+
+def not_applicable(why: str) -> Finding:
+    """What a check says that has nothing to look at."""
+    return Finding(status=Status.NOT_APPLICABLE, evidence=why)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DIGITS)

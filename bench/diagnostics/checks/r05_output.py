@@ -1,0 +1,95 @@
+"""R5: are the outputs logits, one for every class of the dataset?
+
+A softmax inside the model lets the cross-entropy saturate, and APGD's losses assume logits; a wrong number of classes
+means that what is attacked is not what is scored (an auxiliary class, dummy classes, another dataset's head).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.diagnostics import points
+from bench.diagnostics.asking import predict
+from bench.diagnostics.check import Check, Finding, Status
+from bench.diagnostics.subject import Subject
+
+__all__ = ["ENTRY"]
+
+SUM_TOLERANCE = 1e-3
+"""Of the sum itself: float16 probabilities sum to 1 within this."""
+
+UNEVEN = 1.1
+"""Largest output over the mean output."""
+
+
+def _examine(subject: Subject) -> Finding:
+    wrong = _not_a_row_of_numbers(subject.answer, len(subject.first), subject.num_classes)
+    if wrong is not None:
+        return Finding(status=Status.FAIL, evidence=wrong)
+    if not subject.is_readable:
+        labels = int(subject.examples.labels.max())
+        return Finding(status=Status.FAIL, evidence=f"There is no logit for label {labels}.")
+    return _of_numbers(_samples(subject))
+
+
+def _not_a_row_of_numbers(answer: Any, count: int, num_classes: int) -> str | None:
+    if not isinstance(answer, Tensor):
+        return f"The model returns a {type(answer).__name__}, not a tensor of logits."
+    if answer.ndim == 2 and len(answer) == count and answer.shape[1] != num_classes:
+        return f"The model gives {answer.shape[1]} numbers for each image, but the dataset has {num_classes} classes."
+    if answer.shape != (count, num_classes) or not answer.is_floating_point():
+        kind = str(answer.dtype).removeprefix("torch.")
+        return f"The model returns {kind} of shape {tuple(answer.shape)}, not logits of shape {(count, num_classes)}."
+    return None
+
+
+def _samples(subject: Subject) -> Tensor:
+    """Outputs for clean images, for noise and for extreme images: what logits show and probabilities cannot."""
+    few = subject.examples[:32]
+    flat = [torch.full_like(few.inputs[:1], level) for level in (0.0, 0.5, 1.0)]
+    places = torch.cat([few.inputs, points.anywhere(few, seed=subject.seed), *flat])
+    return predict(subject.classifier, places)
+
+
+def _of_numbers(outputs: Tensor) -> Finding:
+    outputs = outputs[outputs.isfinite().all(1)].double()
+    if not len(outputs):
+        return Finding(status=Status.WARN, evidence="No output is finite, so its kind cannot be told (see R4).")
+    if _are_shares(outputs):
+        total = float(outputs.sum(1).mean())
+        evidence = f"The outputs are probabilities: none is negative, and every row sums to {total:.4g}."
+        return Finding(status=Status.FAIL, evidence=evidence)
+    if bool(((outputs >= 0) & (outputs <= 1)).all()):
+        return Finding(
+            status=Status.FAIL,
+            evidence="All outputs lie in [0, 1], for noise and flat images too: they are squashed, not logits.",
+        )
+    if bool((outputs.logsumexp(1).abs() <= SUM_TOLERANCE).all()):
+        return Finding(
+            status=Status.PASS, evidence="The outputs are logarithms of probabilities, which serve as logits."
+        )
+    return Finding(status=Status.PASS, evidence="The outputs are logits, one for every class of the dataset.")
+
+
+def _are_shares(outputs: Tensor) -> bool:
+    """Whether the rows share out one constant among the classes, and not evenly (as logits with an offset do)."""
+    sums = outputs.sum(1)
+    total = sums.mean()
+    constant = bool(((sums - total).abs() <= SUM_TOLERANCE * total.abs()).all())
+    uneven = bool(outputs.amax() > UNEVEN * total / outputs.shape[1])
+    return constant and uneven and bool((outputs >= 0).all())
+
+
+ENTRY = Check(
+    id="R5",
+    question="Are the outputs logits, one for every class?",
+    examine=_examine,
+    next="Let the model return its logits, before any softmax and with what its decision needs inside, and run again.",
+    effort=2,
+    quick=True,
+    needs_logits=False,
+    needs_correct=False,
+)

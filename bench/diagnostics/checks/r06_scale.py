@@ -1,0 +1,86 @@
+"""R6: are the logits of a size that the attacks' losses can see?
+
+Where the logits are too large, the cross-entropy and its gradient underflow to 0 in float32 (Carlini and Wagner 2017,
+arXiv 1608.04644, section IV); where they differ by less than their rounding, a loss cannot rise. That a rescaled
+cross-entropy breaks more happens on honest models too, so it only warns.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bench.diagnostics.asking import spread
+from bench.diagnostics.check import Check, Finding, Status, by_pairs, by_share
+from bench.diagnostics.search import Search
+from bench.diagnostics.subject import Subject
+from bench.ops import losses
+
+__all__ = ["ENTRY"]
+
+UNDERFLOW = 1e-30
+"""Largest entry of the cross-entropy's gradient at the logits that no longer counts: less a Jacobian, it is 0."""
+RESOLUTION = 1e-4
+"""Spacing of float32 numbers at the logits, or at the cross-entropy, over the range of the logits."""
+TOLERATED = 0.01
+
+
+def _examine(subject: Subject) -> Finding:
+    logits, labels = subject.correct_logits, subject.correct.labels
+    under, coarse = _underflows(logits, labels), _is_coarse(logits)
+    bad = int((under | coarse).sum())
+    evidence = (
+        f"Of {len(logits)} correct examples, the cross-entropy has no gradient left on {int(under.sum())}, and rounding"
+        f" hides the logits' differences on {int(coarse.sum())}; their range is {_median(spread(logits)):.2g} (median)."
+    )
+    found = by_share(bad, len(logits), tolerated=TOLERATED, evidence=evidence)
+    if found.status is not Status.PASS or not subject.thorough:
+        return found
+    return _rescaled(subject, found)
+
+
+def _underflows(logits: Tensor, labels: Tensor) -> Tensor:
+    probabilities = logits.softmax(1)
+    gradient = probabilities - functional.one_hot(labels, logits.shape[1])
+    return gradient.abs().amax(1) < UNDERFLOW
+
+
+def _is_coarse(logits: Tensor) -> Tensor:
+    largest = logits.abs().amax(1).clamp_min(1.0)  # the cross-entropy is about 1 however small the logits are
+    spacing = torch.finfo(torch.float32).eps * largest
+    return spacing > RESOLUTION * spread(logits)
+
+
+def _rescaled(subject: Subject, found: Finding) -> Finding:
+    """Compare with a cross-entropy of logits that are scaled to a median margin of 1."""
+    scale = 1 / max(_median(losses.margin(subject.correct_logits, subject.correct.labels)), 1e-12)
+    objective = functools.partial(_scaled_cross_entropy, scale=scale)
+    other = subject.search(Search(name="pgd-10", objective=objective, steps=10, step=1 / 4)).broken
+    more, less = int((other & ~subject.pgd_10.broken).sum()), int((subject.pgd_10.broken & ~other).sum())
+    evidence = (
+        f"{found.evidence} With logits scaled by {scale:.2g}, PGD-10 breaks {more} examples that it left robust, and"
+        f" leaves {less} that it broke."
+    )
+    pairs = by_pairs(more, less, len(other), evidence=evidence, worst=Status.WARN)
+    return Finding(status=pairs.status, statistic=found.statistic, threshold=found.threshold, evidence=evidence)
+
+
+def _scaled_cross_entropy(logits: Tensor, labels: Tensor, *, scale: float) -> Tensor:
+    return losses.cross_entropy(scale * logits, labels)
+
+
+def _median(values: Tensor) -> float:
+    return float(values.median())
+
+
+ENTRY = Check(
+    id="R6",
+    question="Are the logits of a size that the losses can see?",
+    examine=_examine,
+    next="Attack with losses that do not depend on the scale: APGD-T (DLR) and CW, 100 steps each.",
+    effort=40,
+    quick=True,
+)

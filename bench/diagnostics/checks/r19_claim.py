@@ -1,0 +1,56 @@
+"""R19: is the clean accuracy the one that the checkpoint claims?
+
+A wrong normalisation, another label order or other weights show here before any attack runs. Without a claim, a model
+that does no better than guessing is worth a warning.
+"""
+
+from __future__ import annotations
+
+from bench.diagnostics.check import Check, Finding, Status
+from bench.diagnostics.claim import contradiction
+from bench.diagnostics.significance import LEVEL, binomial_tail
+from bench.diagnostics.subject import Subject
+from bench.models.manifest import Accuracy
+
+__all__ = ["ENTRY", "judge"]
+
+
+def _examine(subject: Subject) -> Finding:
+    return judge(subject.claim, len(subject.correct), len(subject.examples), subject.num_classes)
+
+
+def judge(claim: Accuracy | None, n_clean: int, n_examples: int, num_classes: int) -> Finding:
+    """Hold a measured clean accuracy against the claim.
+
+    Args:
+        claim: on the split that the examples are of, or None.
+        n_clean: examples that were classified correctly.
+        n_examples: examples that were tried, at least 1.
+        num_classes: of the dataset.
+    """
+    if claim is None:
+        return _without_claim(n_clean, n_examples, num_classes)
+    doubt = contradiction(claim, n_clean=n_clean, n_examples=n_examples)
+    claimed = f"{claim.n_correct} of {claim.n_examples}"
+    evidence = doubt or f"Clean accuracy is {n_clean} of {n_examples}, which fits the claimed {claimed}."
+    status = Status.FAIL if doubt else Status.PASS
+    return Finding(status=status, statistic=n_clean / n_examples, threshold=claim.fraction, evidence=evidence)
+
+
+def _without_claim(right: int, total: int, num_classes: int) -> Finding:
+    chance = 1 / num_classes
+    evidence = f"Clean accuracy is {right} of {total}, and no manifest claims one to compare with."
+    if binomial_tail(right, total, chance) < LEVEL:
+        return Finding(status=Status.NOT_APPLICABLE, statistic=right / total, evidence=evidence)
+    evidence = f"Clean accuracy is {right} of {total}, no better than guessing among {num_classes} classes."
+    return Finding(status=Status.WARN, statistic=right / total, threshold=chance, evidence=evidence)
+
+
+ENTRY = Check(
+    id="R19",
+    question="Is the clean accuracy the claimed one?",
+    examine=_examine,
+    next="Check the normalisation, the order of channels and of classes, and that the weights are the right ones.",
+    effort=1,
+    needs_correct=False,
+)

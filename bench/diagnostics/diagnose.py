@@ -1,0 +1,133 @@
+"""A model and examples in, diagnostics out; the model is handed back as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from bench import suites
+from bench.core.errors import BenchError
+from bench.core.record import Diagnostic
+from bench.core.types import Attack, Examples, ThreatModel
+from bench.diagnostics.examination import Examined, examine
+from bench.diagnostics.patience import ModelFailedError
+from bench.diagnostics.registry import quick, select
+from bench.diagnostics.subject import Subject
+from bench.evaluation.borrowing import borrowed, device_of
+from bench.evaluation.precision import full_float32
+from bench.models.manifest import Accuracy
+
+__all__ = ["SHORT_EXAMPLES", "diagnose", "diagnose_briefly"]
+
+SHORT_EXAMPLES = 32
+"""Examples that the short form looks at."""
+_ATTACKS = "quick-v1"
+
+
+def diagnose(
+    module: nn.Module,
+    examples: Examples,
+    *,
+    threat_model: ThreatModel | str,
+    num_classes: int,
+    seed: int = 0,
+    checks: Sequence[str] | None = None,
+    attacks: Sequence[Attack] | None = None,
+    surrogates: Sequence[nn.Module] = (),
+    claim: Accuracy | None = None,
+    seconds: float | None = None,
+    device: torch.device | str | None = None,
+    progress: Callable[[Examined], None] | None = None,
+) -> tuple[Diagnostic, ...]:
+    """Examine a model: every check, or those that are asked for.
+
+    Args:
+        module: inputs `(N, C, H, W)` in [0, 1] to logits, or to whatever it returns instead: that is a finding.
+        examples: what it is tried on; a hundred or so.
+        threat_model: what the attacker may do; text such as "Linf:8/255" will do.
+        num_classes: of the dataset.
+        seed: of all draws.
+        checks: ids such as "R8"; None for all.
+        attacks: those whose numbers are to be believed, for R15 to R17; None for those of `quick-v1`.
+        surrogates: other models of the same data, for transfer (R13).
+        claim: the clean accuracy that the checkpoint claims (R19).
+        seconds: time for all checks; one that runs out says so. None for as long as it takes.
+        device: where to compute; by default where the module lies.
+        progress: called after every check.
+
+    Raises:
+        UnknownNameError: if there is no such check.
+        BenchError: if the model cannot be called on these examples.
+    """
+    place = torch.device(device) if device is not None else device_of(module)
+    chosen = select(checks)
+    if attacks is None:
+        attacks = suites.get(_ATTACKS, engine="fast").attacks
+    with borrowed(module, place), full_float32():
+        subject = Subject(
+            module=module,
+            examples=_copied(examples, place),
+            threat_model=_parsed(threat_model),
+            num_classes=num_classes,
+            seed=seed,
+            attacks=tuple(attacks),
+            surrogates=tuple(surrogates),
+            claim=claim,
+        )
+        _call_once(subject)
+        return examine(subject, chosen, seconds=seconds, listener=progress)
+
+
+def diagnose_briefly(
+    module: nn.Module,
+    examples: Examples,
+    *,
+    threat_model: ThreatModel | str,
+    num_classes: int,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+) -> tuple[Diagnostic, ...]:
+    """The cheap checks on the first few examples; two runs of it give the same, since no clock is looked at.
+
+    Args:
+        module: as in `diagnose`.
+        examples: as in `diagnose`; the first `SHORT_EXAMPLES` are looked at.
+        threat_model: as in `diagnose`.
+        num_classes: as in `diagnose`.
+        seed: of all draws.
+        device: as in `diagnose`.
+
+    Raises:
+        BenchError: if the model cannot be called on these examples.
+    """
+    place = torch.device(device) if device is not None else device_of(module)
+    with borrowed(module, place), full_float32():
+        subject = Subject(
+            module=module,
+            examples=_copied(examples[:SHORT_EXAMPLES], place),
+            threat_model=_parsed(threat_model),
+            num_classes=num_classes,
+            seed=seed,
+            thorough=False,
+        )
+        _call_once(subject)
+        return examine(subject, quick())
+
+
+def _call_once(subject: Subject) -> None:
+    try:
+        _ = subject.answer
+    except ModelFailedError as error:
+        raise BenchError(f"The model cannot be called: {error}.") from error
+
+
+def _copied(examples: Examples, device: torch.device) -> Examples:
+    """The examples on the device; copies, since tensors made in inference mode could not be differentiated through."""
+    here = examples.to(device)
+    return Examples(inputs=here.inputs.clone(), labels=here.labels.clone(), indices=here.indices.clone())
+
+
+def _parsed(threat_model: ThreatModel | str) -> ThreatModel:
+    return ThreatModel.parse(threat_model) if isinstance(threat_model, str) else threat_model

@@ -1,0 +1,103 @@
+"""Runs checks on a model: in order, against the clock, each failure of the model a finding."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.core.record import Diagnostic
+from bench.diagnostics.check import Check, Finding, Status, not_applicable
+from bench.diagnostics.patience import ModelFailedError, OutOfTimeError
+from bench.diagnostics.subject import Subject
+
+__all__ = ["Examined", "examine", "overall"]
+
+# OUR CHOICE: a check may take twice its share of the time that is left, since shares are estimates.
+_PATIENCE = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """How far an examination is, told after every check.
+
+    Args:
+        check: the check that is done.
+        diagnostic: what it found.
+        n_done: checks done.
+        n_checks: checks in all.
+        seconds: since the start.
+        eta: seconds that the rest will take, by the effort done so far.
+        following: the check that runs next, or None.
+    """
+
+    check: Check
+    diagnostic: Diagnostic
+    n_done: int
+    n_checks: int
+    seconds: float
+    eta: float
+    following: Check | None
+
+
+def examine(
+    subject: Subject,
+    checks: Sequence[Check],
+    *,
+    seconds: float | None = None,
+    listener: Callable[[Examined], None] | None = None,
+) -> tuple[Diagnostic, ...]:
+    """Run `checks` and return what they found, in the order of their numbers.
+
+    Args:
+        subject: the model, lent.
+        checks: those to run.
+        seconds: time for all of them; None for as long as it takes.
+        listener: told after every check.
+    """
+    order = sorted(checks, key=lambda check: (check.last, check.number))
+    start = time.monotonic()
+    found: list[tuple[int, Diagnostic]] = []
+    for position, check in enumerate(order):
+        rest = sum(each.effort for each in order[position:])
+        if seconds is not None:
+            left = max(0.0, seconds - (time.monotonic() - start))
+            subject.clock.allow(left * min(1.0, _PATIENCE * check.effort / rest))
+        diagnostic = check.report(_finding(check, subject))
+        found.append((check.number, diagnostic))
+        if listener is not None:
+            passed = time.monotonic() - start
+            done = sum(each.effort for each in order[: position + 1])
+            event = Examined(
+                check=check,
+                diagnostic=diagnostic,
+                n_done=position + 1,
+                n_checks=len(order),
+                seconds=passed,
+                eta=passed * (rest - check.effort) / done,
+                following=order[position + 1] if position + 1 < len(order) else None,
+            )
+            listener(event)
+    subject.clock.allow(None)
+    return tuple(diagnostic for _, diagnostic in sorted(found, key=lambda pair: pair[0]))
+
+
+def overall(diagnostics: Sequence[Diagnostic]) -> Status:
+    """The worst status: fail before warn before pass."""
+    statuses = {diagnostic.status for diagnostic in diagnostics}
+    return next((status for status in (Status.FAIL, Status.WARN) if status.value in statuses), Status.PASS)
+
+
+def _finding(check: Check, subject: Subject) -> Finding:
+    try:
+        if check.needs_logits and not subject.is_readable:
+            return not_applicable("The outputs cannot be read as logits of the dataset's classes (see R5).")
+        if check.needs_logits and check.needs_correct and not len(subject.correct):
+            return not_applicable("No example is classified correctly, so there is nothing to attack.")
+        return check.examine(subject)
+    except OutOfTimeError:
+        return Finding(
+            status=Status.WARN, evidence="Ran out of time before it had an answer; give it more, or fewer examples."
+        )
+    except ModelFailedError as error:
+        return Finding(status=Status.FAIL, evidence=f"The model raises {error}.")

@@ -1,0 +1,74 @@
+"""The model as a check sees it: it watches the clock, and tells a failure of the model from a failure of the check."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from torch import Tensor, nn
+
+__all__ = ["Clock", "ModelFailedError", "OutOfTimeError", "Patient"]
+
+
+class OutOfTimeError(Exception):
+    """The time of the check that runs is over."""
+
+
+class ModelFailedError(Exception):
+    """The model raised an error on inputs that a classifier has to answer."""
+
+
+class Clock:
+    """Says when the running check has to stop; by default never."""
+
+    def __init__(self) -> None:
+        self._deadline: float | None = None
+
+    def allow(self, seconds: float | None) -> None:
+        """Give the check that starts now so many seconds; None for as long as it takes."""
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+
+    def look(self) -> None:
+        """Go on or stop.
+
+        Raises:
+            OutOfTimeError: if the time is over.
+        """
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise OutOfTimeError
+
+
+class Patient(nn.Module):
+    """The model, asked against the clock; attributes that it declares are found here too.
+
+    Args:
+        module: the model; it is not changed.
+        clock: looked at before every pass.
+    """
+
+    def __init__(self, module: nn.Module, clock: Clock) -> None:
+        super().__init__()
+        self.module = module
+        self.training = False
+        self._clock = clock
+
+    def forward(self, inputs: Tensor) -> Any:
+        """Return what the model answers to `inputs` `(N, C, H, W)`.
+
+        Raises:
+            OutOfTimeError: if the time is over.
+            ModelFailedError: if the model raises.
+        """
+        self._clock.look()
+        try:
+            return self.module(inputs)
+        except Exception as error:
+            reason = (str(error).strip() or "no message").splitlines()[0][:160]
+            shape = tuple(inputs.shape)
+            raise ModelFailedError(f"{type(error).__name__} on inputs of shape {shape}: {reason}") from error
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("module"), name)

@@ -1,0 +1,146 @@
+"""The model under examination, and what several checks need to know about it, computed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.attacks.autoattack import ApgdT
+from bench.core.types import Attack, Examples, ThreatModel
+from bench.diagnostics.asking import is_wrong, predict
+from bench.diagnostics.patience import Clock, Patient
+from bench.diagnostics.search import Found, Search, margin
+from bench.diagnostics.snapshot import Snapshot
+from bench.models.manifest import Accuracy
+
+__all__ = ["Subject"]
+
+FGSM = Search(name="fgsm", steps=1, step=1.0, random_start=False)
+PGD_10 = Search(name="pgd-10", steps=10, step=1 / 4)
+PGD_100 = Search(name="pgd-100", steps=100, step=1 / 10)
+MARGIN_10 = Search(name="margin-10", objective=margin, steps=10, step=1 / 4)
+MARGIN_50 = Search(name="margin-50", objective=margin, steps=50, step=1 / 10)
+TARGETED = ApgdT(steps=50, targets=3, engine="fast")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Subject:
+    """A model, lent in eval mode, and examples on its device.
+
+    Args:
+        module: the model.
+        examples: what it is tried on, at least one.
+        threat_model: what an attacker may do.
+        num_classes: of the dataset.
+        seed: of all draws.
+        attacks: those whose numbers are to be believed, for the checks of attacks.
+        surrogates: other models of the dataset, for transfer.
+        claim: the clean accuracy that the checkpoint claims, or None.
+        thorough: look with strong attacks; the short form does not.
+        clock: stops the checks that take too long.
+    """
+
+    module: nn.Module
+    examples: Examples
+    threat_model: ThreatModel
+    num_classes: int
+    seed: int = 0
+    attacks: tuple[Attack, ...] = ()
+    surrogates: tuple[nn.Module, ...] = ()
+    claim: Accuracy | None = None
+    thorough: bool = True
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        _ = self.start  # taken before anything is asked
+
+    @cached_property
+    def start(self) -> Snapshot:
+        """What the model held before the first check."""
+        return Snapshot(self.module)
+
+    @cached_property
+    def classifier(self) -> Patient:
+        """The model as the checks ask it."""
+        return Patient(self.module, self.clock)
+
+    @cached_property
+    def answer(self) -> Any:
+        """What the model returned for the clean inputs of a batch, whatever that is."""
+        with torch.no_grad():
+            return self.classifier(self.first.inputs)
+
+    @property
+    def first(self) -> Examples:
+        """The first examples, one batch of them."""
+        return self.examples[:32]
+
+    @cached_property
+    def is_readable(self) -> bool:
+        """Whether the answer can be read as logits: one row of numbers per example, one number for every label."""
+        answer = self.answer
+        if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != len(self.first):
+            return False
+        return answer.is_floating_point() and answer.shape[1] > max(1, int(self.examples.labels.max()))
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """Of the clean inputs, `(N, K)`."""
+        return predict(self.classifier, self.examples.inputs)
+
+    @cached_property
+    def correct(self) -> Examples:
+        """The examples that are classified correctly: what attacks are tried on."""
+        return self.examples[~is_wrong(self.logits, self.examples.labels)]
+
+    @cached_property
+    def correct_logits(self) -> Tensor:
+        """Of the correct examples, `(M, K)`."""
+        return self.logits[~is_wrong(self.logits, self.examples.labels)]
+
+    @cached_property
+    def fgsm(self) -> Found:
+        """One step, on the correct examples."""
+        return self.search(FGSM)
+
+    @cached_property
+    def pgd_10(self) -> Found:
+        """Ten steps on the cross-entropy, on the correct examples."""
+        return self.search(PGD_10)
+
+    @cached_property
+    def pgd_100(self) -> Found:
+        """A hundred steps on the cross-entropy, on the correct examples."""
+        return self.search(PGD_100)
+
+    @cached_property
+    def by_margin(self) -> Found:
+        """Fifty steps on the margin (ten in the short form), on the correct examples."""
+        return self.search(MARGIN_50 if self.thorough else MARGIN_10)
+
+    @cached_property
+    def white_box(self) -> Found:
+        """What gradients find on the correct examples, all attacks of the form together."""
+        found = self.by_margin
+        if not self.thorough:
+            return found
+        found = found.joined(self.pgd_100, torch.arange(len(found.broken), device=found.broken.device))
+        left = found.left
+        part = self.correct[left]
+        points = TARGETED.perturb(self.classifier, part, self.threat_model, seed=self.seed)
+        return found.joined(self.judged(points, part), left)
+
+    def search(self, search: Search, examples: Examples | None = None, *, seed: int | None = None) -> Found:
+        """Run a search, by default on the correct examples with the subject's seed."""
+        examples = self.correct if examples is None else examples
+        return search.run(self.classifier, examples, self.threat_model, seed=self.seed if seed is None else seed)
+
+    def judged(self, points: Tensor, examples: Examples) -> Found:
+        """Which of `points` `(N, C, H, W)` are misclassified."""
+        if not len(examples):
+            return Found(points=points, broken=examples.labels.bool())
+        return Found(points=points, broken=is_wrong(predict(self.classifier, points), examples.labels))

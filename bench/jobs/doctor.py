@@ -1,0 +1,155 @@
+"""Examine a model: names in, diagnostics out. Only what cannot be loaded or called is refused; all else is found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bench import data, models
+from bench.core.errors import BenchError
+from bench.core.ranges import format_indices
+from bench.core.record import Diagnostic
+from bench.core.types import ThreatModel
+from bench.data import Dataset
+from bench.diagnostics import Examined, Status, claim_of, diagnose, overall, select
+from bench.jobs.request import pick_device
+from bench.models import LoadedModel
+
+__all__ = ["SAMPLES", "Diagnosis", "DoctorRequest", "doctor"]
+
+SAMPLES = 128
+SURROGATES = ("pgd-at", "trades", "standard")
+"""Models of the zoo that examples are transferred from, where they have a checkpoint for the dataset."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorRequest:
+    """What to examine, by name.
+
+    Args:
+        model: a model of the zoo, `robustbench:<ID>` or `path/to/file.py:factory`.
+        dataset: a dataset, `file.npz` or `folder:PATH`.
+        weights: a weights file for the model, or None.
+        data_dir: where data is looked up first, or None.
+        threat_model: such as "Linf:8/255"; None for the dataset's default.
+        samples: the first so many examples; None with `indices`, or for 128.
+        indices: a range `A:B` of examples, or None.
+        checks: ids such as "R8"; None for all.
+        seed: of all draws.
+        device: torch device; None for a GPU where there is one.
+        seconds: time for all checks, above 0.
+    """
+
+    model: str
+    dataset: str
+    weights: Path | None = None
+    data_dir: Path | None = None
+    threat_model: str | None = None
+    samples: int | None = None
+    indices: str | None = None
+    checks: tuple[str, ...] | None = None
+    seed: int = 0
+    device: str | None = None
+    seconds: float = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What was found.
+
+    Args:
+        model: as it was asked for.
+        dataset: its name.
+        indices: of the examples that were looked at.
+        threat_model: what the attacker may do.
+        seed: of all draws.
+        diagnostics: one per check, in the order of their numbers.
+        seconds: what it took.
+        notice: set where a substitute sample of the data was used.
+    """
+
+    model: str
+    dataset: str
+    indices: str
+    threat_model: str
+    seed: int
+    diagnostics: tuple[Diagnostic, ...]
+    seconds: float
+    notice: str | None
+
+    @property
+    def status(self) -> Status:
+        """The worst status of all checks."""
+        return overall(self.diagnostics)
+
+
+def doctor(
+    request: DoctorRequest,
+    *,
+    tell: Callable[[str], None] = lambda line: None,
+    on_progress: Callable[[Examined], None] | None = None,
+) -> Diagnosis:
+    """Examine a model as asked.
+
+    Args:
+        request: what to examine.
+        tell: called with each thing that the user should know before it starts, one line.
+        on_progress: called after every check.
+
+    Raises:
+        BenchError: if a name, a file or a value is wrong, or the model cannot be loaded or called.
+    """
+    select(request.checks)
+    if not request.seconds > 0:
+        raise BenchError(f"Expected a time above 0 seconds, but got {request.seconds:g}.")
+    asked = ThreatModel.parse(request.threat_model) if request.threat_model is not None else None
+    device = pick_device(request.device)
+    dataset = data.load(request.dataset, data_dir=request.data_dir)
+    if dataset.notice:
+        tell(dataset.notice)
+    threat_model = asked or dataset.default_threat_model
+    few = min(SAMPLES, len(dataset)) if request.samples is None and request.indices is None else request.samples
+    examples = data.select(dataset, samples=few, indices=request.indices)
+    model = models.load(
+        request.model, weights=request.weights, dataset=dataset, threat_model=threat_model, device=device, check=False
+    )
+    start = time.monotonic()
+    found = diagnose(
+        model.module,
+        examples,
+        threat_model=threat_model,
+        num_classes=dataset.num_classes,
+        seed=request.seed,
+        checks=request.checks,
+        surrogates=_surrogates(model, dataset, device, request.checks),
+        claim=claim_of(model, dataset=dataset.name),
+        seconds=request.seconds,
+        device=device,
+        progress=on_progress,
+    )
+    return Diagnosis(
+        model=request.model,
+        dataset=dataset.name,
+        indices=format_indices(examples.indices.tolist()),
+        threat_model=str(threat_model),
+        seed=request.seed,
+        diagnostics=found,
+        seconds=time.monotonic() - start,
+        notice=dataset.notice,
+    )
+
+
+def _surrogates(
+    model: LoadedModel, dataset: Dataset, device: torch.device, checks: Sequence[str] | None
+) -> tuple[nn.Module, ...]:
+    """Other models of the dataset, which R13 transfers from."""
+    if all(check.id != "R13" for check in select(checks)):
+        return ()
+    shipped = {each.spec.name for each in models.listing() if dataset.name in each.datasets}
+    loaded = [models.load(name, dataset=dataset, device=device) for name in SURROGATES if name in shipped]
+    return tuple(each.module for each in loaded if each.digest != model.digest)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.diagnostics.check import Status, by_pairs, by_share
+from bench.diagnostics.significance import binomial_tail, is_significant, sign_tail
+
+
+def test_tails_by_hand():
+    """Three of three fair coins: 1/8; one of two at a tenth: 1 - 0.81; nothing is always reached."""
+    assert sign_tail(3, 0) == 1 / 8
+    assert binomial_tail(1, 2, 0.1) == pytest.approx(0.19)
+    assert binomial_tail(0, 5, 0.0) == 1
+    assert binomial_tail(1, 5, 0.0) == 0
+
+
+@given(st.integers(0, 60), st.floats(0, 1))
+def test_tails_fall_with_the_count(total, rate):
+    """A larger count is never likelier, and all of them are probabilities."""
+    tails = [binomial_tail(count, total, rate) for count in range(total + 1)]
+    assert all(0 <= tail <= 1 + 1e-9 for tail in tails)
+    assert all(later <= earlier + 1e-9 for earlier, later in itertools.pairwise(tails))
+
+
+@pytest.mark.parametrize(("count", "chance", "found"), [(3, 0.009, True), (3, 0.01, False), (2, 0.0, False)])
+def test_a_finding_needs_three_examples_and_a_small_chance(count, chance, found):
+    """Both, not one of them."""
+    assert is_significant(count, chance) is found
+
+
+@pytest.mark.parametrize(
+    ("bad", "total", "tolerated", "status"),
+    [
+        (0, 100, 0.0, "pass"),
+        (1, 100, 0.0, "warn"),
+        (2, 100, 0.0, "warn"),
+        (3, 100, 0.0, "fail"),
+        (5, 100, 0.05, "pass"),
+        (6, 100, 0.05, "warn"),
+        (11, 100, 0.05, "warn"),  # the tail is 0.0115
+        (12, 100, 0.05, "fail"),  # 0.0043
+        (0, 0, 0.0, "not applicable"),
+    ],
+)
+def test_shares_are_judged_by_the_exact_tail(bad, total, tolerated, status):
+    """More than tolerated warns; only what chance does not explain fails."""
+    assert by_share(bad, total, tolerated=tolerated, evidence="So it is.").status.value == status
+
+
+@pytest.mark.parametrize(
+    ("more", "less", "status"), [(0, 0, "pass"), (6, 0, "pass"), (7, 0, "fail"), (10, 1, "fail"), (10, 4, "pass")]
+)
+def test_pairs_are_judged_by_the_sign_test(more, less, status):
+    """Six to none has a chance of 1/64, seven of 1/128."""
+    assert by_pairs(more, less, 50, evidence="So it is.").status.value == status
+
+
+def test_what_only_warns_never_fails():
+    """The worst status is the check's to say."""
+    assert by_share(50, 50, tolerated=0.0, evidence="So it is.", worst=Status.WARN).status is Status.WARN
+    assert by_pairs(50, 0, 50, evidence="So it is.", worst=Status.WARN).status is Status.WARN
