@@ -2,10 +2,12 @@
 
     python benchmarks/autoattack.py --model pgd-at --samples 64
     python benchmarks/autoattack.py --model path/to/file.py:factory --weights FILE --threat-model Linf:2/255
+    python benchmarks/autoattack.py --model pgd-at --only fast --steps 3 --queries 5   (peak memory of one engine)
 
 Every stage runs on the examples that the stages before it left robust, as in AutoAttack; each engine goes its own way.
 Stages alternate between the engines, after both have warmed up on the model. Breaks are judged by the same plain model.
-On a machine that others use too, run with OMP_NUM_THREADS=1 and read the CPU seconds.
+pyautoattack gets the model as its class makes it, with parameters that require gradients, unless --frozen-reference.
+On a machine that others use too, run with OMP_NUM_THREADS=1 and --clock cpu.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import argparse
 import contextlib
 import json
 import logging
-import platform
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -28,30 +30,40 @@ from tabulate import tabulate
 from torch import Tensor, nn
 
 from bench import data, models
-from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square, fast
-from bench.attacks.autoattack.fast.inference import Bfloat16, inference_form
-from bench.attacks.autoattack.fast.ladder import climb
-from bench.core.types import Classifier, Examples, ThreatModel
-from bench.evaluation.counting import CountingClassifier
+from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
+from bench.core.types import Examples, ThreatModel
+from bench.evaluation.counting import CountingClassifier, Passes
+from bench.evaluation.forms import Forms
 from bench.evaluation.precision import full_float32
+from bench.evaluation.search_precision import AUTO, PRECISIONS, faster_precision
 from bench.ops import norms
 
 TOLERANCE = 1 + 1e-5
-FIGURES = ("seconds", "cpu_seconds", "forwards", "backwards", "n_robust")
-Run = Callable[[Examples], Tensor]
+FIGURES = ("seconds", "forwards", "backwards", "n_robust")
+ENGINES = ("pyautoattack", "fast")
+HEADERS = ["stage", "s ref", "s fast", "fwd ref", "fwd fast", "bwd ref", "bwd fast", "robust ref", "robust fast", "x"]
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 Stage = ApgdCe | ApgdT | FabT | Square
 
 
 @dataclass
-class Tally:
-    """What one engine has done so far."""
+class Engine:
+    """One engine: how it searches, how its passes are counted, and what it has done so far.
 
+    Args:
+        search: from a stage and examples to the best points.
+        passes: what was asked of the model since the start.
+        robust: which examples it has not broken.
+    """
+
+    search: Callable[[Stage, Examples], Tensor]
+    passes: Callable[[], Passes]
     robust: Tensor
     seconds: dict[str, float] = field(default_factory=dict)
-    cpu_seconds: dict[str, float] = field(default_factory=dict)
     forwards: dict[str, int] = field(default_factory=dict)
     backwards: dict[str, int] = field(default_factory=dict)
     n_robust: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -62,15 +74,19 @@ def main() -> None:
     loaded = models.load(options.model, weights=options.weights, dataset=dataset, device=options.device)
     threat_model = ThreatModel.parse(options.threat_model) if options.threat_model else dataset.default_threat_model
     examples = dataset.examples[: options.samples].to(options.device)
+    module = loaded.module.eval().requires_grad_(False)
     with full_float32():
-        report = compare(loaded.module, examples, threat_model, options)
+        if options.precision == AUTO:
+            options.precision = faster_precision(module, examples.inputs)
+        report = compare(module, examples, threat_model, options)
     report["settings"] = {
         "model": options.model,
         "threat_model": str(threat_model),
         "samples": len(examples),
+        "batch_size": options.batch_size,
         "device": options.device,
-        "form": options.form,
-        "processor": platform.processor() or platform.machine(),
+        "precision": options.precision,
+        "clock": options.clock,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
@@ -86,22 +102,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--threat-model", help="such as Linf:8/255; default: the dataset's")
     parser.add_argument("--samples", type=int, default=200)
+    parser.add_argument("--batch-size", type=int, default=64, help="most examples at once, for both engines")
+    parser.add_argument("--steps", type=int, default=100, help="of APGD and FAB; fewer for a quick look")
     parser.add_argument("--queries", type=int, default=5000, help="of Square; fewer for a quick look")
-    parser.add_argument(
-        "--trainable-reference",
-        action="store_true",
-        help="give pyautoattack parameters that require gradients, as a model fresh from its class has",
-    )
+    parser.add_argument("--precision", choices=PRECISIONS, default=AUTO, help="what the fast engine searches in")
+    parser.add_argument("--frozen-reference", action="store_true", help="spare pyautoattack the weights' gradients")
+    parser.add_argument("--only", choices=ENGINES, help="run one engine alone, for its peak memory")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall", help="cpu: of this process, all threads")
     parser.add_argument("--warm-up", type=int, default=3, help="gradient and forward passes before the clock starts")
-    parser.add_argument(
-        "--form",
-        choices=("plain", "inference", "bfloat16"),
-        default="inference",
-        help="what the fast engine searches on: the model as it is, folded and channels last, or that in bfloat16 with"
-        " every break settled in float32",
-    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args()
 
@@ -110,114 +120,93 @@ def compare(
     module: nn.Module, examples: Examples, threat_model: ThreatModel, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Run both engines, stage by stage, and say what each took and found."""
-    counting = CountingClassifier(module)
     correct = predictions(module, examples.inputs) == examples.labels
-    tallies = {"pyautoattack": Tally(robust=correct.clone()), "fast": Tally(robust=correct.clone())}
-    forms = Forms.of(module, options.form, examples.inputs)
-    for each in (module, *forms.counters):
-        exercise(each, examples, options.warm_up)
-    counters = {"pyautoattack": (counting,), "fast": forms.counters}
-    all_stages: tuple[Stage, ...] = (ApgdCe(), ApgdT(), FabT(), Square(queries=options.queries))
-    for number, stage in enumerate(all_stages):
-        runs = {
-            "pyautoattack": reference_run(counting, threat_model, stage),
-            "fast": fast_run(forms, threat_model, stage),
-        }
-        for engine in sorted(runs, reverse=bool(number % 2)):  # whoever goes first takes turns
-            with trainable(module, options.trainable_reference and engine == "pyautoattack"):
-                measure(tallies[engine], stage.name, runs[engine], counters[engine], module, examples, threat_model)
-    ours, theirs = tallies["fast"].robust, tallies["pyautoattack"].robust
+    counting = CountingClassifier(module)
+    engines: dict[str, Engine] = {}
+    if options.only != "fast":
+        exercise(module, examples, options)
+        engines["pyautoattack"] = reference_engine(counting, threat_model, correct)
+    if options.only != "pyautoattack":
+        forms = Forms.of(module, examples.inputs, engine="fast", precision=options.precision)
+        for form in (forms.exact, forms.low):
+            if form is not None:
+                exercise(form, examples, options)
+        engines["fast"] = fast_engine(forms, threat_model, correct)
+    stages: tuple[Stage, ...] = (
+        ApgdCe(engine="fast", steps=options.steps),
+        ApgdT(engine="fast", steps=options.steps),
+        FabT(engine="fast", steps=options.steps),
+        Square(engine="fast", queries=options.queries),
+    )
+    for number, stage in enumerate(stages):
+        for name in sorted(engines, reverse=bool(number % 2)):  # whoever goes first takes turns
+            with trainable(module, name == "pyautoattack" and not options.frozen_reference):
+                measure(engines[name], stage, module, examples, threat_model, options)
     return {
         "clean": int(correct.sum()),
-        "engines": {name: {key: getattr(tally, key) for key in FIGURES} for name, tally in tallies.items()},
-        "refused": forms.refused,
+        "engines": {name: {key: getattr(each, key) for key in FIGURES} for name, each in engines.items()},
+        "refused": engines["fast"].refused if "fast" in engines else {},
+        "peak_megabytes": peak_megabytes(options.device),
+        **differences(engines, correct, examples),
+    }
+
+
+def differences(engines: dict[str, Engine], correct: Tensor, examples: Examples) -> dict[str, list[int]]:
+    """Indices of the examples that one engine alone broke."""
+    if len(engines) < len(ENGINES):
+        return {}
+    theirs, ours = (engines[name].robust for name in ENGINES)
+    return {
         "only_reference_broke": examples.indices[correct & ours & ~theirs].tolist(),
         "only_fast_broke": examples.indices[correct & theirs & ~ours].tolist(),
     }
 
 
-@dataclass
-class Forms:
-    """What the fast engine searches on, every pass counted.
-
-    Args:
-        exact: float32.
-        low: bfloat16, or None where the search is in float32.
-        refused: breaks claimed in bfloat16 that did not hold, stage by stage.
-    """
-
-    exact: CountingClassifier
-    low: CountingClassifier | None = None
-    refused: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, module: nn.Module, form: str, probe: Tensor) -> Forms:
-        """The form asked for, of `module`."""
-        if form == "plain":
-            return cls(exact=CountingClassifier(module))
-        exact = inference_form(module, probe)
-        return cls(
-            exact=CountingClassifier(exact), low=CountingClassifier(Bfloat16(exact)) if form == "bfloat16" else None
-        )
-
-    @property
-    def counters(self) -> tuple[CountingClassifier, ...]:
-        """What counts passes."""
-        return (self.exact,) if self.low is None else (self.exact, self.low)
-
-
 def measure(
-    tally: Tally,
-    name: str,
-    run: Run,
-    counters: tuple[CountingClassifier, ...],
+    engine: Engine,
+    stage: Stage,
     module: nn.Module,
     examples: Examples,
     threat_model: ThreatModel,
+    options: argparse.Namespace,
 ) -> None:
-    """Run one stage of one engine on what it has left, and enter time, passes and breaks."""
-    left = tally.robust.nonzero().squeeze(1)
-    for counter in counters:
-        counter.reset()
+    """Run one stage of one engine on what it has left, batch by batch, and enter time, passes and breaks."""
+    clock = CLOCKS[options.clock]
+    left = engine.robust.nonzero().squeeze(1)
+    before = engine.passes()
     synchronize(examples.inputs.device)
-    start, cpu_start = time.perf_counter(), time.process_time()
-    found = run(examples[left]) if len(left) else examples.inputs[left]
+    start = clock()
+    found = [engine.search(stage, part) for part in examples[left].split(options.batch_size)]
     synchronize(examples.inputs.device)
-    tally.seconds[name] = time.perf_counter() - start
-    tally.cpu_seconds[name] = time.process_time() - cpu_start
-    tally.forwards[name] = sum(counter.forwards for counter in counters)
-    tally.backwards[name] = sum(counter.backwards for counter in counters)
-    if len(left):
-        distance = norms.size((found - examples.inputs[left]).double(), threat_model.norm)
-        broken = predictions(module, found) != examples.labels[left]
-        tally.robust[left[broken & (distance <= float(threat_model.epsilon) * TOLERANCE)]] = False
-    tally.n_robust[name] = int(tally.robust.sum())
+    engine.seconds[stage.name] = clock() - start
+    after = engine.passes()
+    engine.forwards[stage.name] = after.forwards - before.forwards
+    engine.backwards[stage.name] = after.backwards - before.backwards
+    if found:
+        points = torch.cat(found)
+        distance = norms.size((points - examples.inputs[left]).double(), threat_model.norm)
+        broken = predictions(module, points) != examples.labels[left]
+        engine.robust[left[broken & (distance <= float(threat_model.epsilon) * TOLERANCE)]] = False
+    engine.n_robust[stage.name] = int(engine.robust.sum())
 
 
-def fast_run(forms: Forms, threat_model: ThreatModel, stage: Stage) -> Run:
-    """Our engine's stage."""
+def fast_engine(forms: Forms, threat_model: ThreatModel, correct: Tensor) -> Engine:
+    """Our engine, on the forms that the harness would give it."""
 
-    def search(classifier: Classifier, examples: Examples) -> Tensor:
-        if isinstance(stage, FabT):
-            return fast.fab(classifier, examples, threat_model, stage=stage, seed=0)
-        if isinstance(stage, Square):
-            return fast.square(classifier, examples, threat_model, stage=stage, seed=0)
-        return fast.apgd(classifier, examples, threat_model, stage=stage, seed=0)
+    def search(stage: Stage, examples: Examples) -> Tensor:
+        searched = forms.search(stage, examples, threat_model, seed=0)
+        if searched.claimed is not None and searched.refused is not None:
+            engine.refused[stage.name] = f"{int(searched.refused.sum())} of {int(searched.claimed.sum())}"
+        return searched.points
 
-    def run(examples: Examples) -> Tensor:
-        if forms.low is None:
-            return search(forms.exact, examples)
-        climbed = climb(search, forms.low, forms.exact, examples, threat_model)
-        forms.refused[stage.name] = f"{climbed.n_refused} of {climbed.n_claimed}"
-        return climbed.points
-
-    return run
+    engine = Engine(search=search, passes=lambda: forms.passes, robust=correct.clone())
+    return engine
 
 
-def reference_run(counting: CountingClassifier, threat_model: ThreatModel, stage: Stage) -> Run:
-    """The package's stage, configured as its standard version configures it."""
+def reference_engine(counting: CountingClassifier, threat_model: ThreatModel, correct: Tensor) -> Engine:
+    """The package, configured as its standard version configures it."""
 
-    def run(examples: Examples) -> Tensor:
+    def search(stage: Stage, examples: Examples) -> Tensor:
         package = Package(
             counting,
             norm=str(threat_model.norm),
@@ -227,32 +216,34 @@ def reference_run(counting: CountingClassifier, threat_model: ThreatModel, stage
         )
         if isinstance(stage, Square):
             package.square.n_queries = stage.queries
+        else:
+            package.apgd.n_iter = package.apgd_targeted.n_iter = package.fab.n_iter = stage.steps
         package.apgd.loss, package.fab.targeted, package.fab.n_restarts = "ce", True, 1
-        search = {
+        attack = {
             "apgd-ce": package.apgd,
             "apgd-t": package.apgd_targeted,
             "fab-t": package.fab,
             "square": package.square,
         }[stage.name]
         with torch.no_grad():
-            moved: Tensor = search.perturb(examples.inputs.clone(), examples.labels.clone())
+            moved: Tensor = attack.perturb(examples.inputs.clone(), examples.labels.clone())
         return moved
 
     logging.getLogger("auto-attack").setLevel(logging.ERROR)
-    return run
+    return Engine(search=search, passes=lambda: counting.passes, robust=correct.clone())
 
 
-def exercise(module: nn.Module, examples: Examples, times: int) -> None:
+def exercise(module: nn.Module, examples: Examples, options: argparse.Namespace) -> None:
     """Warm the model up: a few passes in both directions."""
-    for _ in range(times):
-        leaf = examples.inputs.clone().requires_grad_()
+    for _ in range(options.warm_up):
+        leaf = examples.inputs[: options.batch_size].clone().requires_grad_()
         torch.autograd.grad(module(leaf).sum(), leaf)
 
 
 def predictions(module: nn.Module, inputs: Tensor) -> Tensor:
     """The classes that the model gives `inputs`, `(N,)`."""
     with torch.no_grad():
-        classes: Tensor = module(inputs).argmax(1)
+        classes: Tensor = torch.cat([module(part).argmax(1) for part in inputs.split(64)])
     return classes
 
 
@@ -260,6 +251,13 @@ def synchronize(device: torch.device) -> None:
     """Wait until the device has done all it was asked."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def peak_megabytes(device: str) -> float:
+    """Most memory that this process had: on the GPU what torch allocated, else resident."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 @contextlib.contextmanager
@@ -277,44 +275,43 @@ def trainable(module: nn.Module, wanted: bool) -> Iterator[None]:
 
 
 def render(report: dict[str, Any]) -> str:
-    """The report as one table and a line on the verdicts."""
+    """The report as one table and what is to be said about it."""
     engines, settings = report["engines"], report["settings"]
-    theirs, ours = engines["pyautoattack"], engines["fast"]
+    lines = [
+        f"{settings['model']}, {settings['threat_model']}, {settings['samples']} examples, {report['clean']} clean;"
+        f" {settings['device']} ({settings['threads']} threads), batches of {settings['batch_size']},"
+        f" torch {settings['torch']}, {settings['clock']} seconds, fast engine in {settings['precision']}"
+    ]
+    if len(engines) < len(ENGINES):
+        (name, alone), *_ = engines.items()
+        rows = [[stage, *(alone[key][stage] for key in FIGURES)] for stage in alone["seconds"]]
+        lines.append(tabulate(rows, headers=["stage", *FIGURES], floatfmt=".2f", intfmt=","))
+        lines.append(f"{name} alone: at most {report['peak_megabytes']:.0f} MB\n")
+        return "\n".join(lines)
+    lines += [
+        tabulate(table(*(engines[name] for name in ENGINES)), headers=HEADERS, floatfmt=".2f", intfmt=","),
+        f"breaks claimed in bfloat16 and refused: {report['refused'] or 'none'}",
+        f"broken by pyautoattack alone: {report['only_reference_broke'] or 'none'};"
+        f" by the fast engine alone: {report['only_fast_broke'] or 'none'}\n",
+    ]
+    return "\n".join(lines)
+
+
+def table(theirs: dict[str, Any], ours: dict[str, Any]) -> list[list[Any]]:
+    """A row for each stage and one for all; the last column is how many times fewer seconds the fast engine took."""
     rows = [
-        [name, *(part[key][name] for key in FIGURES for part in (theirs, ours)), ratio(theirs, ours, name)]
+        [name, *(part[key][name] for key in FIGURES for part in (theirs, ours)), times(theirs, ours, [name])]
         for name in theirs["seconds"]
     ]
-    totals = [[sum(part[key].values()) for part in (theirs, ours)] for key in FIGURES[:-1]]
-    last = [part["n_robust"][rows[-1][0]] for part in (theirs, ours)]
-    rows.append(["all", *(value for pair in totals for value in pair), *last, totals[0][0] / max(totals[0][1], 1e-9)])
-    headers = [
-        "stage",
-        "s ref",
-        "s fast",
-        "fwd ref",
-        "fwd fast",
-        "bwd ref",
-        "bwd fast",
-        "robust ref",
-        "robust fast",
-        "x",
-    ]
-    return "\n".join(
-        (
-            f"{settings['model']}, {settings['threat_model']}, {settings['samples']} examples, {report['clean']} clean;"
-            f" {settings['device']} ({settings['threads']} threads), torch {settings['torch']},"
-            f" fast engine on the {settings['form']} form",
-            tabulate(rows, headers=headers, floatfmt=".2f", intfmt=","),
-            f"breaks claimed in bfloat16 and refused: {report['refused'] or 'none'}",
-            f"broken by pyautoattack alone: {report['only_reference_broke'] or 'none'};"
-            f" by the fast engine alone: {report['only_fast_broke'] or 'none'}\n",
-        )
-    )
+    totals = [sum(part[key].values()) for key in FIGURES[:-1] for part in (theirs, ours)]
+    left = [part["n_robust"][rows[-1][0]] for part in (theirs, ours)]
+    return [*rows, ["all", *totals, *left, times(theirs, ours, list(theirs["seconds"]))]]
 
 
-def ratio(theirs: dict[str, Any], ours: dict[str, Any], name: str) -> float:
-    """How many times fewer seconds the fast engine took for a stage."""
-    return float(theirs["seconds"][name] / max(ours["seconds"][name], 1e-9))
+def times(theirs: dict[str, Any], ours: dict[str, Any], names: list[str]) -> float:
+    """How many times fewer seconds the fast engine took for some stages."""
+    seconds = [sum(part["seconds"][name] for name in names) for part in (theirs, ours)]
+    return float(seconds[0] / max(seconds[1], 1e-9))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.attacks.autoattack.fast.inference import Bfloat16, inference_form
+from bench.attacks.autoattack.fast.inference import Bfloat16, inference_form, low_form
 from bench.models.architectures import ARCHITECTURES
 
 
@@ -96,3 +96,74 @@ def test_bfloat16_takes_and_gives_float32(probe) -> None:
     (gradient,) = torch.autograd.grad(logits.sum(), leaf)
     assert logits.dtype == gradient.dtype == torch.float32
     torch.testing.assert_close(logits, model(probe), rtol=0.1, atol=0.1 * model(probe).abs().max().item())
+
+
+class Masked(nn.Module):
+    """A model that hides its gradient; tracing it would lose the context that does so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, inputs):
+        with torch.no_grad():
+            hidden = self.conv(inputs).mean((2, 3))
+        return hidden + 0.01 * inputs.mean((1, 2, 3))[:, None]
+
+
+def test_a_form_with_another_gradient_is_not_used(probe) -> None:
+    """Equal logits are not enough: attacks on the form shall meet what attacks on the model meet."""
+    model = Masked().eval()
+    leaf = probe.clone().requires_grad_()
+    slopes = [torch.autograd.grad(each(leaf)[:, 0].sum(), leaf)[0] for each in (model, inference_form(model, probe))]
+    torch.testing.assert_close(slopes[1], slopes[0])
+
+
+class Uncopied(nn.Module):
+    """A model that cannot be copied."""
+
+    def __deepcopy__(self, memo):
+        raise RuntimeError("no copies")
+
+    def forward(self, inputs):
+        return inputs.mean((2, 3))
+
+
+def test_a_model_that_cannot_be_copied_stands_for_itself(probe) -> None:
+    """No form, no failure."""
+    model = Uncopied()
+    assert inference_form(model, probe) is model
+    assert low_form(model, probe) is None
+
+
+class Mixed(nn.Module):
+    """Insists on float32 between its layers, and has a group norm."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.conv, self.norm, self.linear = nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8), nn.Linear(8, 10)
+        self.mixing, self.dtype = nn.Parameter(torch.eye(8)), dtype
+
+    def forward(self, inputs):
+        if inputs.dtype not in (torch.float32, self.dtype):
+            raise TypeError("unknown type")
+        hidden = self.norm(self.conv(inputs)).relu().mean((2, 3))
+        return self.linear((hidden.float() @ self.mixing).to(hidden.dtype))
+
+
+def test_a_model_that_is_partly_in_float32_has_a_low_form(probe) -> None:
+    """Its convolutions and linear layers alone are converted."""
+    torch.manual_seed(0)
+    model = Mixed(torch.bfloat16).eval()
+    low = low_form(inference_form(model, probe), probe)
+    assert low is not None
+    kinds = {name: parameter.dtype for name, parameter in low.named_parameters()}
+    assert {dtype for name, dtype in kinds.items() if "conv" in name} == {torch.bfloat16}
+    assert {dtype for name, dtype in kinds.items() if "mixing" in name or "norm" in name} <= {torch.float32}
+    torch.testing.assert_close(low(probe), model(probe), rtol=0.1, atol=0.05)
+
+
+def test_a_model_that_refuses_bfloat16_has_none(probe, capsys) -> None:
+    """And nothing is printed about it."""
+    assert low_form(Mixed(torch.float64).eval(), probe) is None
+    assert capsys.readouterr() == ("", "")
