@@ -55,7 +55,7 @@ def _as_text(comparison: Comparison) -> str:
             _indices(column.lost),
             f"{column.p:.2g}",
         )
-        for column in comparison.columns
+        for column in (*comparison.columns, *([comparison.headline] if comparison.headline else []))
     ]
     headers = ("attack", "A", "B", "robust in B only", "robust in A only", "p")
     weights = "The same weights and architecture." if comparison.same_checkpoint else "Different checkpoints."

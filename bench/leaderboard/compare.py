@@ -50,11 +50,13 @@ class Comparison:
         obstacles: why the rows cannot be compared; empty where they can.
         same_checkpoint: the weights and the architecture are the same.
         columns: clean, every attack that both rows have, robust; empty where the rows cannot be compared.
+        headline: the last column less what others broke, which is no part of a result; None where they broke nothing.
     """
 
     obstacles: tuple[str, ...]
     same_checkpoint: bool
     columns: tuple[AttackComparison, ...]
+    headline: AttackComparison | None = None
 
     @property
     def comparable(self) -> bool:
@@ -74,8 +76,12 @@ def compare(first: Record, second: Record) -> Comparison:
     """
     common = _common(first.result, second.result)
     obstacles = _obstacles(first, second, common)
-    columns = () if obstacles else _columns(first.result, second.result, common)
-    return Comparison(obstacles=obstacles, same_checkpoint=_same_checkpoint(first, second), columns=columns)
+    return Comparison(
+        obstacles=obstacles,
+        same_checkpoint=_same_checkpoint(first, second),
+        columns=() if obstacles else _columns(first.result, second.result, common),
+        headline=None if obstacles else _headline(first, second, common),
+    )
 
 
 def mcnemar(gained: int, lost: int) -> float:
@@ -128,36 +134,49 @@ def _common(first: Result, second: Result) -> tuple[int, ...]:
 
 def _columns(first: Result, second: Result, common: Sequence[int]) -> tuple[AttackComparison, ...]:
     places = [_places(result, common) for result in (first, second)]
-
-    def column(
-        name: str, verdicts: tuple[Sequence[bool], Sequence[bool]], margin_change: float | None = None
-    ) -> AttackComparison:
-        old, new = ([verdict[place] for place in order] for verdict, order in zip(verdicts, places, strict=True))
-        flips = list(zip(common, old, new, strict=True))
-        gained = tuple(index for index, was, now in flips if now and not was)
-        lost = tuple(index for index, was, now in flips if was and not now)
-        return AttackComparison(
-            name=name,
-            n_examples=len(common),
-            n_robust=(sum(old), sum(new)),
-            gained=gained,
-            lost=lost,
-            p=mcnemar(len(gained), len(lost)),
-            largest_margin_change=margin_change,
-        )
-
     attacks = [
-        column(
+        _column(
             old.name,
-            (first.robust_verdicts(old), second.robust_verdicts(new)),
+            common,
+            _on(places, (first.robust_verdicts(old), second.robust_verdicts(new))),
             _largest_change(_margins(first, old, places[0]), _margins(second, new, places[1])),
         )
         for old in first.attacks
         for new in second.attacks
         if old.name == new.name
     ]
-    clean = column("clean", (first.clean_verdicts(), second.clean_verdicts()))
-    return (clean, *attacks, column("robust", (first.verdicts(), second.verdicts())))
+    clean = _column("clean", common, _on(places, (first.clean_verdicts(), second.clean_verdicts())))
+    return (clean, *attacks, _column("robust", common, _on(places, (first.verdicts(), second.verdicts()))))
+
+
+def _headline(first: Record, second: Record, common: Sequence[int]) -> AttackComparison | None:
+    if not first.external_breaks and not second.external_breaks:
+        return None
+    places = [_places(row.result, common) for row in (first, second)]
+    return _column("with others' breaks", common, _on(places, (first.verdicts(), second.verdicts())))
+
+
+def _on(places: Sequence[Sequence[int]], verdicts: tuple[Sequence[bool], Sequence[bool]]) -> list[list[bool]]:
+    """The verdicts of the common examples, in their order."""
+    return [[verdict[place] for place in order] for verdict, order in zip(verdicts, places, strict=True)]
+
+
+def _column(
+    name: str, common: Sequence[int], verdicts: Sequence[Sequence[bool]], margin_change: float | None = None
+) -> AttackComparison:
+    old, new = verdicts
+    flips = list(zip(common, old, new, strict=True))
+    gained = tuple(index for index, was, now in flips if now and not was)
+    lost = tuple(index for index, was, now in flips if was and not now)
+    return AttackComparison(
+        name=name,
+        n_examples=len(common),
+        n_robust=(sum(old), sum(new)),
+        gained=gained,
+        lost=lost,
+        p=mcnemar(len(gained), len(lost)),
+        largest_margin_change=margin_change,
+    )
 
 
 def _places(result: Result, common: Sequence[int]) -> list[int]:

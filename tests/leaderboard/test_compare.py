@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.core.packing import pack_verdicts
-from bench.core.record import Record
+from bench.core.record import ExternalBreak, Record
 from bench.leaderboard import compare, mcnemar
 
 
@@ -97,3 +97,15 @@ def test_models_of_different_structure_meet_on_common_attacks(record: Callable[.
     assert [column.name for column in found.columns] == ["clean", "pgd-20", "robust"]
     assert found.columns[-1].n_robust == (2, 1)
     assert compare(first, dataclasses.replace(first, result=result)).obstacles[0].startswith("attacks: pgd-20 and")
+
+
+def test_what_others_broke_is_compared_apart(record: Callable[..., Record]) -> None:
+    """The headline is a column of its own; the rows' results are the same with and without."""
+    plain = record([True, True, False])
+    entry = ExternalBreak(source="a", by="b", date="2026-01-01", n=1, indices=(1,))
+    broken = record([True, True, False], external_breaks=(entry,))
+    assert compare(plain, plain).headline is None
+    found = compare(plain, broken)
+    assert found.same and found.columns[-1].n_robust == (2, 2)
+    assert found.headline is not None
+    assert (found.headline.n_robust, found.headline.lost, found.headline.gained) == ((2, 1), (1,), ())

@@ -121,6 +121,7 @@ def test_what_others_broke_stays_with_the_same_weights(tmp_path: Path, record: M
     amend(path, amended, b"external")
     assert read(path).n_robust == 1 and len(files(tmp_path)) == 1
     again = record([True, True, True])
+    again = dataclasses.replace(again, digests=dataclasses.replace(again.digests, factory="g" * 64))
     assert write(again, tmp_path, force=True).written
     assert read(path).external_breaks == amended.external_breaks and read(path).n_robust == 2
     assert read_file(path, read(path), Kind.EXTERNAL) == b"external"
