@@ -6,11 +6,13 @@ small, twice as long and on two batch sizes, on examples that survived; the diff
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 
 from bench.attacks.cw import CW
 from bench.attacks.fgsm import FGSM
+from bench.core.errors import WorkFailedError
 from bench.core.types import Attack, Examples
 from bench.evaluation.costs import Costs, StageCost, share_of_broken
 from bench.evaluation.grid import CHUNK_SIZE, chunks_of
@@ -82,7 +84,8 @@ class Probe:
         seconds = (1 - _SHARE_FOR_SIFTING) * limit / max(1, len(todo))
         timing = _Timing(runner, indices, held, clean.robust, per_pass=per_pass, seconds=seconds)
         for stage in todo:
-            stages[stage.key] = timing.cost(stage, n_classes=self._n_classes, batch_size=self._batch_size)
+            with contextlib.suppress(WorkFailedError):  # passes are counted for it, and the run itself will say why
+                stages[stage.key] = timing.cost(stage, n_classes=self._n_classes, batch_size=self._batch_size)
         correct = [position for position, right in enumerate(clean.robust) if right]
         return Costs(
             stages=stages,

@@ -11,6 +11,7 @@ from bench import attacks, suites
 from bench.attacks.autoattack import ApgdT, Square
 from bench.attacks.fgsm import FGSM
 from bench.attacks.pgd import PGD
+from bench.core.errors import WorkFailedError
 from bench.core.types import Examples
 from bench.evaluation.miniature import miniature
 from bench.evaluation.probe import Probe
@@ -86,6 +87,23 @@ def test_the_probe_says_who_survives(examples):
     assert costs.clean[7] and not costs.clean[8]
     assert set(costs.robust) == {index for index in range(256) if index % 10 < 8}
     assert costs.robust[3] and not costs.robust[4]
+
+
+def test_an_attack_that_fails_in_small_is_counted_in_passes(examples, monkeypatch):
+    """A probe stops no run; if the attack fails at length too, the run says so."""
+    planted = PlantedRunner.run
+
+    def fail(self, stage, attacked, report):
+        if isinstance(stage.attack, Square):
+            raise WorkFailedError("Failed twice: probe on chunk 0.")
+        return planted(self, stage, attacked, report)
+
+    monkeypatch.setattr(PlantedRunner, "run", fail)
+    suite = suites.get("standard-v1", engine="fast")
+    costs, _ = probed(examples, suite)
+    square = Stage.of(suite.attacks[-1], suite.attacks[-1].stages[-1])
+    assert square.key not in costs.stages and "autoattack.fab-t" in costs.stages
+    assert costs.of(square).example == pytest.approx(5000 * 1e-4)
 
 
 def test_a_slow_model_is_probed_on_few_examples(examples):
