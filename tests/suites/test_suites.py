@@ -10,7 +10,7 @@ from bench import suites
 from bench.core.errors import UnknownNameError
 
 PUBLISHED = {
-    "adaptive-v1": "1beb22ab62e71dd0ba93994e9e2cd8f7ea4329011c68498d18bc40baedfc445d",
+    "adaptive-v1": "dfc24e68da55fd4277c1ef19098710b32b75cbf62632f597fb18bcc31d35c015",
     "cascade-v1": "ecdc496c2c16c63242819d516a4595b5aec8a559455ae04381c0a52db0b735dc",
     "quick-v1": "04149afb5db91850175b2c64026855194480d79f1f7fd66b841a5d0f41f334c2",
     "standard-v1": "edbc90c1454393bfb8db846007d6c0bd3b15898798e2bcb402812e0466db08e1",

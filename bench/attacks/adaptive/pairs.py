@@ -79,27 +79,27 @@ def smooth_margin(raw: Tensor, labels: Tensor) -> Tensor:
     return -losses.margin(pair_logits(raw), labels)
 
 
-def pair_weights(raw: Tensor, labels: Tensor) -> Tensor:
+def pair_weights(raw: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """How much each member of the label's pair is pushed down: `(N, 2)`, which sum to 1 and carry no gradient.
 
-    OUR CHOICE: a softmax of the pair over a temperature equal to the recovered margin. Far from the boundary both
-    members go down about alike, so that no step pays for one by raising the other; close to it, only the one that
-    still holds the decision counts. Multiplying all logits by a constant changes no weight.
+    OUR CHOICE: a softmax of the pair over a temperature in units of the recovered margin. Far from the boundary both
+    members go down, so that no step pays for one by raising the other; close to it, only the one that still holds the
+    decision counts. Multiplying all logits by a constant changes no weight.
     """
     raw = raw.detach()
-    temperature = losses.margin(recovered(raw), labels).clamp_min(SMALLEST_TEMPERATURE)
-    return torch.softmax(_own(raw, labels) / temperature[:, None], dim=1)
+    scale = (temperature * losses.margin(recovered(raw), labels)).clamp_min(SMALLEST_TEMPERATURE)
+    return torch.softmax(_own(raw, labels) / scale[:, None], dim=1)
 
 
-def joint_margin(raw: Tensor, labels: Tensor) -> Tensor:
+def joint_margin(raw: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """`max_{k != y} r_k - (a z_y + b z_{y+C})`, r the recovered logits and (a, b) the `pair_weights`."""
     others = recovered(raw).scatter(1, labels[:, None], float("-inf")).amax(dim=1)
-    return others - _weighted_own(raw, labels)
+    return others - _weighted_own(raw, labels, temperature)
 
 
-def targeted_joint_margin(raw: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+def targeted_joint_margin(raw: Tensor, labels: Tensor, targets: Tensor, temperature: float) -> Tensor:
     """`z_t - (a z_y + b z_{y+C})` for a raw target t `(N,)` in 0 to 2C - 1: a class, or a dummy, alone."""
-    return raw.gather(1, targets[:, None]).squeeze(1) - _weighted_own(raw, labels)
+    return raw.gather(1, targets[:, None]).squeeze(1) - _weighted_own(raw, labels, temperature)
 
 
 def _own(raw: Tensor, labels: Tensor) -> Tensor:
@@ -107,5 +107,5 @@ def _own(raw: Tensor, labels: Tensor) -> Tensor:
     return raw.gather(1, torch.stack((labels, labels + raw.shape[1] // 2), dim=1))
 
 
-def _weighted_own(raw: Tensor, labels: Tensor) -> Tensor:
-    return (pair_weights(raw, labels) * _own(raw, labels)).sum(dim=1)
+def _weighted_own(raw: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    return (pair_weights(raw, labels, temperature) * _own(raw, labels)).sum(dim=1)

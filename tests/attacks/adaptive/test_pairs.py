@@ -32,20 +32,23 @@ def probabilities(raw):
     return [share / sum(shares) for share in shares]
 
 
-def weights(raw, label):
-    """A softmax of the pair over a temperature equal to the recovered margin, or all on the larger at a margin of 0."""
+TEMPERATURE = st.sampled_from([0.1, 0.3, 1.0])
+
+
+def weights(raw, label, temperature):
+    """A softmax of the pair over a share of the recovered margin, or all on the larger at a margin of 0."""
     best = [max(raw[k], raw[k + 4]) for k in range(4)]
     margin = best[label] - max(value for k, value in enumerate(best) if k != label)
     own, dummy = raw[label], raw[label + 4]
     if margin <= 0:
         return (0.5, 0.5) if own == dummy else (float(own > dummy), float(dummy > own))
-    ratio = math.exp(-abs(own - dummy) / margin)
+    ratio = math.exp(-abs(own - dummy) / (temperature * margin))
     return (1 / (1 + ratio), ratio / (1 + ratio)) if own >= dummy else (ratio / (1 + ratio), 1 / (1 + ratio))
 
 
 def computed(loss, raw, label, *more):
-    tensors = (torch.tensor([value]) for value in (label, *more))
-    return float(loss(torch.tensor([raw], dtype=torch.float64), *tensors))
+    others = (torch.tensor([value]) if isinstance(value, int) else value for value in (label, *more))
+    return float(loss(torch.tensor([raw], dtype=torch.float64), *others))
 
 
 @settings(deadline=None)
@@ -68,22 +71,22 @@ def test_the_smooth_margin_is_a_ratio_of_pair_probabilities(raw, label):
 
 
 @settings(deadline=None)
-@given(raw=RAW, label=LABEL)
-def test_the_joint_margin_weighs_class_and_dummy(raw, label):
+@given(raw=RAW, label=LABEL, temperature=TEMPERATURE)
+def test_the_joint_margin_weighs_class_and_dummy(raw, label, temperature):
     """The strongest other recovered logit less the weighted mean of the label's pair."""
-    first, second = weights(raw, label)
+    first, second = weights(raw, label, temperature)
     others = max(max(raw[k], raw[k + 4]) for k in range(4) if k != label)
     expected = others - (first * raw[label] + second * raw[label + 4])
-    assert computed(joint_margin, raw, label) == pytest.approx(expected, abs=1e-6)
+    assert computed(joint_margin, raw, label, temperature) == pytest.approx(expected, abs=1e-6)
 
 
 @settings(deadline=None)
-@given(raw=RAW, label=LABEL, target=st.integers(0, 7))
-def test_the_targeted_form_goes_to_one_raw_logit(raw, label, target):
+@given(raw=RAW, label=LABEL, target=st.integers(0, 7), temperature=TEMPERATURE)
+def test_the_targeted_form_goes_to_one_raw_logit(raw, label, target, temperature):
     """A class or a dummy alone, whichever of its pair is larger."""
-    first, second = weights(raw, label)
+    first, second = weights(raw, label, temperature)
     expected = raw[target] - (first * raw[label] + second * raw[label + 4])
-    assert computed(targeted_joint_margin, raw, label, target) == pytest.approx(expected, abs=1e-6)
+    assert computed(targeted_joint_margin, raw, label, target, temperature) == pytest.approx(expected, abs=1e-6)
 
 
 @settings(deadline=None)
@@ -91,8 +94,8 @@ def test_the_targeted_form_goes_to_one_raw_logit(raw, label, target):
 def test_weights_know_no_scale(raw, label, factor):
     """Multiplying all logits by a constant leaves the weights; they sum to 1 and favour the larger."""
     tensor = torch.tensor([raw], dtype=torch.float64)
-    found = pair_weights(tensor, torch.tensor([label]))
-    scaled = pair_weights(tensor * factor, torch.tensor([label]))
+    found = pair_weights(tensor, torch.tensor([label]), 0.3)
+    scaled = pair_weights(tensor * factor, torch.tensor([label]), 0.3)
     assert float(found.sum()) == pytest.approx(1)
     if min(abs(a - b) for i, a in enumerate(raw) for b in raw[:i]) > 1e-3:  # away from ties, which float noise decides
         torch.testing.assert_close(found, scaled, rtol=0, atol=1e-6)
@@ -103,7 +106,7 @@ def test_both_members_are_pushed_down_far_from_the_boundary():
     """At a large margin the gradients of class and dummy are alike; at a small one only the winner's is left."""
     for others, smallest, largest in ((-100.0, 0.45, 0.5), (2.9, 0.0, 1e-6)):
         raw = torch.tensor([[3.0, others, 1.0, others]], dtype=torch.float64, requires_grad=True)
-        joint_margin(raw, torch.tensor([0])).sum().backward()
+        joint_margin(raw, torch.tensor([0]), 1.0).sum().backward()
         assert smallest <= -float(raw.grad[0, 2]) <= largest
         assert float(raw.grad[0, [0, 2]].sum()) == pytest.approx(-1)
 
