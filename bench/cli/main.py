@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from bench import __version__
-from bench.cli import check, compare, publish, show, train, verify
+from bench.cli import check, compare, publish, show, submit, train, verify
 from bench.cli import doctor as doctor_command
 from bench.cli import list as list_command
 from bench.cli import run as run_command
@@ -52,6 +52,7 @@ app.command("compare")(compare.compare)
 app.command("verify")(verify.verify)
 app.command("publish")(publish.publish)
 app.command("check")(check.check)
+app.command("submit")(submit.submit)
 app.command("train")(train.train)
 
 

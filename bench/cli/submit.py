@@ -1,0 +1,117 @@
+"""`bench submit`: your model, ready for a pull request."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.options import DEFAULT_LEADERBOARD, DataDir, Json, Leaderboard, Quiet
+from bench.cli.tables import row_table
+from bench.leaderboard.splits import ranked_examples
+
+if TYPE_CHECKING:
+    from bench.jobs.submit import Submitted
+
+__all__ = ["submit"]
+
+
+def submit(
+    model: Annotated[str, typer.Option(metavar="FILE.py:FACTORY", help="Your model, as in `bench run`.")],
+    name: Annotated[str, typer.Option(metavar="NAME", help="What the board calls it.")],
+    reference: Annotated[str, typer.Option(metavar="URL", help="Where it is described: an address, or a paper.")],
+    dataset: Annotated[str, typer.Option(metavar="NAME", help="A dataset of `bench list datasets`.")],
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its weights: .safetensors, .pt or .pth, told by content.")
+    ] = None,
+    extra_data: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help='What it was trained on beside the training split, or "no".'),
+    ] = None,
+    data_dir: DataDir = None,
+    threat_model: Annotated[
+        str | None, typer.Option(metavar="NORM:EPSILON", help="Linf:8/255 or L2:0.5; by default the dataset's own.")
+    ] = None,
+    suite: Annotated[str, typer.Option(metavar="NAME", help="A suite of `bench list suites`.")] = "adaptive-v1",
+    samples: Annotated[
+        int | None, typer.Option(metavar="N", help="The first N examples; by default as many as a rank needs.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; by default a GPU where there is one.")
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(metavar="reference|fast", help="What runs AutoAttack; reference is its authors' package."),
+    ] = None,
+    doctor_seconds: Annotated[float, typer.Option(metavar="SECONDS", help="Time for the diagnostics.")] = 300.0,
+    leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
+    journal: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where finished work is kept for a resume; by default in your cache folder."),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing row that differs.")] = False,
+) -> None:
+    """Evaluate and examine your model, and lay row, evidence, manifest and pages into the board.
+
+    What it writes is ready to be committed. Interrupt it at any time: the same command goes on where it stopped.
+
+    \b
+    Examples:
+      bench submit --model net.py:make --weights net.pth --name my-net --reference https://example.org --dataset cifar10
+      bench submit --model net.py:make --name my-net --reference "arXiv 2001.00001" --dataset digits --extra-data no
+    """
+    from bench.cli.live import Live
+    from bench.jobs.run import RunRequest
+    from bench.jobs.submit import SubmitRequest
+    from bench.jobs.submit import submit as job
+
+    request = SubmitRequest(
+        name=name,
+        reference=reference,
+        extra_data=extra_data,
+        doctor_seconds=doctor_seconds,
+        run=RunRequest(
+            model=model,
+            weights=weights,
+            dataset=dataset,
+            data_dir=data_dir,
+            threat_model=threat_model,
+            suite=suite,
+            samples=samples if samples is not None else ranked_examples(dataset),
+            device=device,
+            engine=engine,
+            leaderboard=leaderboard,
+            journal=journal,
+            force=force,
+            command=("bench", *sys.argv[1:]),
+        ),
+    )
+    # A user's model, and libraries, may print; stdout is for the result alone.
+    with contextlib.redirect_stdout(sys.stderr), Live(quiet=quiet) as live:
+        done = job(request, tell=live.tell, on_progress=live.update)
+    for check in done.record.result.diagnostics:
+        if check.failed:
+            typer.echo(f"Warning: {check.id} failed, so the number is an upper bound only: {check.evidence}", err=True)
+    typer.echo(_as_json(done) if as_json else _as_text(done))
+
+
+def _as_json(done: Submitted) -> str:
+    from bench.core.schema import to_json
+
+    value = {
+        "files": [str(path) for path in done.files],
+        "differences": list(done.differences),
+        "row": to_json(done.record),
+    }
+    return json.dumps(value, indent=1, allow_nan=False)
+
+
+def _as_text(done: Submitted) -> str:
+    files = "\n".join(f"  {path}" for path in done.files)
+    return f"{row_table(done.record)}\n\nReady to be committed:\n{files}\n\nCheck it as CI will: bench check"

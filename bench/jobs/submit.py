@@ -1,0 +1,179 @@
+"""Everything that a pull request with a model of one's own needs: row, evidence, diagnostics, manifest, pages."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import leaderboard, models, suites
+from bench.core import digest
+from bench.core.durable import write_durably
+from bench.core.errors import BenchError
+from bench.core.record import Card, Record
+from bench.diagnostics import Examined, merged
+from bench.evaluation import ProgressCallback
+from bench.jobs.doctor import DoctorRequest, doctor
+from bench.jobs.run import Outcome, RunRequest, run
+from bench.jobs.writable import check_writable
+from bench.leaderboard.evidence import Kind
+from bench.leaderboard.evidence import read as read_evidence
+
+__all__ = ["SubmitRequest", "Submitted", "submit"]
+
+_FOLDER = "submissions"
+_SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitRequest:
+    """What to submit.
+
+    Args:
+        name: how the row and its files are called.
+        reference: where the model is described: an address, or a paper.
+        extra_data: "no", or what it was trained on beside the dataset's training split; None where nobody says.
+        run: what to evaluate, and where the board is.
+        doctor_seconds: time for the diagnostics, above 0.
+    """
+
+    name: str
+    reference: str
+    extra_data: str | None
+    run: RunRequest
+    doctor_seconds: float = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """What is ready to be committed.
+
+    Args:
+        record: the row.
+        files: new or changed files, the row first.
+        differences: how a row of that name that was there differs; it was replaced.
+    """
+
+    record: Record
+    files: tuple[Path, ...]
+    differences: tuple[str, ...]
+
+
+def submit(
+    request: SubmitRequest,
+    *,
+    tell: Callable[[str], None] = lambda line: None,
+    on_progress: ProgressCallback | None = None,
+    on_check: Callable[[Examined], None] | None = None,
+) -> Submitted:
+    """Run the suite and the doctor, and lay everything into the board.
+
+    The journal is that of `run`, so that the same call goes on where an interrupted one stopped.
+
+    Args:
+        request: what to submit.
+        tell: called with each thing that the user should know, one line.
+        on_progress: called with a `Progress` while attacks run.
+        on_check: called after each diagnostic.
+
+    Raises:
+        BenchError: if a name is taken, or a name, a file or a value is wrong; nothing is written then.
+        WorkFailedError: if an attack fails twice.
+    """
+    root = request.run.leaderboard
+    _check_name(request)
+    check_writable(root)
+    with tempfile.TemporaryDirectory(prefix="bench-submit-") as folder:
+        ran = run(dataclasses.replace(request.run, leaderboard=Path(folder)), tell=tell, on_progress=on_progress)
+        if ran.outcome is Outcome.SAMPLE or ran.path is None:
+            raise BenchError(f"A sample is no submission: {ran.notice} Name the data's folder with --data-dir.")
+        evidence = read_evidence(ran.path, ran.record, Kind.OWN)
+    record = _named(ran.record, request, tell, on_check)
+    written = leaderboard.write(
+        record,
+        root,
+        force=request.run.force or _only_examined_again(record, root),
+        suite=suites.get(record.suite).published,
+        evidence=evidence,
+    )
+    if not written.written and not written.reproduces:
+        raise BenchError(
+            f"Row {written.path} is there and differs ({'; '.join(written.differences)}). Choose another --name, or"
+            " replace it with --force."
+        )
+    published = leaderboard.publish(root)
+    manifest = _write_manifest(request, root)
+    kept = [written.path, *sorted(written.path.parent.glob(f"{request.name}.*.npz")), manifest]
+    return Submitted(
+        record=record,
+        files=(*kept, *(root / path for path in published.written)),
+        differences=written.differences,
+    )
+
+
+def _check_name(request: SubmitRequest) -> None:
+    if request.name in models.names():
+        raise BenchError(f"The name {request.name!r} is that of a model of bench. Choose another --name.")
+    # Refuses what could not be a file's name.
+    leaderboard.Identity(suite=request.run.suite, dataset="any", threat_model="Linf:1/2", model=request.name)
+    if not request.reference.strip():
+        raise BenchError("Expected --reference to say where the model is described: an address, or a paper.")
+
+
+def _named(
+    record: Record,
+    request: SubmitRequest,
+    tell: Callable[[str], None],
+    on_check: Callable[[Examined], None] | None,
+) -> Record:
+    """The row under its public name, with its card and the whole of the diagnostics."""
+    tell("Examining the model")
+    diagnosis = doctor(
+        DoctorRequest(
+            model=request.run.model,
+            dataset=request.run.dataset,
+            weights=request.run.weights,
+            data_dir=request.run.data_dir,
+            threat_model=request.run.threat_model,
+            seed=request.run.seed,
+            device=request.run.device,
+            seconds=request.doctor_seconds,
+        ),
+        tell=tell,
+        on_progress=on_check,
+    )
+    card = record.card or Card(title="", reference="", architecture="", n_parameters=0, extra_data=None)
+    return dataclasses.replace(
+        record,
+        model=request.name,
+        result=dataclasses.replace(record.result, diagnostics=merged(diagnosis.diagnostics, record.result.diagnostics)),
+        card=dataclasses.replace(card, title=request.name, reference=request.reference, extra_data=request.extra_data),
+    )
+
+
+def _only_examined_again(record: Record, root: Path) -> bool:
+    """Whether the row that is there says the same of every example: only diagnostics or the card are new."""
+    old = leaderboard.find(root, leaderboard.Identity.of(record))
+    return old is not None and old.result.indices == record.result.indices and leaderboard.compare(old, record).same
+
+
+def _write_manifest(request: SubmitRequest, root: Path) -> Path:
+    """What a reviewer needs to get the very model, beside its rows."""
+    rows = sorted(root.glob(f"*/*/*/{request.name}.json"))
+    weights = request.run.weights
+    value = {
+        "schema_version": _SCHEMA_VERSION,
+        "name": request.name,
+        "reference": request.reference,
+        "extra_data": request.extra_data,
+        "model": request.run.model,
+        "weights": weights.name if weights is not None else None,
+        "weights_sha256": digest.of_file(weights) if weights is not None else None,
+        "rows": [path.relative_to(root).as_posix() for path in rows],
+    }
+    path = root / _FOLDER / f"{request.name}.json"
+    write_durably(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+    return path

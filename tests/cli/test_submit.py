@@ -1,0 +1,74 @@
+"""`bench submit`: everything that a pull request needs, and nothing half done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def submit(bench, here):
+    """Submit the small model on a few digits; later words override earlier ones."""
+    torch.manual_seed(0)
+    torch.save({"1.weight": torch.randn(10, 64), "1.bias": torch.zeros(10)}, here / "net.pth")
+    usual = {
+        "--model": "nets.py:good",
+        "--weights": "net.pth",
+        "--name": "my-net",
+        "--reference": "https://example.org/net",
+        "--dataset": "digits",
+        "--suite": "quick-v1",
+        "--samples": "20",
+        "--device": "cpu",
+        "--doctor-seconds": "10",
+        "--journal": "journal",
+    }
+
+    def call(*flags, **change):
+        words = {**usual, **{f"--{name.replace('_', '-')}": value for name, value in change.items()}}
+        return bench("submit", "--quiet", *flags, *(part for pair in words.items() for part in pair))
+
+    return call
+
+
+def test_a_submission_is_a_board_that_passes_its_check(submit, bench, here):
+    """Row under the public name with card, evidence and the whole of the diagnostics; manifest; pages; check passes."""
+    done = submit("--json", extra_data="no")
+    assert done.code == 0, done.err
+    value = json.loads(done.out)
+    row = json.loads((here / "leaderboard/quick-v1/digits/Linf-1_10/my-net.json").read_text())
+    assert row["model"] == "my-net" and row["result"]["n_examples"] == 20
+    assert row["card"]["reference"] == "https://example.org/net" and row["card"]["n_parameters"] == 650
+    assert len(row["result"]["diagnostics"]) >= 15
+    manifest = json.loads((here / "leaderboard/submissions/my-net.json").read_text())
+    assert manifest["weights_sha256"] == hashlib.sha256((here / "net.pth").read_bytes()).hexdigest()
+    assert manifest["rows"] == ["quick-v1/digits/Linf-1_10/my-net.json"]
+    assert all((here / path).is_file() for path in value["files"])
+    assert any(path.endswith(".npz") for path in value["files"]) and "leaderboard/index.html" in value["files"]
+    assert bench("check", "--quiet").code == 0
+    again = submit(extra_data="ImageNet")
+    assert again.code == 0, again.err
+    torch.save({"1.weight": torch.ones(10, 64), "1.bias": torch.zeros(10)}, here / "net.pth")
+    other = submit(journal="another")
+    assert other.code == 2 and "is there and differs" in other.message and "--force" in other.message
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"name": "pgd-at"}, "Choose another --name"),
+        ({"name": "../up"}, "without '..'"),
+        ({"reference": " "}, "--reference"),
+        ({"model": "nets.py:absent"}, "absent"),
+        ({"weights": "absent.pth"}, "absent.pth"),
+        ({"suite": "standrad-v1"}, "standard-v1"),
+    ],
+)
+def test_a_mistake_writes_nothing(submit, here, change, says):
+    """One line, exit 2, no board."""
+    done = submit(**change)
+    assert done.code == 2 and says in done.message
+    assert not (here / "leaderboard").exists() or not list((here / "leaderboard").rglob("*.json"))

@@ -1,0 +1,96 @@
+"""The four guides, followed literally: their files in their places, in a copy of the package, called by a user."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bench
+
+ROOT = Path(__file__).resolve().parent.parent
+CODE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+NET = """
+import torch
+from torch import nn
+
+
+def make():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+"""
+
+
+def block(guide: str) -> str:
+    """The only Python example of a guide."""
+    (code,) = CODE.findall((ROOT / "docs" / f"{guide}.md").read_text())
+    return code
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the package with an attack, a suite and a model added as the guides say."""
+    root = tmp_path_factory.mktemp("copy")
+    package = Path(bench.__file__).parent
+    shutil.copytree(package, root / "bench", ignore=shutil.ignore_patterns("__pycache__", "_checkpoints"))
+    (root / "bench" / "attacks" / "noise.py").write_text(block("adding-an-attack"))
+    (root / "bench" / "suites" / "demo_v1.py").write_text(block("adding-a-suite"))
+    (root / "bench" / "models" / "zoo" / "my_net.py").write_text(block("adding-a-model"))
+    folder = root / "checkpoints" / "my-net"
+    folder.mkdir(parents=True)
+    for name in ("digits.json", "digits.safetensors"):
+        shutil.copy(ROOT / "checkpoints" / "pgd-at" / name, folder / name)
+    manifest = json.loads((folder / "digits.json").read_text())
+    (folder / "digits.json").write_text(json.dumps({**manifest, "model": "my-net"}))
+    (root / "net.py").write_text(NET)
+    return root
+
+
+def call(root: Path, *words: str) -> str:
+    """What `bench` prints when the copy is called in its folder."""
+    code = "from bench.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_model_and_a_suite_that_were_added_make_a_row(copy: Path) -> None:
+    """The zoo's new model under the new suite."""
+    words = ["run", "--model", "my-net", "--dataset", "digits", "--suite", "demo-v1", "--samples", "16"]
+    row = json.loads(call(copy, *words, "--device", "cpu", "--json", "--quiet"))["row"]
+    assert row["card"]["title"] == "My-Net"
+    assert [attack["name"] for attack in row["result"]["attacks"]] == ["fgsm", "pgd-20"]
+
+
+def test_an_attack_that_was_added_can_stand_in_a_suite(copy: Path) -> None:
+    """It needs no more than its name there."""
+    suite = block("adding-a-suite").replace('name="demo"', 'name="noisy"').replace("FGSM(), ", "Noise(), ")
+    text = suite.replace("from bench.attacks.fgsm import FGSM", "from bench.attacks.noise import Noise")
+    (copy / "bench" / "suites" / "noisy_v1.py").write_text(text)
+    words = ["run", "--model", "net.py:make", "--dataset", "digits", "--suite", "noisy-v1", "--samples", "16"]
+    row = json.loads(call(copy, *words, "--device", "cpu", "--json", "--quiet"))["row"]
+    assert row["result"]["attacks"][0]["name"] == "noise"
+
+
+def test_data_of_ones_own_is_an_npz_file(copy: Path) -> None:
+    """With the arrays that the guide names."""
+    guide = (ROOT / "docs" / "adding-a-dataset.md").read_text()
+    assert "`--dataset file.npz` holds `inputs` `(N, C, H, W)`" in guide and "`labels` `(N,)`" in guide
+    generator = np.random.default_rng(0)
+    np.savez(copy / "file.npz", inputs=generator.random((16, 1, 8, 8), np.float32), labels=np.arange(16) % 10)
+    words = ["run", "--model", "net.py:make", "--dataset", "file.npz", "--suite", "demo-v1"]
+    out = call(copy, *words, "--threat-model", "Linf:1/10", "--device", "cpu", "--json", "--quiet")
+    assert json.loads(out)["row"]["result"]["n_examples"] == 16
