@@ -28,6 +28,8 @@ _SHARE_FOR_SIFTING = 0.3
 _STEPS = (1, 3)
 _MOST_STEPS = 50
 """Factor on the steps where a step is so quick that the clock would see little."""
+_LEAST_SECONDS = 0.2
+"""For each stage, whatever the limit: less would be a guess from a few ticks of a busy machine."""
 _SMALL_BATCH = 4
 """How many times smaller the second batch size is."""
 
@@ -81,7 +83,7 @@ class Probe:
         indices = sifted.indices.tolist()
         stages = {CLEAN.key: StageCost(batch=0.0, example=clean.seconds / len(sifted))}
         todo = [Stage.of(attack, part) for attack in attacks for part in attack.stages]
-        seconds = (1 - _SHARE_FOR_SIFTING) * limit / max(1, len(todo))
+        seconds = max(_LEAST_SECONDS, (1 - _SHARE_FOR_SIFTING) * limit / max(1, len(todo)))
         timing = _Timing(runner, indices, held, clean.robust, per_pass=per_pass, seconds=seconds)
         for stage in todo:
             with contextlib.suppress(WorkFailedError):  # passes are counted for it, and the run itself will say why
@@ -124,8 +126,8 @@ class _Timing:
         n_steps = sum(_STEPS) * (1 + 1 / _SMALL_BATCH)
         large = _between(self._allowed / (3 * self._per_pass * n_steps), 1, min(len(suitable), batch_size))
         small = max(1, large // _SMALL_BATCH)
-        self._time(stage, suitable[:1], _STEPS[0], n_classes)  # the first call imports and sets up
-        _, step = self._time(stage, suitable[:large], _STEPS[0], n_classes)
+        for size in (small, large, small, large):  # the first calls import, and set up kernels for each batch size
+            _, step = self._time(stage, suitable[:size], _STEPS[0], n_classes)
         factor = _between(self._allowed / (step * n_steps), 1, _MOST_STEPS) if step else 1
         full = {size: self._seconds(stage, suitable[:size], factor, n_classes) for size in {small, large}}
         slope = max(0.0, (full[large] - full[small]) / (large - small)) if large > small else full[large] / large
