@@ -36,12 +36,14 @@ class Finding:
         evidence: what was seen: a sentence with the numbers in it.
         statistic: what was measured, or None.
         threshold: what it is held against, or None.
+        next: what to run next, where that is not what the check says.
     """
 
     status: Status
     evidence: str
     statistic: float | None = None
     threshold: float | None = None
+    next: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,7 @@ class Check:
             statistic=_rounded(finding.statistic),
             threshold=_rounded(finding.threshold),
             evidence=finding.evidence,
-            next=self.next if bad else "",
+            next=(finding.next or self.next) if bad else "",
         )
 
 

@@ -13,8 +13,10 @@ from bench.diagnostics.subject import Subject
 
 __all__ = ["Examined", "examine", "overall"]
 
-# OUR CHOICE: a check may take twice its share of the time that is left, since shares are estimates.
+# OUR CHOICE: a check may take twice its share of the time that is left, since shares are estimates, and a tenth of it
+# however small its share is, so that no cheap check is cut short.
 _PATIENCE = 2.0
+_LEAST_SHARE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,7 @@ def examine(
         rest = sum(each.effort for each in order[position:])
         if seconds is not None:
             left = max(0.0, seconds - (time.monotonic() - start))
-            subject.clock.allow(left * min(1.0, _PATIENCE * check.effort / rest))
+            subject.clock.allow(left * min(1.0, max(_LEAST_SHARE, _PATIENCE * check.effort / rest)))
         diagnostic = check.report(_finding(check, subject))
         found.append((check.number, diagnostic))
         if listener is not None:
@@ -97,7 +99,9 @@ def _finding(check: Check, subject: Subject) -> Finding:
         return check.examine(subject)
     except OutOfTimeError:
         return Finding(
-            status=Status.WARN, evidence="Ran out of time before it had an answer; give it more, or fewer examples."
+            status=Status.WARN,
+            evidence="Ran out of time before it had an answer.",
+            next="Run this check again with more time or fewer examples.",
         )
     except ModelFailedError as error:
         return Finding(status=Status.FAIL, evidence=f"The model raises {error}.")

@@ -43,7 +43,7 @@ def test_survivors_of_a_shipped_model_are_survivors(name, digits, base, plain):
     module = base if name == "pgd-at" else plain
     found = diagnose(
         module,
-        digits.examples[100:132],
+        digits.examples[100:116],
         threat_model=digits.default_threat_model,
         num_classes=digits.num_classes,
         checks=sorted(SURVIVORS),
@@ -52,14 +52,11 @@ def test_survivors_of_a_shipped_model_are_survivors(name, digits, base, plain):
     assert failures(found) == {}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("name", SHIPPED)
-def test_the_short_form_fails_no_shipped_model(name, seed, digits):
-    """Over several seeds."""
+def test_the_short_form_fails_no_shipped_model(name, digits):
+    """With another seed."""
     module = models.load(name, dataset=digits).module
-    found = diagnose_briefly(
-        module, digits.examples, threat_model=digits.default_threat_model, num_classes=10, seed=seed
-    )
+    found = diagnose_briefly(module, digits.examples, threat_model=digits.default_threat_model, num_classes=10, seed=1)
     assert failures(found) == {}
 
 
