@@ -29,7 +29,7 @@ def broken(found: Evaluation) -> list[int]:
     return sorted(index for index, clean, robust in pairs if clean and not robust)
 
 
-@pytest.mark.parametrize("threat_model", ["Linf:0.05", "Linf:8/255", "L2:0.1", "Linf:0.6"])
+@pytest.mark.parametrize("threat_model", ["Linf:0.05", "Linf:8/255", "L2:0.1", "L2:0.13", "Linf:0.6"])
 def test_every_broken_example_has_one_break_that_holds(
     linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: str
 ) -> None:

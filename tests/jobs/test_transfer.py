@@ -72,6 +72,31 @@ def test_only_the_same_question_is_answered(board, row, weak_row, change):
     assert weak.n_tried == 0 and weak.found == ()
 
 
+def test_a_models_own_breaks_are_no_transfer(board, row):
+    """Another suite's row of the same weights keeps its number, so that what the suites find stays apart."""
+    record = leaderboard.read(row)
+    result = dataclasses.replace(record.result, attacks=(), n_robust=record.result.n_clean)
+    other = dataclasses.replace(record, suite="other-v1", result=result, evidence=None)
+    path = leaderboard.Identity.of(other).path(board)
+    path.parent.mkdir(parents=True)
+    path.write_text(dumps(other))
+    results = {result.path: result for result in transfer(board, CPU)}
+    assert results[path].n_tried == 0 and results[path].found == ()
+
+
+def test_an_example_is_broken_once(board, row, weak_row):
+    """What one row's break broke is not tried again with the next one's."""
+    record = leaderboard.read(row)
+    twin = dataclasses.replace(record, model="twin", digests=dataclasses.replace(record.digests, model="0" * 64))
+    path = leaderboard.Identity.of(twin).path(board)
+    path.write_text(dumps(twin))
+    content = path_of(row, Kind.OWN, record.evidence).read_bytes()
+    path_of(path, Kind.OWN, record.evidence).write_bytes(content)
+    weak = by_model(transfer(board, CPU))["standard"]
+    (entry,) = weak.found
+    assert weak.n_tried == 2 * record.evidence.n_breaks - entry.n
+
+
 def test_rows_that_cannot_be_tried_are_said(board, weak_row):
     """A model or data of somebody's own, other weights: skipped with the reason, the others are tried."""
     record = leaderboard.read(weak_row)
