@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.options import DEFAULT_LEADERBOARD, Json, Leaderboard
 from bench.core.errors import FoundSomethingError
-from bench.leaderboard import Publication, outdated
-from bench.leaderboard import publish as publish_board
+
+if TYPE_CHECKING:
+    from bench.leaderboard.publish import Publication
 
 __all__ = ["publish"]
 
@@ -32,10 +33,13 @@ def publish(
       bench publish --check
       bench publish --leaderboard my-board --json
     """
+    from bench.leaderboard.publish import outdated
+    from bench.leaderboard.publish import publish as job
+
     if check:
         _check(outdated(leaderboard), as_json)
         return
-    done = publish_board(leaderboard)
+    done = job(leaderboard)
     typer.echo(_as_json(done) if as_json else _as_text(done))
 
 

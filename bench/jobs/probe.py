@@ -132,6 +132,9 @@ def _judged(request: ProbeRequest, new: Record) -> Verdict:
     if not comparison.comparable:
         message = f"not comparable: {'; '.join(comparison.obstacles)}"
         return Verdict(level=Level.FINDING, cause=None, message=message, record=new)
+    if comparison.same_checkpoint and not _same_attacks(old, new):
+        message = "the same checkpoint, but the suite now has other attacks for it"
+        return Verdict(level=Level.FINDING, cause=Cause.ATTACK, message=message, record=new)
     if comparison.same_checkpoint:
         agreement = agree(old, new)
         level = Level.FINE if agreement.fine else Level.FINDING
@@ -147,3 +150,7 @@ def _judged(request: ProbeRequest, new: Record) -> Verdict:
     part = "weights" if old.digests.model != new.digests.model else "architecture's source"
     message = f"the model changed: its {part} are not those of the row; {told}. Run it again, with --force"
     return Verdict(level=Level.FINDING, cause=Cause.MODEL, message=message, record=new)
+
+
+def _same_attacks(first: Record, second: Record) -> bool:
+    return [each.name for each in first.result.attacks] == [each.name for each in second.result.attacks]

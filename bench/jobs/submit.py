@@ -21,6 +21,7 @@ from bench.jobs.run import Outcome, RunRequest, run
 from bench.jobs.writable import check_writable
 from bench.leaderboard.evidence import Kind
 from bench.leaderboard.evidence import read as read_evidence
+from bench.leaderboard.publish import publish
 
 __all__ = ["SubmitRequest", "Submitted", "submit"]
 
@@ -104,7 +105,7 @@ def submit(
             f"Row {written.path} is there and differs ({'; '.join(written.differences)}). Choose another --name, or"
             " replace it with --force."
         )
-    published = leaderboard.publish(root)
+    published = publish(root)
     manifest = _write_manifest(request, root)
     kept = [written.path, *sorted(written.path.parent.glob(f"{request.name}.*.npz")), manifest]
     return Submitted(

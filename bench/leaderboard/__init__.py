@@ -1,22 +1,18 @@
 """The rows: where they lie, when one may replace another, how two compare, and the pages made of them."""
 
 from bench.leaderboard.compare import AttackComparison, Comparison, compare, mcnemar
-from bench.leaderboard.publish import Publication, outdated, publish
 from bench.leaderboard.store import Identity, Written, amend, check_suite, find, read, read_all, write
 
 __all__ = [
     "AttackComparison",
     "Comparison",
     "Identity",
-    "Publication",
     "Written",
     "amend",
     "check_suite",
     "compare",
     "find",
     "mcnemar",
-    "outdated",
-    "publish",
     "read",
     "read_all",
     "write",

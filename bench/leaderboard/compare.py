@@ -11,7 +11,7 @@ from bench.core.packing import unpack_margins
 from bench.core.ranges import parse_indices
 from bench.core.record import AttackResult, Record, Result
 
-__all__ = ["AttackComparison", "Comparison", "compare", "mcnemar"]
+__all__ = ["AttackComparison", "Comparison", "Explanation", "compare", "mcnemar"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,25 @@ class AttackComparison:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """What one column does to the examples that only one of two rows calls robust.
+
+    Args:
+        name: an attack's name, or "clean".
+        lost: of the examples that are robust in the first row only, how many it takes from the second.
+        lost_alone: of those, how many no other attack takes.
+        gained: of the examples that are robust in the second row only, how many it takes from the first.
+        gained_alone: of those, how many no other attack takes.
+    """
+
+    name: str
+    lost: int
+    lost_alone: int
+    gained: int
+    gained_alone: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """What two rows have in common and where they differ.
 
@@ -50,12 +69,14 @@ class Comparison:
         obstacles: why the rows cannot be compared; empty where they can.
         same_checkpoint: the weights and the architecture are the same.
         columns: clean, every attack that both rows have, robust; empty where the rows cannot be compared.
+        explanations: what makes the difference in the last column: clean, and every attack on what is right when clean.
         headline: the last column less what others broke, which is no part of a result; None where they broke nothing.
     """
 
     obstacles: tuple[str, ...]
     same_checkpoint: bool
     columns: tuple[AttackComparison, ...]
+    explanations: tuple[Explanation, ...] = ()
     headline: AttackComparison | None = None
 
     @property
@@ -76,10 +97,12 @@ def compare(first: Record, second: Record) -> Comparison:
     """
     common = _common(first.result, second.result)
     obstacles = _obstacles(first, second, common)
+    columns = () if obstacles else _columns(first.result, second.result, common)
     return Comparison(
         obstacles=obstacles,
         same_checkpoint=_same_checkpoint(first, second),
-        columns=() if obstacles else _columns(first.result, second.result, common),
+        columns=columns,
+        explanations=_explain(first.result, second.result, columns[-1]) if columns else (),
         headline=None if obstacles else _headline(first, second, common),
     )
 
@@ -147,6 +170,33 @@ def _columns(first: Result, second: Result, common: Sequence[int]) -> tuple[Atta
     ]
     clean = _column("clean", common, _on(places, (first.clean_verdicts(), second.clean_verdicts())))
     return (clean, *attacks, _column("robust", common, _on(places, (first.verdicts(), second.verdicts()))))
+
+
+def _explain(first: Result, second: Result, robust: AttackComparison) -> tuple[Explanation, ...]:
+    """Who takes the examples that only one row calls robust; what is wrong when clean is not an attack's doing."""
+    lost, gained = _takers(second, robust.lost), _takers(first, robust.gained)
+    names = dict.fromkeys(["clean", *(attack.name for attack in (*first.attacks, *second.attacks))])
+    return tuple(
+        Explanation(
+            name=name,
+            lost=sum(name in takers for takers in lost),
+            lost_alone=lost.count({name}),
+            gained=sum(name in takers for takers in gained),
+            gained_alone=gained.count({name}),
+        )
+        for name in names
+    )
+
+
+def _takers(result: Result, indices: Sequence[int]) -> list[set[str]]:
+    """For each example, what of `result` calls it not robust: "clean" alone, or attacks."""
+    places = _places(result, indices)
+    clean = result.clean_verdicts()
+    attacks = {attack.name: result.robust_verdicts(attack) for attack in result.attacks}
+    return [
+        {name for name, robust in attacks.items() if not robust[place]} if clean[place] else {"clean"}
+        for place in places
+    ]
 
 
 def _headline(first: Record, second: Record, common: Sequence[int]) -> AttackComparison | None:

@@ -86,6 +86,8 @@ def _judged(old: Record, new: Record | None) -> tuple[Level, str]:
         return _new_checkpoint(old, new)
     if old.n_external > new.n_external:
         return Level.FINDING, f"{old.n_external - new.n_external} breaks found by others are gone"
+    if [each.name for each in old.result.attacks] != [each.name for each in new.result.attacks]:
+        return Level.FINDING, "the same checkpoint, but the suite now has other attacks for it"
     agreement = agree(old, new)
     if agreement.fine:
         return (Level.FINE if agreement.cause.value == "nothing" else Level.NOTE), agreement.explanation

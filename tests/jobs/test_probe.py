@@ -170,7 +170,14 @@ def _sampled(*arguments: Any, **options: Any) -> Any:
 
     empty: Any = None
     return Ran(
-        evaluation=empty, record=empty, outcome=Outcome.SAMPLE, path=None, differences=(), notice="x", warnings=()
+        evaluation=empty,
+        record=empty,
+        outcome=Outcome.SAMPLE,
+        path=None,
+        differences=(),
+        notice="x",
+        warnings=(),
+        extent=empty,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.leaderboard import outdated
+from bench.leaderboard.publish import outdated
 
 BOARD = Path(__file__).resolve().parent.parent.parent / "leaderboard"
 

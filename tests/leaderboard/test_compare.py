@@ -78,6 +78,25 @@ def test_unlike_rows_are_not_compared(record: Callable[..., Record]) -> None:
         assert any(text.startswith(obstacle) for text in comparison.obstacles)
 
 
+def test_the_attack_that_makes_the_difference_is_told(record: Callable[..., Record]) -> None:
+    """Of what only the first row keeps, the second loses one when clean and two to attacks, one to one alone."""
+    first = record([True] * 4)
+    both = (first.result.attacks[0], dataclasses.replace(first.result.attacks[0], name="cw"))
+    first = dataclasses.replace(first, result=dataclasses.replace(first.result, attacks=both))
+    broken = {"pgd-20": [False, True, False, True], "cw": [False, False, False, True]}
+    attacks = tuple(
+        dataclasses.replace(attack, robust=pack_verdicts(broken[attack.name]), n_robust=sum(broken[attack.name]))
+        for attack in both
+    )
+    clean = pack_verdicts([False, True, True, True])
+    result = dataclasses.replace(first.result, clean=clean, n_clean=3, attacks=attacks, n_robust=1)
+    second = dataclasses.replace(first, result=result)
+    told = {each.name: (each.lost, each.lost_alone, each.gained) for each in compare(first, second).explanations}
+    assert told == {"clean": (1, 1, 0), "pgd-20": (1, 0, 0), "cw": (2, 1, 0)}
+    turned = {each.name: (each.gained, each.gained_alone, each.lost) for each in compare(second, first).explanations}
+    assert turned == told
+
+
 def test_another_checkpoint_is_comparable_and_said_so(record: Callable[..., Record]) -> None:
     """Two models on the same question."""
     first = record([True, False])

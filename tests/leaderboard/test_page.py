@@ -21,8 +21,9 @@ from bench.core.evidence import Gallery
 from bench.core.packing import pack_verdicts
 from bench.core.record import AttackCost, Card, Diagnostic, EvidenceFile, Record
 from bench.leaderboard import page as page_package
-from bench.leaderboard import publish, write
+from bench.leaderboard import write
 from bench.leaderboard.page.pictures import png
+from bench.leaderboard.publish import publish
 
 VENDOR = Path(page_package.__file__).parent / "vendor"
 EVIL = "<script>alert('t')</script><img src=x onerror=alert(1)>"

@@ -14,8 +14,9 @@ import pytest
 
 from bench.core.errors import BenchError
 from bench.core.record import Card, Record
-from bench.leaderboard import outdated, publish, write
+from bench.leaderboard import write
 from bench.leaderboard.markdown import code, escape
+from bench.leaderboard.publish import outdated, publish
 from bench.leaderboard.published import PUBLISHED
 from bench.leaderboard.wording import link_of, reproduce
 
