@@ -229,15 +229,15 @@ def test_sorting_by_mouse_and_by_keyboard(shown: Any) -> None:
 def test_filtering_rows_filters_the_chart(shown: Any) -> None:
     """Words, ranked rows only, and both; the count is told; nothing left is no error."""
     circles = f"#{TABLE} .chart[data-chart=scatter] g[aria-label=dot] a"
-    assert len(shown.find_elements("css selector", circles)) == 5
+    wait(shown, lambda: len(shown.find_elements("css selector", circles)) == 5)
     shown.find_element("id", "ranked").click()
-    assert titles(shown) == ["First", "Second", EVIL]
+    wait(shown, lambda: titles(shown) == ["First", "Second", EVIL])
     shown.find_element("id", "filter").send_keys("SEC")
-    assert titles(shown) == ["Second"]
+    wait(shown, lambda: titles(shown) == ["Second"])
     assert shown.find_element("id", "status").text == "1 of 5 rows"
     assert len(shown.find_elements("css selector", circles)) == 1
     shown.find_element("id", "filter").send_keys("nobody")
-    assert titles(shown) == []
+    wait(shown, lambda: titles(shown) == [])
 
 
 def test_a_model_opens_closes_and_gives_the_focus_back(shown: Any) -> None:
