@@ -208,4 +208,6 @@ def _read(path: Path, kind: type[T]) -> T | None:
     except ValueError:
         return None
     except OSError as error:
-        raise BenchError(f"Cannot read journal file {path}: {error.strerror or error}.") from error
+        raise BenchError(
+            f"Cannot read journal file {path}: {error.strerror or error}. Choose a folder that you may write to."
+        ) from error

@@ -44,7 +44,9 @@ class EventLog:
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(self.folder), purge_step=0)
+            for stale in self.folder.glob("events.out.tfevents.*"):
+                stale.unlink()
+            self._writer = SummaryWriter(str(self.folder))
             _write(self._writer, history)
         else:
             _write(self._writer, history[-1:])
