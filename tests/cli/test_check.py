@@ -213,7 +213,8 @@ def test_github_and_junit_say_the_same(bench, board, here):
     assert len(errors) == 2 and not [line for line in done.out.splitlines() if line.startswith("::error::")]
     report = ElementTree.parse(here / "report.xml").getroot()
     row = next(suite for suite in report if suite.get("name") == "row")
-    assert (row.get("tests"), row.get("failures"), row.get("errors")) == ("6", "1", "1")
+    rows = str(len(list(board.glob("*/*/*/*.json"))))
+    assert (row.get("tests"), row.get("failures"), row.get("errors")) == (rows, "1", "1")
     assert len(report.findall(".//failure")) == 1 and len(report.findall(".//error")) == 1
 
 

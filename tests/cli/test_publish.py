@@ -24,8 +24,8 @@ app()
 
 @pytest.fixture
 def board(tmp_path):
-    """The committed rows, without their pages."""
-    for path in (ROOT / "leaderboard").rglob("*.json"):
+    """The committed rows and their evidence, without their pages."""
+    for path in (each for kind in ("*.json", "*.npz") for each in (ROOT / "leaderboard").rglob(kind)):
         target = tmp_path / "board" / path.relative_to(ROOT / "leaderboard")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
