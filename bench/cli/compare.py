@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import DEFAULT_LEADERBOARD, Json, Leaderboard, ThreatModelFilter
+from bench.cli.options import DEFAULT_LEADERBOARD, DatasetFilter, Json, Leaderboard, SuiteFilter, ThreatModelFilter
 from bench.cli.rows import Filter, single
 from bench.cli.tables import table
 from bench.core.errors import BenchError
@@ -23,9 +23,9 @@ _SHOWN = 8
 def compare(
     first: Annotated[str, typer.Argument(metavar="A", help="A model's name, or the path of a row.")],
     second: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
-    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Only this dataset.")] = None,
+    dataset: DatasetFilter = None,
     threat_model: ThreatModelFilter = None,
-    suite: Annotated[str | None, typer.Option(metavar="NAME", help="Only this suite.")] = None,
+    suite: SuiteFilter = None,
     leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
     as_json: Json = False,
 ) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import DataDir, Json, Quiet
+from bench.cli.options import DataDir, Dataset, Device, Indices, Json, Model, Quiet, ThreatModel, Weights
 from bench.cli.tables import clock, table
 
 if TYPE_CHECKING:
@@ -20,25 +19,13 @@ __all__ = ["doctor"]
 
 
 def doctor(
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="A model of `bench list models`, robustbench:ID, or path/to/file.py:factory."
-        ),
-    ],
-    dataset: Annotated[
-        str, typer.Option(metavar="NAME", help="A dataset of `bench list datasets`, file.npz, or folder:PATH.")
-    ],
-    weights: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Weights for the model: .safetensors, .pt or .pth, told by content."),
-    ] = None,
+    model: Model,
+    dataset: Dataset,
+    weights: Weights = None,
     data_dir: DataDir = None,
-    threat_model: Annotated[
-        str | None, typer.Option(metavar="NORM:EPSILON", help="Linf:8/255 or L2:0.5; by default the dataset's own.")
-    ] = None,
+    threat_model: ThreatModel = None,
     samples: Annotated[int | None, typer.Option(metavar="N", help="The first N examples; by default 128.")] = None,
-    indices: Annotated[str | None, typer.Option(metavar="A:B", help="Examples A to B-1 of the official split.")] = None,
+    indices: Indices = None,
     checks: Annotated[
         str | None, typer.Option(metavar="R3,R8", help="Only these checks of `bench list checks`; by default all.")
     ] = None,
@@ -46,9 +33,7 @@ def doctor(
         float, typer.Option(metavar="S", help="Time for all checks; one that runs out of it says so.")
     ] = 300.0,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of all random draws.")] = 0,
-    device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; by default a GPU where there is one.")
-    ] = None,
+    device: Device = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -7,15 +7,67 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["DEFAULT_LEADERBOARD", "DataDir", "Json", "Leaderboard", "Quiet", "ThreatModelFilter"]
+__all__ = [
+    "DEFAULT_LEADERBOARD",
+    "DataDir",
+    "Dataset",
+    "DatasetFilter",
+    "Device",
+    "Engine",
+    "Force",
+    "Indices",
+    "JournalDir",
+    "Json",
+    "Leaderboard",
+    "Model",
+    "Quiet",
+    "Suite",
+    "SuiteFilter",
+    "ThreatModel",
+    "ThreatModelFilter",
+    "Weights",
+]
 
 DEFAULT_LEADERBOARD = Path("leaderboard")
 
+Model = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="A model of `bench list models`, robustbench:ID, or path/to/file.py:factory."),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Weights for the model: .safetensors, .pt or .pth, told by content."),
+]
+Dataset = Annotated[
+    str, typer.Option(metavar="NAME", help="A dataset of `bench list datasets`, file.npz, or folder:PATH.")
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Where data lies: for CIFAR-10 the folder that holds cifar-10-batches-py/."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Only JSON on stdout, all else on stderr.")]
+ThreatModel = Annotated[
+    str | None, typer.Option(metavar="NORM:EPSILON", help="Linf:8/255 or L2:0.5; by default the dataset's own.")
+]
+Suite = Annotated[str, typer.Option(metavar="NAME", help="A suite of `bench list suites`.")]
+Indices = Annotated[str | None, typer.Option(metavar="A:B", help="Examples A to B-1 of the official split.")]
+Device = Annotated[
+    str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; by default a GPU where there is one.")
+]
+Engine = Annotated[
+    str | None,
+    typer.Option(metavar="reference|fast", help="What runs AutoAttack; reference is its authors' package."),
+]
+JournalDir = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Where finished work is kept for a resume; by default in your cache folder."),
+]
 Leaderboard = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the rows.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing row that differs.")]
+Json = Annotated[bool, typer.Option("--json", help="Only JSON on stdout, all else on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no remarks.")]
-ThreatModelFilter = Annotated[str | None, typer.Option(metavar="NORM:EPSILON", help="Only this threat model.")]
+
+DatasetFilter = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="Only this dataset.")]
+SuiteFilter = Annotated[str | None, typer.Option("--suite", metavar="NAME", help="Only this suite.")]
+ThreatModelFilter = Annotated[
+    str | None, typer.Option("--threat-model", metavar="NORM:EPSILON", help="Only this threat model.")
+]

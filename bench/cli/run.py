@@ -5,12 +5,27 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import DEFAULT_LEADERBOARD, DataDir, Json, Leaderboard, Quiet
+from bench.cli.options import (
+    DEFAULT_LEADERBOARD,
+    DataDir,
+    Dataset,
+    Device,
+    Engine,
+    Force,
+    Indices,
+    JournalDir,
+    Json,
+    Leaderboard,
+    Model,
+    Quiet,
+    Suite,
+    ThreatModel,
+    Weights,
+)
 from bench.cli.tables import row_table
 
 if TYPE_CHECKING:
@@ -20,28 +35,16 @@ __all__ = ["run"]
 
 
 def run(
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="A model of `bench list models`, robustbench:ID, or path/to/file.py:factory."
-        ),
-    ],
-    dataset: Annotated[
-        str, typer.Option(metavar="NAME", help="A dataset of `bench list datasets`, file.npz, or folder:PATH.")
-    ],
-    weights: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Weights for the model: .safetensors, .pt or .pth, told by content."),
-    ] = None,
+    model: Model,
+    dataset: Dataset,
+    weights: Weights = None,
     data_dir: DataDir = None,
-    threat_model: Annotated[
-        str | None, typer.Option(metavar="NORM:EPSILON", help="Linf:8/255 or L2:0.5; by default the dataset's own.")
-    ] = None,
-    suite: Annotated[str, typer.Option(metavar="NAME", help="A suite of `bench list suites`.")] = "standard-v1",
+    threat_model: ThreatModel = None,
+    suite: Suite = "standard-v1",
     samples: Annotated[
         int | None, typer.Option(metavar="N", help="The first N examples; by default all on a GPU, 256 on a CPU.")
     ] = None,
-    indices: Annotated[str | None, typer.Option(metavar="A:B", help="Examples A to B-1 of the official split.")] = None,
+    indices: Indices = None,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -49,13 +52,8 @@ def run(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the attacks' random draws.")] = 0,
-    device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; by default a GPU where there is one.")
-    ] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option(metavar="reference|fast", help="What runs AutoAttack; reference is its authors' package."),
-    ] = None,
+    device: Device = None,
+    engine: Engine = None,
     precision: Annotated[
         str,
         typer.Option(
@@ -65,13 +63,10 @@ def run(
     ] = "auto",
     batch_size: Annotated[int | None, typer.Option(metavar="N", help="Most examples computed at once.")] = None,
     leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
-    journal: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where finished work is kept for a resume; by default in your cache folder."),
-    ] = None,
+    journal: JournalDir = None,
     as_json: Json = False,
     quiet: Quiet = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing row that differs.")] = False,
+    force: Force = False,
 ) -> None:
     """Evaluate a model and write its row.
 

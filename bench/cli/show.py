@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import DEFAULT_LEADERBOARD, Json, Leaderboard, ThreatModelFilter
+from bench.cli.options import DEFAULT_LEADERBOARD, DatasetFilter, Json, Leaderboard, SuiteFilter, ThreatModelFilter
 from bench.cli.rows import Filter, select
 from bench.cli.tables import row_table, rows_table
 from bench.core.schema import to_json
@@ -17,9 +17,9 @@ __all__ = ["show"]
 
 def show(
     row: Annotated[str | None, typer.Argument(metavar="[ROW]", help="A model's name, or the path of a row.")] = None,
-    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Only this dataset.")] = None,
+    dataset: DatasetFilter = None,
     threat_model: ThreatModelFilter = None,
-    suite: Annotated[str | None, typer.Option(metavar="NAME", help="Only this suite.")] = None,
+    suite: SuiteFilter = None,
     leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
     as_json: Json = False,
 ) -> None:

@@ -5,12 +5,25 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import DEFAULT_LEADERBOARD, DataDir, Json, Leaderboard, Quiet
+from bench.cli.options import (
+    DEFAULT_LEADERBOARD,
+    DataDir,
+    Dataset,
+    Device,
+    Engine,
+    Force,
+    JournalDir,
+    Json,
+    Leaderboard,
+    Quiet,
+    Suite,
+    ThreatModel,
+    Weights,
+)
 from bench.cli.tables import row_table
 from bench.leaderboard.splits import ranked_examples
 
@@ -24,38 +37,26 @@ def submit(
     model: Annotated[str, typer.Option(metavar="FILE.py:FACTORY", help="Your model, as in `bench run`.")],
     name: Annotated[str, typer.Option(metavar="NAME", help="What the board calls it.")],
     reference: Annotated[str, typer.Option(metavar="URL", help="Where it is described: an address, or a paper.")],
-    dataset: Annotated[str, typer.Option(metavar="NAME", help="A dataset of `bench list datasets`.")],
-    weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Its weights: .safetensors, .pt or .pth, told by content.")
-    ] = None,
+    dataset: Dataset,
+    weights: Weights = None,
     extra_data: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help='What it was trained on beside the training split, or "no".'),
     ] = None,
     data_dir: DataDir = None,
-    threat_model: Annotated[
-        str | None, typer.Option(metavar="NORM:EPSILON", help="Linf:8/255 or L2:0.5; by default the dataset's own.")
-    ] = None,
-    suite: Annotated[str, typer.Option(metavar="NAME", help="A suite of `bench list suites`.")] = "adaptive-v1",
+    threat_model: ThreatModel = None,
+    suite: Suite = "adaptive-v1",
     samples: Annotated[
         int | None, typer.Option(metavar="N", help="The first N examples; by default as many as a rank needs.")
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; by default a GPU where there is one.")
-    ] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option(metavar="reference|fast", help="What runs AutoAttack; reference is its authors' package."),
-    ] = None,
+    device: Device = None,
+    engine: Engine = None,
     doctor_seconds: Annotated[float, typer.Option(metavar="SECONDS", help="Time for the diagnostics.")] = 300.0,
     leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
-    journal: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where finished work is kept for a resume; by default in your cache folder."),
-    ] = None,
+    journal: JournalDir = None,
     as_json: Json = False,
     quiet: Quiet = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing row that differs.")] = False,
+    force: Force = False,
 ) -> None:
     """Evaluate and examine your model, and lay row, evidence, manifest and pages into the board.
 

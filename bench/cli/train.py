@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import DataDir, Json, Quiet
+from bench.cli.options import DataDir, Device, Json, Quiet
 
 if TYPE_CHECKING:
     from bench.jobs.train import Trained
@@ -33,9 +33,7 @@ def train(
         Path, typer.Option(metavar="DIR", help="The checkpoint goes to DIR/<recipe>/<dataset>.safetensors.")
     ] = DEFAULT_OUT,
     data_dir: DataDir = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; by default a GPU where there is one.")
-    ] = None,
+    device: Device = None,
     test_samples: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Try the finished weights on the first N test examples; by default all."),

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.counter import Counter
-from bench.cli.options import DEFAULT_LEADERBOARD, DataDir, Json, Leaderboard, Quiet, ThreatModelFilter
+from bench.cli.options import (
+    DEFAULT_LEADERBOARD,
+    DataDir,
+    Device,
+    Json,
+    Leaderboard,
+    Quiet,
+    SuiteFilter,
+    ThreatModelFilter,
+)
 from bench.cli.rows import Filter, locate
 from bench.cli.verify_text import (
     added_text,
@@ -36,7 +45,7 @@ def verify(
         typer.Option(metavar="NAME", help="Only this dataset; for data of your own file.npz or folder:PATH."),
     ] = None,
     threat_model: ThreatModelFilter = None,
-    suite: Annotated[str | None, typer.Option(metavar="NAME", help="Only this suite.")] = None,
+    suite: SuiteFilter = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -55,9 +64,7 @@ def verify(
         bool, typer.Option("--transfer", help="Try every row of the board on the stored breaks of all other models.")
     ] = False,
     data_dir: DataDir = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; by default a GPU where there is one.")
-    ] = None,
+    device: Device = None,
     leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
     as_json: Json = False,
     quiet: Quiet = False,
