@@ -2,63 +2,43 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
-from rich.console import Console
 from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
     TaskID,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
+from bench.cli.display import Display
+
 __all__ = ["Counter"]
 
 
-class Counter:
-    """A progress display on stderr, to be used in a `with` block.
+class Counter(Display):
+    """Inputs done, and the time left.
 
     Args:
         quiet: show nothing at all.
     """
 
     def __init__(self, *, quiet: bool) -> None:
-        self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
-        self._moving = self._console.is_terminal and not quiet
+        super().__init__(
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            quiet=quiet,
+        )
         self._name = ""
         self._total = self._done = 0
         self._task: TaskID | None = None
-        self._display = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._moving,
-        )
-
-    def __enter__(self) -> Counter:
-        self._display.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._display.stop()
 
     def begin(self, name: str, total: int) -> None:
         """Begin a part of the work: its name, and how many inputs it has."""
         self._name, self._total, self._done = name, total, 0
-        self._task = self._display.add_task(name, total=total)
+        self._task = self._bars.add_task(name, total=total)
 
     def advance(self, count: int) -> None:
         """Say that so many more inputs are done."""
         self._done += count
         if self._task is not None:
-            self._display.advance(self._task, count)
+            self._bars.advance(self._task, count)
         if not self._moving and self._done == self._total:
-            self._console.print(f"{self._name}: {self._done} inputs", markup=False)
+            self.tell(f"{self._name}: {self._done} inputs")

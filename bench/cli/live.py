@@ -2,56 +2,36 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TaskID, TextColumn, TimeElapsedColumn
 
 from bench.cli.tables import clock
 
 if TYPE_CHECKING:
     from bench.evaluation import Progress as Event
 
+from bench.cli.display import Display
+
 __all__ = ["Live"]
 
 
-class Live:
-    """A progress display on stderr, to be used in a `with` block.
+class Live(Display):
+    """Chunks done, robust examples and the time left, stage by stage.
 
     Args:
         quiet: show nothing at all.
     """
 
     def __init__(self, *, quiet: bool) -> None:
-        console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
-        self._console = console
-        self._moving = console.is_terminal and not quiet
-        self._tasks: dict[tuple[str, str], TaskID] = {}
-        self._display = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+        super().__init__(
             TextColumn("chunks"),
             TextColumn("{task.fields[robust]}"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
-            console=console,
-            disable=not self._moving,
+            quiet=quiet,
         )
-
-    def __enter__(self) -> Live:
-        self._display.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._display.stop()
-
-    def tell(self, line: str) -> None:
-        """Show a remark, one line."""
-        self._console.print(line, markup=False)
+        self._tasks: dict[tuple[str, str], TaskID] = {}
 
     def update(self, event: Event) -> None:
         """Show how far the evaluation is."""
@@ -68,7 +48,7 @@ class Live:
     def _move(self, key: tuple[str, str], name: str, event: Event, robust: str, left: str) -> None:
         for other, task in self._tasks.items():
             if other != key:
-                self._display.update(task, left="")
+                self._bars.update(task, left="")
         if key not in self._tasks:
-            self._tasks[key] = self._display.add_task(name, total=event.n_chunks, robust="", left="")
-        self._display.update(self._tasks[key], completed=event.chunk, robust=robust, left=left)
+            self._tasks[key] = self._bars.add_task(name, total=event.n_chunks, robust="", left="")
+        self._bars.update(self._tasks[key], completed=event.chunk, robust=robust, left=left)

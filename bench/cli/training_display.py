@@ -2,52 +2,37 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
+from rich.progress import TextColumn
 
 from bench.cli.tables import clock
 
 if TYPE_CHECKING:
     from bench.training.loop import EpochResult, Progress
 
+from bench.cli.display import Display
+
 __all__ = ["TrainingDisplay"]
 
 
-class TrainingDisplay:
-    """A progress display on stderr, to be used in a `with` block.
+class TrainingDisplay(Display):
+    """Steps done of an epoch, and how it goes.
 
     Args:
         quiet: show nothing at all.
     """
 
     def __init__(self, *, quiet: bool) -> None:
-        self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
-        self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+        super().__init__(
             TextColumn("steps  {task.fields[state]}"),
-            console=self._console,
-            disable=quiet or not self._console.is_terminal,
+            quiet=quiet,
         )
-        self._task = self._bar.add_task("starting", total=None, state="")
-
-    def __enter__(self) -> TrainingDisplay:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
+        self._task = self._bars.add_task("starting", total=None, state="")
 
     def update(self, progress: Progress) -> None:
         """Show the step, loss, speed and the time that is left."""
-        self._bar.update(
+        self._bars.update(
             self._task,
             description=f"epoch {progress.epoch + 1}/{progress.epochs}",
             completed=progress.step,
@@ -58,9 +43,8 @@ class TrainingDisplay:
 
     def epoch(self, result: EpochResult, epochs: int) -> None:
         """Leave a line for a finished epoch."""
-        self._console.print(
+        self.tell(
             f"epoch {result.epoch + 1}/{epochs}: loss {result.loss:.3f}, held out {result.clean:.1%} clean and"
             f" {result.robust:.1%} under PGD-10, {result.images_per_second:.0f} images/s,"
-            f" {clock(result.seconds)} passed",
-            markup=False,
+            f" {clock(result.seconds)} passed"
         )

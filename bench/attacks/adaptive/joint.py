@@ -17,17 +17,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bench.attacks.adaptive.pair_attack import PairAttack
 from bench.attacks.adaptive.pairs import (
-    PairView,
     joint_margin,
     recovered,
     targeted_joint_margin,
-    with_dummies,
 )
-from bench.attacks.adaptive.search import Search
-from bench.attacks.attack import SingleAttack
 from bench.attacks.autoattack.fast.targets import rank
-from bench.core.types import Classifier, Examples, ThreatModel
 
 __all__ = ["Joint", "JointTargeted", "raw_targets"]
 
@@ -35,7 +31,7 @@ TEMPERATURE = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Joint(SingleAttack):
+class Joint(PairAttack):
     """APGD on the joint margin.
 
     Args:
@@ -46,31 +42,15 @@ class Joint(SingleAttack):
     """
 
     name: str = "joint"
-    steps: int = 100
     temperature: float = TEMPERATURE
-    restarts: int = 1
 
-    def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
-        """Return the iterate with the smallest recovered margin, `(N, C, H, W)`.
-
-        Raises:
-            BenchError: if the classifier declares no dummy classes.
-        """
-        view = PairView(classifier=with_dummies(classifier, self.name))
-        if not len(examples):
-            return examples.inputs
-        search = Search.of(view, examples, threat_model, seed=seed, attack=self.name)
-        search.note(examples.inputs)
-        search.climb(self._loss, steps=self.steps, restarts=self.restarts)
-        return search.points
-
-    def _loss(self, raw: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, raw: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
         del targets
         return joint_margin(raw, labels, self.temperature)
 
 
 @dataclass(frozen=True, kw_only=True)
-class JointTargeted(SingleAttack):
+class JointTargeted(PairAttack):
     """APGD on the targeted joint margin, one run for each raw target.
 
     Args:
@@ -82,27 +62,14 @@ class JointTargeted(SingleAttack):
     """
 
     name: str = "joint-t"
-    steps: int = 100
     targets: int = 18
     temperature: float = TEMPERATURE
-    restarts: int = 1
 
-    def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
-        """Return the iterate with the smallest recovered margin over all targets, `(N, C, H, W)`.
+    def targeted(self, raw: Tensor, labels: Tensor) -> Tensor:
+        """The strongest wrong classes, each followed by its dummy."""
+        return raw_targets(raw, labels, self.targets)
 
-        Raises:
-            BenchError: if the classifier declares no dummy classes.
-        """
-        view = PairView(classifier=with_dummies(classifier, self.name))
-        if not len(examples):
-            return examples.inputs
-        search = Search.of(view, examples, threat_model, seed=seed, attack=self.name)
-        raw = search.note(examples.inputs)
-        targets = raw_targets(raw, examples.labels, self.targets)
-        search.climb(self._loss, steps=self.steps, restarts=self.restarts, targets=targets)
-        return search.points
-
-    def _loss(self, raw: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, raw: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
         return targeted_joint_margin(raw, labels, targets, self.temperature)
 
 

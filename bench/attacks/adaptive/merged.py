@@ -13,10 +13,8 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from bench.attacks.adaptive.pairs import PairView, merged_cross_entropy, smooth_margin, with_dummies
-from bench.attacks.adaptive.search import Search
-from bench.attacks.attack import SingleAttack
-from bench.core.types import Classifier, Examples, ThreatModel
+from bench.attacks.adaptive.pair_attack import PairAttack
+from bench.attacks.adaptive.pairs import merged_cross_entropy, smooth_margin
 
 __all__ = ["Merged"]
 
@@ -24,7 +22,7 @@ Objective = Literal["cross-entropy", "margin"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Merged(SingleAttack):
+class Merged(PairAttack):
     """APGD on a loss of the pairs' merged probabilities.
 
     Args:
@@ -36,28 +34,12 @@ class Merged(SingleAttack):
 
     name: str = "merged"
     objective: Objective = "cross-entropy"
-    steps: int = 100
-    restarts: int = 1
 
     def __post_init__(self) -> None:
         if self.objective not in get_args(Objective):
             known = ", ".join(get_args(Objective))
             raise ValueError(f"Expected `objective` to be one of {known}, but got {self.objective!r}.")
 
-    def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
-        """Return the iterate with the smallest recovered margin, `(N, C, H, W)`.
-
-        Raises:
-            BenchError: if the classifier declares no dummy classes.
-        """
-        view = PairView(classifier=with_dummies(classifier, self.name))
-        if not len(examples):
-            return examples.inputs
-        search = Search.of(view, examples, threat_model, seed=seed, attack=self.name)
-        search.note(examples.inputs)
-        search.climb(self._loss, steps=self.steps, restarts=self.restarts)
-        return search.points
-
-    def _loss(self, raw: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, raw: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
         del targets
         return (merged_cross_entropy if self.objective == "cross-entropy" else smooth_margin)(raw, labels)
