@@ -234,8 +234,8 @@ def test_filtering_rows_filters_the_chart(shown: Any) -> None:
     wait(shown, lambda: titles(shown) == ["First", "Second", EVIL])
     shown.find_element("id", "filter").send_keys("SEC")
     wait(shown, lambda: titles(shown) == ["Second"])
-    assert shown.find_element("id", "status").text == "1 of 5 rows"
-    assert len(shown.find_elements("css selector", circles)) == 1
+    wait(shown, lambda: shown.find_element("id", "status").text == "1 of 5 rows")
+    wait(shown, lambda: len(shown.find_elements("css selector", circles)) == 1)
     shown.find_element("id", "filter").send_keys("nobody")
     wait(shown, lambda: titles(shown) == [])
 
