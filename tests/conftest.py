@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,50 @@ def missing(what: str) -> None:
 def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Journals and downloads of a test go to a folder of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """A server that speaks S3, in this process."""
+    pytest.importorskip("s3fs", reason="s3fs is not installed")
+    server = pytest.importorskip("moto.server", reason="moto is not installed").ThreadedMotoServer(
+        ip_address="127.0.0.1", port=0, verbose=False
+    )
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of an empty bucket; processes that a test starts find it too."""
+    import s3fs
+
+    from bench.core import remote
+
+    settings = {"ENDPOINT_URL": s3_endpoint, "ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret"}
+    for name, value in {**settings, "DEFAULT_REGION": "us-east-1", "EC2_METADATA_DISABLED": "true"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    remote.filesystem.cache_clear()
+    s3fs.S3FileSystem.clear_instance_cache()
+    name = f"bench-{secrets.token_hex(8)}"
+    remote.filesystem("s3").mkdir(name)
+    yield f"s3://{name}"
+    remote.filesystem.cache_clear()
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def memory() -> str:
+    """The URL of an empty folder in fsspec's store in memory."""
+    return f"memory://bench-{secrets.token_hex(8)}"
+
+
+@pytest.fixture(params=["memory", "s3_bucket"])
+def store(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty folder, in memory and on a server that speaks S3."""
+    return str(request.getfixturevalue(request.param))
 
 
 @pytest.fixture(scope="session")

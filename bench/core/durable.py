@@ -10,23 +10,35 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.core.errors import BenchError, WorkFailedError
+from bench.core.place import Place
+from bench.core.remote import RemotePath
 
 __all__ = ["explain_write_errors", "write_durably"]
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Write `content` to `path`: a temporary file beside it, fsync, rename, fsync of the folder.
+def write_durably(path: Place, content: bytes) -> None:
+    """Write `content` to `path`: on this machine a temporary file, fsync, rename; in a store one request.
 
     Args:
         path: the file; missing folders are made.
         content: its bytes.
 
     Raises:
-        WorkFailedError: if the disk is full.
+        WorkFailedError: if the disk or the store is full, or the store does not answer.
         BenchError: if writing there is not allowed or fails otherwise.
     """
+    if isinstance(path, RemotePath):
+        path.write_bytes(content)
+    elif isinstance(path, Path):
+        _replace(path, content)
+    else:
+        raise TypeError(f"Expected `path` to be a path or in a store, but got {path!r}.")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """A temporary file beside it, fsync, rename, fsync of the folder."""
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")

@@ -7,7 +7,6 @@ work of the suite that is extended: whichever runs first, the other finds it don
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -18,6 +17,7 @@ from bench.attacks.adaptive.report import Report, ReportedAttack
 from bench.attacks.adaptive.views import view_of
 from bench.core.breaks import merge
 from bench.core.packing import pack_verdicts
+from bench.core.place import Place
 from bench.core.result import Reported
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.evaluation.evaluation import Evaluation
@@ -41,7 +41,7 @@ class Evaluate(Protocol):
         examples: Examples,
         *,
         suite: AttackSuite,
-        journal: Path | None,
+        journal: Place | None,
         precision: str,
         progress: ProgressCallback | None,
         identity: Identity | None,
@@ -74,7 +74,7 @@ class ByStructure:
     seed: int
     device: torch.device
     precision: str
-    journal: Path | None
+    journal: Place | None
     progress: ProgressCallback | None
     identity: Identity | None
 
@@ -97,7 +97,7 @@ class ByStructure:
         folder = self.journal / suite.label if self.journal is not None else None
         return self._evaluate(module, suite, folder, FLOAT32)
 
-    def _evaluate(self, module: nn.Module, suite: AttackSuite, journal: Path | None, precision: str) -> Evaluation:
+    def _evaluate(self, module: nn.Module, suite: AttackSuite, journal: Place | None, precision: str) -> Evaluation:
         return self.evaluate(
             module,
             self.examples,

@@ -7,7 +7,6 @@ import dataclasses
 import functools
 import platform
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -15,6 +14,7 @@ from torch import nn
 
 from bench import suites
 from bench.attacks import parameters
+from bench.core.place import Place, place
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.evaluation.borrowing import borrowed, device_of
 from bench.evaluation.by_structure import ByStructure
@@ -48,7 +48,7 @@ def evaluate(
     threat_model: ThreatModel | str,
     suite: AttackSuite | str,
     seed: int = 0,
-    journal: Path | None = None,
+    journal: Place | str | None = None,
     device: torch.device | str | None = None,
     batch_size: int | None = None,
     precision: str = AUTO,
@@ -66,7 +66,8 @@ def evaluate(
         threat_model: what the attacker may do; text such as "Linf:8/255" will do.
         suite: the attacks, or the name of a suite.
         seed: of the attacks' random draws.
-        journal: a folder that keeps what is done, so that the same call goes on where a killed one stopped.
+        journal: a folder, or a URL such as s3://bucket/folder, that keeps what is done, so that the same call goes on
+            where a killed one stopped.
         device: where to compute; by default where the module lies.
         batch_size: most examples at once; by default 64 on a CPU and 512 elsewhere, or what the journal says. An
             attack whose draws depend on its batch always gets one chunk of 64.
@@ -82,11 +83,12 @@ def evaluate(
     """
     suite = suites.get(suite) if isinstance(suite, str) else suite
     threat_model = ThreatModel.parse(threat_model) if isinstance(threat_model, str) else threat_model
-    place = torch.device(device) if device is not None else device_of(module)
+    target = torch.device(device) if device is not None else device_of(module)
+    kept = place(journal) if journal is not None else None
     if suite.rules:
         return ByStructure(
             evaluate=functools.partial(
-                evaluate, threat_model=threat_model, seed=seed, device=place, batch_size=batch_size, costs=costs
+                evaluate, threat_model=threat_model, seed=seed, device=target, batch_size=batch_size, costs=costs
             ),
             precision=precision,
             module=module,
@@ -94,8 +96,8 @@ def evaluate(
             threat_model=threat_model,
             suite=suite,
             seed=seed,
-            device=place,
-            journal=journal,
+            device=target,
+            journal=kept,
             progress=progress,
             identity=identity,
         ).run()
@@ -112,27 +114,27 @@ def evaluate(
     )
     order = examples.indices.argsort()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(borrowed(module, place))
+        stack.enter_context(borrowed(module, target))
         stack.enter_context(full_float32())
         left_open = _left_open(
-            header, batch_size, lambda: faster_precision(module, examples.inputs[:CHUNK_SIZE].to(place))
+            header, batch_size, lambda: faster_precision(module, examples.inputs[:CHUNK_SIZE].to(target))
         )
-        book, header = _open(stack, journal, header, left_open)
+        book, header = _open(stack, kept, header, left_open)
         # Tensors made in inference mode could not be differentiated through; copies can.
         ordered = Examples(
             inputs=examples.inputs[order].clone(),
             labels=examples.labels[order].clone(),
             indices=examples.indices[order].clone(),
         )
-        check_model(module, ordered.inputs[:CHUNK_SIZE].to(place))
-        probe = ordered.inputs[:CHUNK_SIZE].to(place)
+        check_model(module, ordered.inputs[:CHUNK_SIZE].to(target))
+        probe = ordered.inputs[:CHUNK_SIZE].to(target)
         runner = Runner(
             module=module,
             forms=Forms.of(module, probe, engine=header.engine, precision=header.precision),
             examples=ordered,
             threat_model=threat_model,
             seed=seed,
-            device=place,
+            device=target,
             batch_size=header.batch_size,
             journal=book,
         )
@@ -144,7 +146,7 @@ def evaluate(
     return Evaluation(
         header=header,
         threat_model=threat_model,
-        device=_device_name(place),
+        device=_device_name(target),
         indices=tuple(examples.indices.tolist()),
         clean=_pick(found.clean.robust, back),
         clean_margin=_pick(found.clean.margin, back),
@@ -240,7 +242,7 @@ def _left_open(header: Header, batch_size: int | None, probe: Callable[[], str])
 
 
 def _open(
-    stack: contextlib.ExitStack, folder: Path | None, header: Header, left_open: dict[str, Callable[[], object]]
+    stack: contextlib.ExitStack, folder: Place | None, header: Header, left_open: dict[str, Callable[[], object]]
 ) -> tuple[Journal | None, Header]:
     if folder is None:
         return None, dataclasses.replace(header, **{name: decide() for name, decide in left_open.items()})  # type: ignore[arg-type]

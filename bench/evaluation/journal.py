@@ -1,16 +1,15 @@
 """What is done, durably: one small file per (stage, chunk), under a header that says for which run.
 
-A journal is a folder: `header.json`, `lock`, and `<stage>/<chunk>-<first>-<last>.json`. Each entry is written
-whole or not at all, and carries a checksum: one that does not fit is as good as absent, so the work is done again.
+A journal is a folder, or a URL in a store: `header.json`, `lock` or a lease, and `<stage>/<chunk>-<first>-<last>.json`.
+Each entry is written whole or not at all, and carries a checksum: one that does not fit is as good as absent, so the
+work is done again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,9 @@ import platformdirs
 from bench.core import digest
 from bench.core.durable import explain_write_errors, write_durably
 from bench.core.errors import BenchError
+from bench.core.holding import LOCK, Check, held
+from bench.core.lease import is_claim
+from bench.core.place import Place
 from bench.core.schema import OPTIONAL, from_json, to_json
 from bench.evaluation.grid import Chunk
 from bench.evaluation.header import Header, differences
@@ -28,7 +30,6 @@ from bench.evaluation.header import Header, differences
 __all__ = ["Entry", "Journal", "default_journal", "open_journal", "peek"]
 
 _HEADER = "header.json"
-_LOCK = "lock"
 
 T = TypeVar("T")
 
@@ -74,11 +75,14 @@ class Journal:
     Args:
         folder: where it lies.
         header: what it is for.
+        check: called before every write; raises where the folder is not held any more.
     """
 
-    def __init__(self, folder: Path, header: Header) -> None:
+    def __init__(self, folder: Place, header: Header, check: Check = lambda: None) -> None:
         self.folder = folder
         self.header = header
+        self._check = check
+        self._known = _names(folder)
 
     def read(self, stage: str, chunk: Chunk, *, inputs: str) -> Entry | None:
         """Return what is stored for a chunk, or None where nothing whole is.
@@ -87,6 +91,8 @@ class Journal:
             BenchError: if it was computed on other inputs than those with digest `inputs`.
         """
         path = self._path(stage, chunk)
+        if self._known is not None and path not in self._known:
+            return None
         entry = _read(path, Entry)
         if entry is not None and entry.inputs != inputs:
             first, last = chunk.indices[0], chunk.indices[-1]
@@ -100,18 +106,23 @@ class Journal:
         """Store a chunk durably.
 
         Raises:
-            WorkFailedError: if the disk is full; what was stored stays.
+            WorkFailedError: if the disk is full, or a store does not answer or let another process in; what was
+                stored stays.
             BenchError: if the folder cannot be written.
         """
-        _write(self._path(stage, chunk), entry)
+        self._check()
+        path = self._path(stage, chunk)
+        _write(path, entry)
+        if self._known is not None:
+            self._known.add(path)
 
-    def _path(self, stage: str, chunk: Chunk) -> Path:
+    def _path(self, stage: str, chunk: Chunk) -> Place:
         return self.folder / stage / f"{chunk.key}.json"
 
 
 @contextlib.contextmanager
 def open_journal(
-    folder: Path, header: Header, *, left_open: Mapping[str, Callable[[], Any]] | None = None
+    folder: Place, header: Header, *, left_open: Mapping[str, Callable[[], Any]] | None = None
 ) -> Iterator[Journal]:
     """Open or make the journal in `folder`, for this process alone.
 
@@ -124,10 +135,11 @@ def open_journal(
         BenchError: if it was made for another run (the fields that differ are named), another process uses it, the
             folder holds something else, or it cannot be written.
     """
-    with explain_write_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(folder, Path):
+        with explain_write_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
     _refuse_other_folder(folder)
-    with _locked(folder):
+    with held(folder) as check:
         stored = _read(folder / _HEADER, Header) if (folder / _HEADER).exists() else None
         if stored is None:
             _refuse_headless(folder)
@@ -137,10 +149,10 @@ def open_journal(
         if stored is None:
             _write(folder / _HEADER, header)
         _refuse_other_run(folder, stored or header, header)
-        yield Journal(folder, header)
+        yield Journal(folder, header, check)
 
 
-def peek(folder: Path) -> Journal | None:
+def peek(folder: Place) -> Journal | None:
     """The journal in `folder`, to be read without being held; None where there is none."""
     stored = _read(folder / _HEADER, Header)
     return Journal(folder, stored) if stored is not None else None
@@ -153,24 +165,7 @@ def default_journal(header: Header) -> Path:
     return platformdirs.user_cache_path("bench", appauthor=False) / "journals" / name
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the journal's lock; the operating system gives it back even if this process is killed."""
-    with explain_write_errors(folder / _LOCK):
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BenchError(
-                f"Journal {folder} is in use by another bench process. Wait for it, or choose another journal folder."
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _refuse_other_run(folder: Path, stored: Header, wanted: Header) -> None:
+def _refuse_other_run(folder: Place, stored: Header, wanted: Header) -> None:
     named = differences(to_json(stored), to_json(wanted))
     if named:
         raise BenchError(
@@ -179,23 +174,34 @@ def _refuse_other_run(folder: Path, stored: Header, wanted: Header) -> None:
         )
 
 
-def _refuse_other_folder(folder: Path) -> None:
-    if not (folder / _LOCK).exists() and any(folder.iterdir()):
+def _refuse_other_folder(folder: Place) -> None:
+    """What has been a journal on this machine has a lock; in a store it has a header, or a claim alone."""
+    if isinstance(folder, Path):
+        holds_other = not (folder / LOCK).exists() and any(folder.iterdir())
+    else:
+        names = [child.name for child in folder.iterdir()]
+        holds_other = _HEADER not in names and not all(map(is_claim, names))
+    if holds_other:
         raise BenchError(f"Folder {folder} is not empty and holds no journal. Choose a new or an empty folder.")
 
 
-def _refuse_headless(folder: Path) -> None:
+def _refuse_headless(folder: Place) -> None:
     """Entries whose header is gone or damaged could be any run's."""
     if any(child.is_dir() for child in folder.iterdir()):
         raise BenchError(f"Journal {folder} has lost its header. Remove the folder, or choose another one.")
 
 
-def _write(path: Path, value: Entry | Header) -> None:
+def _names(folder: Place) -> set[Place] | None:
+    """What is there, found with one listing where each look would be a request; None on this machine."""
+    return None if isinstance(folder, Path) else set(folder.glob("*/*.json"))
+
+
+def _write(path: Place, value: Entry | Header) -> None:
     body = json.dumps(to_json(value)).encode()
     write_durably(path, digest.of_bytes(body).encode() + b"\n" + body + b"\n")
 
 
-def _read(path: Path, kind: type[T]) -> T | None:
+def _read(path: Place, kind: type[T]) -> T | None:
     """Read what `_write` wrote; None where it is absent, cut short or damaged."""
     try:
         checksum, _, rest = path.read_bytes().partition(b"\n")

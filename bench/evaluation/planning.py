@@ -6,13 +6,13 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from bench.attacks.adaptive.report import ReportedAttack
+from bench.core.place import Place
 from bench.core.structure import structures_of
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.evaluation.borrowing import borrowed
@@ -54,7 +54,7 @@ class Prospect:
     suite: AttackSuite
     header: Header
     device: torch.device
-    journal: Path
+    journal: Place
 
     @property
     def attacks(self) -> tuple[Attack, ...]:

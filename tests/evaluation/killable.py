@@ -1,7 +1,8 @@
-"""A slow evaluation to be killed: `python killable.py JOURNAL OUT SECONDS-PER-CHUNK`."""
+"""A slow evaluation to be killed: `python killable.py JOURNAL OUT SECONDS-PER-CHUNK`; the journal may be a URL."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from bench.attacks.fgsm import FGSM
 from bench.attacks.pgd import PGD
+from bench.core import lease
 from bench.core.digest import of_json
 from bench.core.schema import to_json
 from bench.core.types import Classifier, Examples, ThreatModel
@@ -19,6 +21,7 @@ from bench.evaluation import evaluate, result_of
 from bench.suites import AttackSuite
 
 PAUSE = float(sys.argv[3])
+lease.LEASE_SECONDS = float(os.environ.get("LEASE_SECONDS", lease.LEASE_SECONDS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,7 @@ def main() -> None:
         Examples(inputs=inputs, labels=labels, indices=torch.arange(len(inputs))),
         threat_model="Linf:0.05",
         suite=AttackSuite(name="slow", version=1, attacks=(FGSM(), SlowPGD())),
-        journal=Path(sys.argv[1]),
+        journal=sys.argv[1],
     )
     result = to_json(result_of(found))
     Path(sys.argv[2]).write_text(f"{of_json(result)} {found.n_robust} {found.n_clean} {found.batch_size}")

@@ -27,19 +27,22 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 KILLABLE = Path(__file__).with_name("killable.py")
 
 
-def _start(journal: Path, out: Path, pause: float) -> subprocess.Popen[bytes]:
+def _start(journal: Path | str, out: Path, pause: float) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(KILLABLE), str(journal), str(out), str(pause)]
     return subprocess.Popen(command, env=environment, cwd=ROOT)
 
 
 def test_a_killed_run_resumes_to_the_same_bytes(tmp_path: Path) -> None:
-    """SIGKILL after the header, amid the first attack and amid the last; then the result of an uninterrupted run."""
+    """SIGKILL after the header, amid the first attack and amid the last; then the result of an uninterrupted run.
+
+    The journal is named as a file:// URL, which is the same folder with the same lock.
+    """
     reference = tmp_path / "reference"
     assert _start(tmp_path / "whole", reference, 0).wait(timeout=60) == 0
     journal, out = tmp_path / "killed", tmp_path / "out"
     for enough in (0, 8, 14):
-        process = _start(journal, out, 0.3)
+        process = _start(journal.as_uri(), out, 0.3)
         deadline = time.monotonic() + 60
         while len(list(journal.glob("*/*.json"))) < enough or not (journal / "header.json").exists():
             assert process.poll() is None and time.monotonic() < deadline
@@ -49,7 +52,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path: Path) -> None:
         assert not out.exists()
     kept = {path: path.stat().st_mtime_ns for path in journal.glob("*/*.json")}
     assert 14 <= len(kept) < 18
-    assert _start(journal, out, 0).wait(timeout=60) == 0
+    assert _start(journal.as_uri(), out, 0).wait(timeout=60) == 0
     assert out.read_text() == reference.read_text()
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
