@@ -14,6 +14,7 @@ import typer
 from bench.cli.options import DEFAULT_LEADERBOARD, DataDir, Json, Leaderboard, Quiet, ThreatModelFilter
 from bench.cli.reports import as_github, as_json, as_junit, as_table
 from bench.core.durable import write_durably
+from bench.core.place import Place
 from bench.leaderboard.case import Case, exit_code
 
 __all__ = ["Format", "check"]
@@ -102,7 +103,7 @@ def check(
     raise typer.Exit(exit_code(cases))
 
 
-def _shown(cases: Sequence[Case], show: Format, leaderboard: Path) -> str:
+def _shown(cases: Sequence[Case], show: Format, leaderboard: Place) -> str:
     if show is Format.JSON:
         return as_json(cases)
     return as_github(cases, leaderboard) if show is Format.GITHUB else as_table(cases)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bench.core.place import Place, place
+
 __all__ = [
     "DEFAULT_LEADERBOARD",
     "DataDir",
@@ -28,7 +30,7 @@ __all__ = [
     "Weights",
 ]
 
-DEFAULT_LEADERBOARD = Path("leaderboard")
+DEFAULT_LEADERBOARD: Place = Path("leaderboard")
 
 Model = Annotated[
     str,
@@ -58,10 +60,17 @@ Engine = Annotated[
     typer.Option(metavar="reference|fast", help="What runs AutoAttack; reference is its authors' package."),
 ]
 JournalDir = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="Where finished work is kept for a resume; by default in your cache folder."),
+    Place | None,
+    typer.Option(
+        parser=place,
+        metavar="DIR|URL",
+        help="Where finished work is kept for a resume, such as s3://bucket/run; by default in your cache folder.",
+    ),
 ]
-Leaderboard = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the rows.")]
+Leaderboard = Annotated[
+    Place,
+    typer.Option(parser=place, metavar="DIR|URL", help="Folder of the rows, or its URL, such as gs://bucket/board."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing row that differs.")]
 Json = Annotated[bool, typer.Option("--json", help="Only JSON on stdout, all else on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no remarks.")]

@@ -6,10 +6,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from xml.etree import ElementTree
 
 from bench.cli.tables import table
+from bench.core.place import Place
 from bench.leaderboard.case import Case, Level, exit_code
 
 __all__ = ["as_github", "as_json", "as_junit", "as_table"]
@@ -62,7 +62,7 @@ def as_junit(cases: Sequence[Case]) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def as_github(cases: Sequence[Case], root: Path) -> str:
+def as_github(cases: Sequence[Case], root: Place) -> str:
     """One workflow command a line; GitHub shows it at the file in a pull request.
 
     Args:
@@ -92,10 +92,10 @@ def _junit(suite: ElementTree.Element, case: Case) -> None:
         ElementTree.SubElement(element, "system-out").text = _plain(case.message)
 
 
-def _file(root: Path, case: Case) -> str:
+def _file(root: Place, case: Case) -> str:
     if case.check == "checkpoint":
         return f"checkpoints/{case.subject}"
-    return (root / case.subject).as_posix()
+    return str(root / case.subject)
 
 
 def _plain(text: str) -> str:

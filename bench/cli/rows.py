@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench import leaderboard
 from bench.core.errors import BenchError, UnknownNameError
+from bench.core.place import Place, place
 from bench.core.record import Record
 from bench.core.types import ThreatModel
 
@@ -27,7 +27,7 @@ class Filter:
         pairs = ((self.dataset, record.dataset), (wanted, record.threat_model), (self.suite, record.suite))
         return all(value is None or value == actual for value, actual in pairs)
 
-    def fits(self, path: Path) -> bool:
+    def fits(self, path: Place) -> bool:
         """Whether a row lies where a wanted one would: `<suite>/<dataset>/<threat model>/<model>.json`."""
         wanted = ThreatModel.parse(self.threat_model).folder if self.threat_model is not None else None
         suite, dataset, threat_model = path.parts[-4:-1]
@@ -35,14 +35,14 @@ class Filter:
         return all(value is None or value == actual for value, actual in pairs)
 
 
-def select(row: str | None, wanted: Filter, root: Path) -> tuple[Record, ...]:
+def select(row: str | None, wanted: Filter, root: Place) -> tuple[Record, ...]:
     """The rows that `row` means: one by its path, a model's, or all.
 
     Raises:
         BenchError: if there are none, or one is damaged.
     """
     if row is not None and row.endswith(".json"):
-        return (leaderboard.read(Path(row)),)
+        return (leaderboard.read(place(row)),)
     records = tuple(record for _, record in leaderboard.read_all(root) if wanted.passes(record))
     if not records:
         raise BenchError(f"No such rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
@@ -54,16 +54,17 @@ def select(row: str | None, wanted: Filter, root: Path) -> tuple[Record, ...]:
     return found
 
 
-def locate(row: str, wanted: Filter, root: Path) -> Path:
+def locate(row: str, wanted: Filter, root: Place) -> Place:
     """The path of the one row that `row` means; no row is read, so that a damaged one can be named too.
 
     Raises:
         BenchError: if there is none, or more than one.
     """
     if row.endswith(".json"):
-        if not Path(row).is_file():
+        path = place(row)
+        if not path.is_file():
             raise BenchError(f"Cannot read row {row}: there is no such file.")
-        return Path(row)
+        return path
     places = [path for path in sorted(root.glob("*/*/*/*.json")) if wanted.fits(path)]
     if not places:
         raise BenchError(f"No such rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
@@ -78,7 +79,7 @@ def locate(row: str, wanted: Filter, root: Path) -> Path:
     return found[0]
 
 
-def single(row: str, wanted: Filter, root: Path) -> Record:
+def single(row: str, wanted: Filter, root: Place) -> Record:
     """The one row that `row` means.
 
     Raises:

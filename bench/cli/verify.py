@@ -31,6 +31,7 @@ from bench.cli.verify_text import (
     verification_values,
 )
 from bench.core.errors import BenchError, FoundSomethingError
+from bench.core.place import Place
 
 if TYPE_CHECKING:
     from bench.jobs.verify import Lookup
@@ -112,7 +113,7 @@ def _refuse_misfits(
         raise BenchError("Say who found the breaks: --by NAME. It becomes part of the row.")
 
 
-def _verify(path: Path, lookup: Lookup, *, as_json: bool, quiet: bool) -> None:
+def _verify(path: Place, lookup: Lookup, *, as_json: bool, quiet: bool) -> None:
     from bench.jobs.verify import verify as job
 
     # A user's model, and libraries, may print; stdout is for the result alone.
@@ -124,7 +125,7 @@ def _verify(path: Path, lookup: Lookup, *, as_json: bool, quiet: bool) -> None:
         raise FoundSomethingError(f"Row {path} does not hold: {failed}.")
 
 
-def _add(path: Path, lookup: Lookup, handed_in: tuple[Path, str, str], *, as_json: bool, quiet: bool) -> None:
+def _add(path: Place, lookup: Lookup, handed_in: tuple[Path, str, str], *, as_json: bool, quiet: bool) -> None:
     from bench.jobs.contribute import Contribution
     from bench.jobs.contribute import add as job
 
@@ -143,7 +144,7 @@ def _add(path: Path, lookup: Lookup, handed_in: tuple[Path, str, str], *, as_jso
         raise FoundSomethingError(f"None of the {len(added.refused)} claimed breaks holds; the row is unchanged.")
 
 
-def _transfer(root: Path, lookup: Lookup, *, as_json: bool, quiet: bool) -> None:
+def _transfer(root: Place, lookup: Lookup, *, as_json: bool, quiet: bool) -> None:
     from bench.jobs.transfer import transfer as job
 
     with contextlib.redirect_stdout(sys.stderr), Counter(quiet=quiet) as counter:

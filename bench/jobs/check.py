@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core.errors import BenchError, UnknownNameError
+from bench.core.place import Place
 from bench.core.record import Record
 from bench.core.types import ThreatModel
 from bench.leaderboard.case import Case, Level
@@ -41,7 +42,7 @@ class CheckRequest:
         device: torch device for the probe, or None.
     """
 
-    leaderboard: Path
+    leaderboard: Place
     checkpoints: Path
     rows: tuple[str, ...] = ()
     dataset: str | None = None
@@ -86,7 +87,7 @@ def check(
     return tuple(cases)
 
 
-def _checked(request: CheckRequest) -> Callable[[Inspection], Sequence[tuple[Path, Record]]]:
+def _checked(request: CheckRequest) -> Callable[[Inspection], Sequence[tuple[Place, Record]]]:
     """What picks the rows to replay and to probe.
 
     Raises:
@@ -99,7 +100,7 @@ def _checked(request: CheckRequest) -> Callable[[Inspection], Sequence[tuple[Pat
     threat_model = str(ThreatModel.parse(request.threat_model)) if request.threat_model is not None else None
     wanted = {"dataset": request.dataset, "threat_model": threat_model, "suite": request.suite}
 
-    def choose(found: Inspection) -> list[tuple[Path, Record]]:
+    def choose(found: Inspection) -> list[tuple[Place, Record]]:
         rows = [
             (path, record)
             for path, record in found.rows
@@ -115,7 +116,7 @@ def _checked(request: CheckRequest) -> Callable[[Inspection], Sequence[tuple[Pat
 
 
 def _replayed(
-    request: CheckRequest, rows: Sequence[tuple[Path, Record]], tell: Callable[[str], None]
+    request: CheckRequest, rows: Sequence[tuple[Place, Record]], tell: Callable[[str], None]
 ) -> Iterator[Case]:
     from bench.jobs.verification import Status
     from bench.jobs.verify import Lookup, verify
@@ -139,7 +140,7 @@ def _replayed(
         yield Case(check="replay", subject=subject, level=level, message=told)
 
 
-def _expect_one(request: CheckRequest, rows: Sequence[tuple[Path, Record]]) -> None:
+def _expect_one(request: CheckRequest, rows: Sequence[tuple[Place, Record]]) -> None:
     """The user's own model stands for one row."""
     if not rows:
         raise BenchError("No row is left to load a model for: --dataset, --threat-model and --suite exclude all.")
@@ -149,7 +150,7 @@ def _expect_one(request: CheckRequest, rows: Sequence[tuple[Path, Record]]) -> N
 
 def _probed(
     request: CheckRequest,
-    rows: Sequence[tuple[Path, Record]],
+    rows: Sequence[tuple[Place, Record]],
     tell: Callable[[str], None],
     on_progress: ProgressCallback | None,
 ) -> Iterator[Case]:

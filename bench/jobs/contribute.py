@@ -12,6 +12,7 @@ import torch
 from bench import leaderboard
 from bench.core.breaks import Breaks, merge
 from bench.core.errors import BenchError, FoundSomethingError
+from bench.core.place import Place
 from bench.core.ranges import parse_indices
 from bench.core.record import ExternalBreak, Record
 from bench.core.types import ThreatModel
@@ -57,7 +58,7 @@ class Added:
         outside: outside the ball or the box; each was judged as what it is pulled back to.
     """
 
-    path: Path
+    path: Place
     record: Record
     new: tuple[int, ...]
     known: tuple[int, ...]
@@ -74,7 +75,7 @@ class Found:
 
 
 def add(
-    path: Path,
+    path: Place,
     contribution: Contribution,
     lookup: Lookup,
     *,
@@ -121,7 +122,7 @@ def add(
     )
 
 
-def stored_external(path: Path, record: Record, dataset: Dataset) -> Breaks:
+def stored_external(path: Place, record: Record, dataset: Dataset) -> Breaks:
     """What others broke so far.
 
     Raises:
@@ -132,7 +133,7 @@ def stored_external(path: Path, record: Record, dataset: Dataset) -> Breaks:
     return breaks if breaks is not None else Breaks.none(dataset.shape)
 
 
-def store_found(path: Path, record: Record, old: Breaks, found: Sequence[Found], dataset: Dataset) -> Record:
+def store_found(path: Place, record: Record, old: Breaks, found: Sequence[Found], dataset: Dataset) -> Record:
     """Store confirmed breaks with the row, and return the row as it is now.
 
     Args:

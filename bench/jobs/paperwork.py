@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from pathlib import Path
 
 from bench import leaderboard, suites
 from bench.attacks import parameters
@@ -12,6 +11,7 @@ from bench.core import evidence
 from bench.core.breaks import Breaks
 from bench.core.errors import BenchError, OtherFileError, RowContradictionError
 from bench.core.packing import unpack_margins
+from bench.core.place import Place
 from bench.core.ranges import parse_indices
 from bench.core.record import Record, dumps
 from bench.core.structure import Structure
@@ -25,7 +25,7 @@ __all__ = ["broken_by", "check_file", "check_row", "check_suite", "listed", "rea
 _SHOWN = 8
 
 
-def read_row(path: Path) -> tuple[Record | None, Check]:
+def read_row(path: Place) -> tuple[Record | None, Check]:
     """Read a row; it must be exactly what bench writes.
 
     Raises:
@@ -38,7 +38,7 @@ def read_row(path: Path) -> tuple[Record | None, Check]:
     return record, check_row(path, record)
 
 
-def check_row(path: Path, record: Record) -> Check:
+def check_row(path: Place, record: Record) -> Check:
     """Checksum, form, place, and margins against verdicts; that counts fit verdicts was checked when it was read."""
     stored = json.loads(path.read_bytes())
     problem = _misplaced(path, record) or _margins_against_verdicts(record)
@@ -53,7 +53,7 @@ def check_row(path: Path, record: Record) -> Check:
     return _check("row", problem, f"its checksum fits, and so do the counts and margins of {columns} attacks")
 
 
-def check_suite(path: Path, record: Record, structures: Collection[Structure] | None) -> Check:
+def check_suite(path: Place, record: Record, structures: Collection[Structure] | None) -> Check:
     """The suite and its attacks' parameters are those that this bench knows and this board published.
 
     Args:
@@ -71,7 +71,7 @@ def check_suite(path: Path, record: Record, structures: Collection[Structure] | 
     return _check("suite", problem, f"{record.suite} is the published one, with every parameter")
 
 
-def check_file(path: Path, record: Record, kind: Kind, shape: tuple[int, ...]) -> tuple[Breaks | None, Check]:
+def check_file(path: Place, record: Record, kind: Kind, shape: tuple[int, ...]) -> tuple[Breaks | None, Check]:
     """Read the breaks of a row, and hold them against its verdicts.
 
     Args:
@@ -155,7 +155,7 @@ def _problem_of_file(breaks: Breaks, wanted: set[int], n_claimed: int, shape: tu
     return ""
 
 
-def _misplaced(path: Path, record: Record) -> str:
+def _misplaced(path: Place, record: Record) -> str:
     """A row on a board must lie where its identity says: another model, suite or epsilon would lie elsewhere."""
     if not _is_on_board(path):
         return ""
@@ -166,7 +166,7 @@ def _misplaced(path: Path, record: Record) -> str:
     return "" if expected == path else f"it is not where it belongs: expected {expected.relative_to(path.parents[3])}"
 
 
-def _is_on_board(path: Path) -> bool:
+def _is_on_board(path: Place) -> bool:
     return len(path.parents) > 3 and (path.parents[2] / "suite.json").is_file()
 
 

@@ -12,6 +12,7 @@ import torch
 
 from bench import data, models, suites
 from bench.core.errors import BenchError
+from bench.core.place import Place
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
 from bench.evaluation.search_precision import AUTO, settled_precision
@@ -30,7 +31,7 @@ class RunRequest:
     Args:
         model: a model of the zoo, `robustbench:<ID>` or `path/to/file.py:factory`.
         dataset: a dataset, `file.npz` or `folder:PATH`.
-        leaderboard: folder of the rows.
+        leaderboard: folder of the rows, or its URL.
         suite: such as "standard-v1".
         weights: a weights file for the model, or None.
         data_dir: where data is looked up first, or None.
@@ -43,14 +44,14 @@ class RunRequest:
         engine: what runs attacks that have a choice; None for the suites' default.
         batch_size: most examples computed at once; None for the device's default.
         precision: of our own engine's search: "auto", "float32" or "bf16+float32".
-        journal: folder that keeps what is done; None for one in the user's cache.
+        journal: folder, or URL, that keeps what is done; None for one in the user's cache.
         force: replace a row that differs.
         command: the words that the row records as its command.
     """
 
     model: str
     dataset: str
-    leaderboard: Path
+    leaderboard: Place
     suite: str = "standard-v1"
     weights: Path | None = None
     data_dir: Path | None = None
@@ -63,7 +64,7 @@ class RunRequest:
     engine: str | None = None
     batch_size: int | None = None
     precision: str = AUTO
-    journal: Path | None = None
+    journal: Place | None = None
     force: bool = False
     command: tuple[str, ...] = ("bench", "run")
 

@@ -6,10 +6,10 @@ import dataclasses
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench import leaderboard
 from bench.core import provenance
+from bench.core.place import Place
 from bench.core.record import Diagnostic, Digests, Record
 from bench.diagnostics import claim_of, diagnose_briefly, from_evaluation, merged
 from bench.evaluation import (
@@ -61,7 +61,7 @@ class Ran:
     evaluation: Evaluation
     record: Record
     outcome: Outcome
-    path: Path | None
+    path: Place | None
     differences: tuple[str, ...]
     notice: str | None
     warnings: tuple[str, ...]

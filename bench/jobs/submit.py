@@ -13,6 +13,7 @@ from bench import leaderboard, models, suites
 from bench.core import digest
 from bench.core.durable import write_durably
 from bench.core.errors import BenchError
+from bench.core.place import Place
 from bench.core.record import Card, Record
 from bench.diagnostics import Examined, merged
 from bench.evaluation import ProgressCallback
@@ -59,7 +60,7 @@ class Submitted:
     """
 
     record: Record
-    files: tuple[Path, ...]
+    files: tuple[Place, ...]
     differences: tuple[str, ...]
 
 
@@ -155,13 +156,13 @@ def _named(
     )
 
 
-def _only_examined_again(record: Record, root: Path) -> bool:
+def _only_examined_again(record: Record, root: Place) -> bool:
     """Whether the row that is there says the same of every example: only diagnostics or the card are new."""
     old = leaderboard.find(root, leaderboard.Identity.of(record))
     return old is not None and old.result.indices == record.result.indices and leaderboard.compare(old, record).same
 
 
-def _write_manifest(request: SubmitRequest, root: Path) -> Path:
+def _write_manifest(request: SubmitRequest, root: Place) -> Place:
     """What a reviewer needs to get the very model, beside its rows."""
     rows = sorted(root.glob(f"*/*/*/{request.name}.json"))
     weights = request.run.weights

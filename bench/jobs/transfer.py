@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ import torch
 from bench import data, leaderboard
 from bench.core.breaks import Breaks, merge
 from bench.core.errors import BenchError, FoundSomethingError
+from bench.core.place import Place
 from bench.core.ranges import parse_indices
 from bench.core.record import ExternalBreak, Record, row_digest
 from bench.core.types import ThreatModel
@@ -46,7 +46,7 @@ class Transferred:
         skipped: why the row was not tried; empty where it was.
     """
 
-    path: Path
+    path: Place
     record: Record
     n_tried: int = 0
     found: tuple[ExternalBreak, ...] = ()
@@ -57,7 +57,7 @@ class Transferred:
 class _Row:
     """A row with its stored breaks, as they were at the start, so that the order of rows changes nothing."""
 
-    path: Path
+    path: Place
     record: Record
     breaks: Breaks
 
@@ -74,7 +74,7 @@ class _Row:
 
 
 def transfer(
-    root: Path,
+    root: Place,
     lookup: Lookup,
     *,
     begin: Callable[[str, int], None] = lambda name, total: None,
@@ -161,7 +161,7 @@ def _entry(source: Record, breaks: Breaks) -> ExternalBreak:
     return ExternalBreak(source=name, by=_BY, date=today(), n=len(indices), indices=indices, row=row_digest(source))
 
 
-def _stored(path: Path, record: Record, dataset: Dataset) -> Breaks:
+def _stored(path: Place, record: Record, dataset: Dataset) -> Breaks:
     """The row's own breaks and those by others; none where it was written without evidence."""
     own, check = check_file(path, record, Kind.OWN, dataset.shape)
     if check.status is Status.FAIL:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from pathlib import Path
 
+from bench.core.place import Place
 from bench.core.record import Record
 
 __all__ = ["Check", "Marginal", "Status", "Verification"]
@@ -71,7 +71,7 @@ class Verification:
         seconds: that it took.
     """
 
-    path: Path
+    path: Place
     record: Record | None
     checks: tuple[Check, ...]
     n_robust: int | None

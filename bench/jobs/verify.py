@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from bench import data, models
 from bench.core.errors import BenchError, OtherFileError
+from bench.core.place import Place
 from bench.core.ranges import parse_indices
 from bench.core.record import Record
 from bench.core.structure import structures_of
@@ -62,7 +63,7 @@ class Opened(NamedTuple):
 
 
 def verify(
-    path: Path,
+    path: Place,
     lookup: Lookup,
     *,
     begin: Callable[[int], None] = lambda total: None,
@@ -104,7 +105,7 @@ class _Found(NamedTuple):
     marginal: tuple[Marginal, ...]
 
 
-def _verify(path: Path, record: Record, lookup: Lookup, begin: Callable[[int], None], advance: Advance) -> _Found:
+def _verify(path: Place, record: Record, lookup: Lookup, begin: Callable[[int], None], advance: Advance) -> _Found:
     opened = open_row(record, lookup)
     breaks, own_file = check_file(path, record, Kind.OWN, opened.dataset.shape)
     external, external_file = check_file(path, record, Kind.EXTERNAL, opened.dataset.shape)

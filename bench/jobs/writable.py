@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 from bench.core.errors import BenchError
+from bench.core.place import Place
+from bench.core.remote import RemotePath
 
 __all__ = ["check_writable"]
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Place) -> None:
     """Refuse a folder that could not be made or written; nothing is made.
 
+    A store cannot be asked; there, an empty object is written and removed.
+
     Raises:
-        BenchError: naming the nearest folder that exists and why it will not do.
+        BenchError: naming the nearest folder that exists, or what the store says, and why it will not do.
+        WorkFailedError: if the store does not answer.
     """
+    if isinstance(folder, RemotePath):
+        attempt = folder / f".writable-{secrets.token_hex(8)}"
+        attempt.write_bytes(b"")
+        attempt.unlink()
+    elif isinstance(folder, Path):
+        _check_local(folder)
+
+
+def _check_local(folder: Path) -> None:
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise BenchError(f"Cannot write {folder}: {nearest} is a file, not a folder. Choose another folder.")

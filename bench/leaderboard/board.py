@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from bench.core import evidence
 from bench.core.errors import BenchError
+from bench.core.place import Place
 from bench.core.record import Record
 from bench.leaderboard import evidence as files
 from bench.leaderboard.standing import Entry, Group, Row, arrange
@@ -62,7 +63,7 @@ class Board:
         )
 
 
-def load(root: Path) -> Board:
+def load(root: Place) -> Board:
     """Read the board that lies in `root`.
 
     Raises:
@@ -75,7 +76,7 @@ def load(root: Path) -> Board:
     return Board(groups=arrange(rows), suites=tuple(_suite(root / label / "suite.json", label) for label in labels))
 
 
-def _row(root: Path, path: Path, record: Record) -> Row:
+def _row(root: Place, path: Place, record: Record) -> Row:
     content = files.read(path, record, files.Kind.OWN)
     if record.evidence is None or content is None:
         return Row(path=PurePosixPath(path.relative_to(root).as_posix()), record=record)
@@ -92,7 +93,7 @@ def _row(root: Path, path: Path, record: Record) -> Row:
     )
 
 
-def _suite(path: Path, label: str) -> Suite:
+def _suite(path: Place, label: str) -> Suite:
     try:
         value = json.loads(path.read_bytes())
         shown = [*value["attacks"], *(attack for rule in value.get("rules", ()) for attack in rule["attacks"])]

@@ -10,11 +10,11 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from bench.core import digest
 from bench.core.durable import write_durably
 from bench.core.errors import BenchError, OtherFileError
+from bench.core.place import Place
 from bench.core.record import EvidenceFile, Record
 
 __all__ = ["Kind", "link_of", "path_of", "read", "remove_stale", "write"]
@@ -40,7 +40,7 @@ def link_of(record: Record, kind: Kind) -> EvidenceFile | None:
     return record.evidence if kind is Kind.OWN else record.external_evidence
 
 
-def path_of(row: Path, kind: Kind, link: EvidenceFile) -> Path:
+def path_of(row: Place, kind: Kind, link: EvidenceFile) -> Place:
     """Where a file lies.
 
     Args:
@@ -51,7 +51,7 @@ def path_of(row: Path, kind: Kind, link: EvidenceFile) -> Path:
     return row.with_name(f"{row.stem}.{kind.value}.{link.sha256[:_DIGITS]}.npz")
 
 
-def read(row: Path, record: Record, kind: Kind) -> bytes | None:
+def read(row: Place, record: Record, kind: Kind) -> bytes | None:
     """The bytes of a file, which are those that the row was written with; None where the row has none.
 
     Args:
@@ -87,7 +87,7 @@ def read(row: Path, record: Record, kind: Kind) -> bytes | None:
     return content
 
 
-def write(row: Path, record: Record, files: Mapping[Kind, bytes]) -> None:
+def write(row: Place, record: Record, files: Mapping[Kind, bytes]) -> None:
     """Write files durably beside a row that is yet to be written.
 
     Raises:
@@ -104,7 +104,7 @@ def write(row: Path, record: Record, files: Mapping[Kind, bytes]) -> None:
         write_durably(path, content)
 
 
-def remove_stale(row: Path, record: Record) -> None:
+def remove_stale(row: Place, record: Record) -> None:
     """Remove the files of this row's name that it does not point to."""
     links = ((kind, link_of(record, kind)) for kind in Kind)
     kept = {path_of(row, kind, link) for kind, link in links if link is not None}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.core import digest, evidence
 from bench.core.errors import BenchError, OtherFileError
+from bench.core.place import Place
 from bench.core.ranges import parse_indices
 from bench.core.record import Record
 from bench.core.types import ThreatModel
@@ -36,10 +37,10 @@ class Inspection:
     """
 
     cases: tuple[Case, ...]
-    rows: tuple[tuple[Path, Record], ...]
+    rows: tuple[tuple[Place, Record], ...]
 
 
-def inspect_board(root: Path) -> Inspection:
+def inspect_board(root: Place) -> Inspection:
     """Check every file that a board in `root` has.
 
     Raises:
@@ -48,7 +49,7 @@ def inspect_board(root: Path) -> Inspection:
     files = _files(root)
     links = [path for path in files if path.is_symlink()]
     cases = [_mistake("file", root, path, "is a symbolic link; put a real file or folder there") for path in links]
-    rows: dict[Path, Record] = {}
+    rows: dict[Place, Record] = {}
     for path in (path for path in files if _is_row(root, path) and not path.is_symlink()):
         cases += _row(root, path, rows)
     if not rows and not cases:
@@ -70,7 +71,7 @@ def inspect_checkpoints(folder: Path) -> tuple[Case, ...]:
     )
 
 
-def _files(root: Path) -> list[Path]:
+def _files(root: Place) -> list[Place]:
     """Every file and link under `root`; folders behind links are not entered."""
     if not root.is_dir():
         raise BenchError(f"No folder {root}. `bench run` writes rows; --leaderboard names another folder.")
@@ -85,11 +86,11 @@ def _files(root: Path) -> list[Path]:
     return sorted(found)
 
 
-def _is_row(root: Path, path: Path) -> bool:
+def _is_row(root: Place, path: Place) -> bool:
     return path.suffix == ".json" and len(path.relative_to(root).parts) == _ROW_DEPTH
 
 
-def _row(root: Path, path: Path, rows: dict[Path, Record]) -> Iterator[Case]:
+def _row(root: Place, path: Place, rows: dict[Place, Record]) -> Iterator[Case]:
     """The cases of one row; it is added to `rows` if it can be used."""
     read_case = tried("row", _name(root, path), lambda: _read(root, path, rows))
     yield read_case
@@ -99,7 +100,7 @@ def _row(root: Path, path: Path, rows: dict[Path, Record]) -> Iterator[Case]:
         yield from _files_of(root, path, record)
 
 
-def _read(root: Path, path: Path, rows: dict[Path, Record]) -> str | None:
+def _read(root: Place, path: Place, rows: dict[Place, Record]) -> str | None:
     record = read(path)
     identity = Identity.of(record)
     place = identity.path(root)
@@ -114,7 +115,7 @@ def _read(root: Path, path: Path, rows: dict[Path, Record]) -> str | None:
     return "; ".join(_oddities(record)) or None
 
 
-def _files_of(root: Path, path: Path, record: Record) -> Iterator[Case]:
+def _files_of(root: Place, path: Place, record: Record) -> Iterator[Case]:
     """The cases of a row's files of breaks."""
     if record.evidence is None and _broken(record):
         message = "no breaks are stored, so nobody can check it without attacking"
@@ -139,7 +140,7 @@ def _oddities(record: Record) -> Iterator[str]:
         yield f"it has costs of {', '.join(costs) or 'nothing'}, but attacks {', '.join(attacks) or 'none'}"
 
 
-def _suite(record: Record, root: Path) -> str | None:
+def _suite(record: Record, root: Place) -> str | None:
     path = root / record.suite / "suite.json"
     if not path.exists():
         return f"{path} is missing; a row is published with its suite's parameters"
@@ -152,7 +153,7 @@ def _suite(record: Record, root: Path) -> str | None:
     return None
 
 
-def _evidence(path: Path, record: Record, kind: Kind) -> str | None:
+def _evidence(path: Place, record: Record, kind: Kind) -> str | None:
     """What is wrong with a row's file: it must hold a break of just the examples that the row calls broken."""
     try:
         content = files.read(path, record, kind)
@@ -177,7 +178,7 @@ def _broken_by_others(record: Record) -> set[int]:
     return {index for found in record.external_breaks for index in found.indices}
 
 
-def _pages(root: Path) -> list[Case]:
+def _pages(root: Place) -> list[Case]:
     found = outdated(root)
     if not found:
         return [Case(check="pages", subject=".", level=Level.FINE)]
@@ -203,9 +204,9 @@ def _checkpoint(manifest: Path) -> str | None:
     return None
 
 
-def _mistake(check: str, root: Path, path: Path, message: str) -> Case:
+def _mistake(check: str, root: Place, path: Place, message: str) -> Case:
     return Case(check=check, subject=_name(root, path), level=Level.MISTAKE, message=f"{path} {message}.")
 
 
-def _name(root: Path, path: Path) -> str:
+def _name(root: Place, path: Place) -> str:
     return path.relative_to(root).as_posix()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.core.errors import BenchError
+from bench.core.place import Place
 from bench.core.record import Record, loads
 from bench.leaderboard.agreement import agree
 from bench.leaderboard.case import Case, Level
@@ -21,7 +22,7 @@ _SECONDS = 60
 _ROW_DEPTH = 4
 
 
-def rows_at(root: Path, revision: str) -> dict[Identity, Record]:
+def rows_at(root: Place, revision: str) -> dict[Identity, Record]:
     """The rows that were committed under `root` at a revision.
 
     Args:
@@ -29,8 +30,10 @@ def rows_at(root: Path, revision: str) -> dict[Identity, Record]:
         revision: what git calls one: "main", "HEAD~1", "v1.0".
 
     Raises:
-        BenchError: if git does not know the revision, or a row there cannot be read.
+        BenchError: if git does not know the revision, the board lies in a store, or a row there cannot be read.
     """
+    if not isinstance(root, Path):
+        raise BenchError(f"git has no past of {root}: only a board in a git repository can be held against one.")
     if revision.startswith("-"):
         raise BenchError(f"Expected a git revision, such as main, but got {revision!r}.")
     asked = f"{revision}^{{commit}}"
@@ -44,7 +47,7 @@ def rows_at(root: Path, revision: str) -> dict[Identity, Record]:
     return found
 
 
-def against(root: Path, rows: dict[Identity, Record], revision: str) -> tuple[Case, ...]:
+def against(root: Place, rows: dict[Identity, Record], revision: str) -> tuple[Case, ...]:
     """Hold the rows that are here against those of a revision.
 
     The same checkpoint must give the same result, not a better one either; a new one may not be significantly worse;
@@ -62,7 +65,7 @@ def against(root: Path, rows: dict[Identity, Record], revision: str) -> tuple[Ca
     return tuple(_cases(root, before, rows))
 
 
-def _cases(root: Path, before: dict[Identity, Record], rows: dict[Identity, Record]) -> Iterator[Case]:
+def _cases(root: Place, before: dict[Identity, Record], rows: dict[Identity, Record]) -> Iterator[Case]:
     for identity, old in before.items():
         level, message = _judged(old, rows.get(identity))
         subject = identity.path(root).relative_to(root).as_posix()

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from bench.core.durable import write_durably
 from bench.core.errors import BenchError
+from bench.core.place import Place
 from bench.leaderboard import history, markdown
 from bench.leaderboard.board import Board, load
 from bench.leaderboard.model_index import model_index
@@ -44,7 +45,7 @@ class Publication:
     changes: tuple[str, ...]
 
 
-def publish(root: Path) -> Publication:
+def publish(root: Place) -> Publication:
     """Write the pages of the board in `root`.
 
     Raises:
@@ -67,7 +68,7 @@ def publish(root: Path) -> Publication:
     )
 
 
-def outdated(root: Path) -> tuple[str, ...]:
+def outdated(root: Place) -> tuple[str, ...]:
     """Which pages differ from the rows, a line each; nothing where all are right.
 
     Raises:
@@ -106,24 +107,24 @@ def _model_indices(board: Board) -> dict[PurePosixPath, str]:
     }
 
 
-def _published_before(root: Path) -> tuple[dict[str, str], ...]:
+def _published_before(root: Place) -> tuple[dict[str, str], ...]:
     text = _text(root, PurePosixPath(_RESULTS))
     return read_csv(text, source=str(root / _RESULTS)) if text is not None else ()
 
 
-def _outdated(root: Path, path: PurePosixPath, text: str) -> str:
+def _outdated(root: Place, path: PurePosixPath, text: str) -> str:
     there = _text(root, path)
     if there is None:
         return f"{path} is missing"
     return f"{path} differs from the rows" if there != text else ""
 
 
-def _strays(root: Path, pages: dict[PurePosixPath, str]) -> tuple[PurePosixPath, ...]:
+def _strays(root: Place, pages: dict[PurePosixPath, str]) -> tuple[PurePosixPath, ...]:
     there = (PurePosixPath(_MODEL_INDEX, path.name) for path in sorted((root / _MODEL_INDEX).glob("*.md")))
     return tuple(path for path in there if path not in pages)
 
 
-def _text(root: Path, path: PurePosixPath) -> str | None:
+def _text(root: Place, path: PurePosixPath) -> str | None:
     """A page as it lies there; None where there is none."""
     place = checked(root, root / path)
     try:

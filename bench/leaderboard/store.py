@@ -5,17 +5,21 @@ What a row's adversarial examples are called and when they are written is in `ev
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from bench.core.durable import write_durably
 from bench.core.errors import BenchError, OtherFileError
+from bench.core.holding import held
+from bench.core.lease import LEASE_SECONDS
+from bench.core.place import Place
 from bench.core.ranges import parse_indices
 from bench.core.record import Record, dumps, loads, result_bytes
+from bench.core.remote import RemotePath
 from bench.core.types import ThreatModel
 from bench.leaderboard import evidence as files
 from bench.leaderboard.compare import Comparison, compare
@@ -53,7 +57,7 @@ class Identity:
         """The identity of a row."""
         return cls(suite=record.suite, dataset=record.dataset, threat_model=record.threat_model, model=record.model)
 
-    def path(self, root: Path) -> Path:
+    def path(self, root: Place) -> Place:
         """Where the row lies under `root`."""
         folder = ThreatModel.parse(self.threat_model).folder
         return root / self.suite / self.dataset / folder / f"{self.model}.json"
@@ -72,14 +76,14 @@ class Written:
         differences: what differs from that row, a line each.
     """
 
-    path: Path
+    path: Place
     written: bool
     existed: bool
     reproduces: bool
     differences: tuple[str, ...] = ()
 
 
-def find(root: Path, identity: Identity) -> Record | None:
+def find(root: Place, identity: Identity) -> Record | None:
     """Return the row with this identity, or None.
 
     Raises:
@@ -89,7 +93,7 @@ def find(root: Path, identity: Identity) -> Record | None:
     return read(path) if path.exists() else None
 
 
-def read(path: Path) -> Record:
+def read(path: Place) -> Record:
     """Read one row.
 
     Raises:
@@ -101,7 +105,7 @@ def read(path: Path) -> Record:
         raise BenchError(f"Cannot read row {path}: {error.strerror or error}.") from error
 
 
-def read_all(root: Path) -> Iterator[tuple[Path, Record]]:
+def read_all(root: Place) -> Iterator[tuple[Place, Record]]:
     """Read all rows under `root`, sorted by path.
 
     Raises:
@@ -117,7 +121,7 @@ def read_all(root: Path) -> Iterator[tuple[Path, Record]]:
 
 def write(
     record: Record,
-    root: Path,
+    root: Place,
     *,
     force: bool = False,
     suite: dict[str, Any] | None = None,
@@ -142,12 +146,18 @@ def write(
             examples, or the folder cannot be written.
         ValueError: if the row does not point to the evidence.
     """
-    identity = Identity.of(record)
-    path = checked(root, identity.path(root))
+    path = checked(root, Identity.of(record).path(root))
+    with _alone(path):
+        return _write(record, root, path, force=force, suite=suite, evidence=evidence)
+
+
+def _write(
+    record: Record, root: Place, path: Place, *, force: bool, suite: dict[str, Any] | None, evidence: bytes | None
+) -> Written:
     definition = suite or _definition(record)
     check_suite(record, root, definition, whole=suite is not None)
     contents = {} if evidence is None else {files.Kind.OWN: evidence}
-    old = find(root, identity)
+    old = find(root, Identity.of(record))
     if old is None:
         _store(record, root, path, definition, contents)
         return Written(path=path, written=True, existed=False, reproduces=False)
@@ -169,7 +179,7 @@ def write(
     return Written(path=path, written=True, existed=True, reproduces=False, differences=differences)
 
 
-def amend(path: Path, record: Record, external: bytes) -> None:
+def amend(path: Place, record: Record, external: bytes) -> None:
     """Store a row again, with what others broke.
 
     Args:
@@ -183,11 +193,23 @@ def amend(path: Path, record: Record, external: bytes) -> None:
     """
     if path.is_symlink():
         raise BenchError(f"Cannot use {path}: it is a symbolic link. Name the real file.")
-    _store_row(record, path, {files.Kind.EXTERNAL: external})
+    with _alone(path):
+        _store_row(record, path, {files.Kind.EXTERNAL: external})
+
+
+@contextlib.contextmanager
+def _alone(path: Place) -> Iterator[None]:
+    """In a store, let nobody else write this row meanwhile; a board on one machine has one writer."""
+    if not isinstance(path, RemotePath):
+        yield
+        return
+    # Longer than a dead writer's lease: the work is done, only the row is not stored.
+    with held(path.with_name(path.stem), patience=2 * LEASE_SECONDS):
+        yield
 
 
 def _store(
-    record: Record, root: Path, path: Path, definition: dict[str, Any], contents: Mapping[files.Kind, bytes]
+    record: Record, root: Place, path: Place, definition: dict[str, Any], contents: Mapping[files.Kind, bytes]
 ) -> None:
     suite = root / record.suite / _SUITE
     if not suite.exists():
@@ -195,7 +217,7 @@ def _store(
     _store_row(record, path, contents)
 
 
-def _store_row(record: Record, path: Path, contents: Mapping[files.Kind, bytes]) -> None:
+def _store_row(record: Record, path: Place, contents: Mapping[files.Kind, bytes]) -> None:
     """Files first, the row that points to them next, what it no longer points to last."""
     files.write(path, record, contents)
     write_durably(path, dumps(record).encode())
@@ -216,7 +238,7 @@ def _with_external(record: Record, old: Record) -> Record:
     return replace(record, external_breaks=old.external_breaks, external_evidence=old.external_evidence)
 
 
-def _lacks_evidence(path: Path, record: Record) -> bool:
+def _lacks_evidence(path: Place, record: Record) -> bool:
     """Whether a row has no evidence, or the file is not the one that it was written with."""
     try:
         return files.read(path, record, files.Kind.OWN) is None
@@ -278,7 +300,7 @@ def _dump_suite(definition: dict[str, Any]) -> bytes:
     return (json.dumps(definition, indent=1, allow_nan=False) + "\n").encode()
 
 
-def check_suite(record: Record, root: Path, definition: dict[str, Any], *, whole: bool) -> None:
+def check_suite(record: Record, root: Place, definition: dict[str, Any], *, whole: bool) -> None:
     """Refuse a row whose suite is not the one that is published under its name.
 
     Args:
@@ -315,7 +337,7 @@ def _is_part(known: dict[str, Any], published: dict[str, Any]) -> bool:
     return same and shown[:count] == plain and all(attack in rules for attack in shown[count:])
 
 
-def checked(root: Path, path: Path) -> Path:
+def checked(root: Place, path: Place) -> Place:
     """The path, if nothing between it and `root` is a symbolic link.
 
     Raises:

@@ -1,1 +1,0 @@
-"""The analyses: one file for each, found by its `ENTRY`."""
