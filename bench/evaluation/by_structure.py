@@ -14,13 +14,14 @@ from torch import nn
 
 from bench.attacks import parameters
 from bench.attacks.adaptive.report import Report, ReportedAttack
-from bench.attacks.adaptive.views import view_of
+from bench.attacks.adaptive.views import ViewName, view_of
 from bench.core.breaks import merge
 from bench.core.packing import pack_verdicts
 from bench.core.place import Place
 from bench.core.result import Reported
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.evaluation.evaluation import Evaluation
+from bench.evaluation.executors.executor import Executor
 from bench.evaluation.grid import CHUNK_SIZE
 from bench.evaluation.header import Identity
 from bench.evaluation.measuring import shares
@@ -45,6 +46,7 @@ class Evaluate(Protocol):
         precision: str,
         progress: ProgressCallback | None,
         identity: Identity | None,
+        executor: Executor | None,
     ) -> Evaluation: ...
 
 
@@ -64,6 +66,7 @@ class ByStructure:
         journal: a folder that keeps what is done; parts beyond the plain suite lie in folders inside it.
         progress: told of every part.
         identity: of the model and the examples, or None.
+        executor: computes the tasks, or None for this process.
     """
 
     evaluate: Evaluate
@@ -77,6 +80,7 @@ class ByStructure:
     journal: Place | None
     progress: ProgressCallback | None
     identity: Identity | None
+    executor: Executor | None
 
     def run(self) -> Evaluation:
         """Evaluate every part and put them together.
@@ -85,34 +89,35 @@ class ByStructure:
             BenchError: if the model's declaration is not true of it, and as `evaluate` does.
         """
         structures = checked_structures(self.module, self.examples.inputs[:CHUNK_SIZE], self.device)
-        found = self._evaluate(self.module, self.suite.plain, self.journal, self.precision)
+        found = self._evaluate("model", self.suite.plain, self.journal, self.precision)
         for rule in self.suite.rules_for(structures):
-            extra = self._part(self.module, rule.structure, rule.attacks)
+            extra = self._part("model", rule.structure, rule.attacks)
             reported = tuple(self._reported(report) for report in rule.reports)
             found = _joined(found, extra, reported)
         return found
 
-    def _part(self, module: nn.Module, name: str, attacks: tuple[Attack, ...]) -> Evaluation:
+    def _part(self, view: ViewName, name: str, attacks: tuple[Attack, ...]) -> Evaluation:
         suite = AttackSuite(name=f"{self.suite.name}-{name}", version=self.suite.version, attacks=attacks)
         folder = self.journal / suite.label if self.journal is not None else None
-        return self._evaluate(module, suite, folder, FLOAT32)
+        return self._evaluate(view, suite, folder, FLOAT32)
 
-    def _evaluate(self, module: nn.Module, suite: AttackSuite, journal: Place | None, precision: str) -> Evaluation:
+    def _evaluate(self, view: ViewName, suite: AttackSuite, journal: Place | None, precision: str) -> Evaluation:
         return self.evaluate(
-            module,
+            view_of(self.module, view),
             self.examples,
             suite=suite,
             journal=journal,
             precision=precision,
             progress=self.progress,
-            identity=self.identity if module is self.module else None,  # a view has a digest of its own
+            identity=self.identity if view == "model" else None,  # another view has a digest of its own
+            executor=self.executor.viewed(view) if self.executor else None,
         )
 
     def _reported(self, report: Report) -> Reported:
         if not isinstance(report, ReportedAttack):
             found = shares(report, self.module, self.examples, self.threat_model, seed=self.seed, device=self.device)
             return Reported(name=report.name, parameters=parameters(report), statistics=found)
-        evaluation = self._part(view_of(self.module, report.view), report.name, (report.attack,))
+        evaluation = self._part(report.view, report.name, (report.attack,))
         return Reported(
             name=report.name,
             parameters=parameters(report),

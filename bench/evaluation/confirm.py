@@ -12,7 +12,7 @@ from bench.core.breaks import Breaks
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.borrowing import borrowed
 from bench.evaluation.grid import CHUNK_SIZE
-from bench.evaluation.keeping import Keeper
+from bench.evaluation.keeping import Keeper, news
 from bench.evaluation.verify import Judgement, judge
 
 __all__ = ["Advance", "Judge"]
@@ -68,7 +68,7 @@ class Judge:
         with borrowed(self._module, self._device):
             for number, (batch, judgement) in enumerate(self._batches(points, examples)):
                 clear = replace(judgement, robust=judgement.robust | judgement.marginal)
-                keeper.add(number, keeper.news(self._module, batch, clear, self._threat_model))
+                keeper.add(number, news(self._module, batch, clear, self._threat_model, known=keeper.margins))
         return keeper.breaks
 
     def _batches(self, points: Tensor, examples: Examples) -> Iterator[tuple[Examples, Judgement]]:

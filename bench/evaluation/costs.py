@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bench.core.types import Attack
 from bench.evaluation.effort import effort
-from bench.evaluation.runner import Stage
+from bench.evaluation.stage import Stage
 
 __all__ = ["IN_PASSES", "Costs", "StageCost", "share_of_broken"]
 

@@ -10,7 +10,8 @@ from bench.attacks.autoattack import Triage
 from bench.core.types import Attack
 from bench.evaluation.evaluation import AuditCounts
 from bench.evaluation.progress import Tracker
-from bench.evaluation.runner import CLEAN, Runner, Stage, Verdicts, merged
+from bench.evaluation.runner import Runner
+from bench.evaluation.stage import CLEAN, Stage, Verdicts, merged
 from bench.evaluation.triage import Selection, audit_breaks, doubts, has_gradient, select
 
 __all__ = ["Course", "Found"]

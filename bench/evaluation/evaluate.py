@@ -18,9 +18,13 @@ from bench.core.place import Place, place
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.evaluation.borrowing import borrowed, device_of
 from bench.evaluation.by_structure import ByStructure
+from bench.evaluation.computing import Computer
 from bench.evaluation.costs import IN_PASSES, Costs
 from bench.evaluation.course import Course, Found
 from bench.evaluation.evaluation import AttackOutcome, Evaluation, StageOutcome
+from bench.evaluation.executors.assignment import Given
+from bench.evaluation.executors.executor import Executor
+from bench.evaluation.executors.in_process import InProcess
 from bench.evaluation.forecast import Forecast
 from bench.evaluation.forms import Forms
 from bench.evaluation.grid import CHUNK_SIZE
@@ -37,6 +41,9 @@ __all__ = ["evaluate", "plan"]
 
 _BATCH_SIZES = {"cpu": CHUNK_SIZE}
 _BATCH_SIZE_ON_ACCELERATOR = 8 * CHUNK_SIZE
+
+_HANDSHAKE = 8
+"""Examples on which a worker shows that it has the driver's model, and decides on the form that attacks search on."""
 
 _T = TypeVar("_T")
 
@@ -55,6 +62,7 @@ def evaluate(
     progress: ProgressCallback | None = None,
     costs: Costs | None = None,
     identity: Identity | None = None,
+    executor: Executor | None = None,
 ) -> Evaluation:
     """Attack a model and say which examples withstand it.
 
@@ -76,6 +84,7 @@ def evaluate(
         progress: called with a `Progress` after every group of chunks.
         costs: what a probe measured, for the estimate of the time left; by default passes are counted.
         identity: digests for the journal; by default those of the module and the examples themselves.
+        executor: computes the tasks; by default this process does. The result is the same.
 
     Raises:
         BenchError: if examples, model, suite and journal do not fit each other.
@@ -90,6 +99,7 @@ def evaluate(
             evaluate=functools.partial(
                 evaluate, threat_model=threat_model, seed=seed, device=target, batch_size=batch_size, costs=costs
             ),
+            executor=executor,
             precision=precision,
             module=module,
             examples=examples,
@@ -128,19 +138,28 @@ def evaluate(
         )
         check_model(module, ordered.inputs[:CHUNK_SIZE].to(target))
         probe = ordered.inputs[:CHUNK_SIZE].to(target)
-        runner = Runner(
+        computer = Computer(
             module=module,
             forms=Forms.of(module, probe, engine=header.engine, precision=header.precision),
-            examples=ordered,
             threat_model=threat_model,
             seed=seed,
+            device=target,
+            batch_size=header.batch_size,
+        )
+        given = Given(module=module, header=header, threat_model=threat_model, probe=probe[:_HANDSHAKE])
+        lane = stack.enter_context(executor.lane(given, computer)) if executor else InProcess(computer)
+        runner = Runner(
+            computer=computer,
+            lane=lane,
+            examples=ordered,
             device=target,
             batch_size=header.batch_size,
             journal=book,
         )
         indices = ordered.indices.tolist()
         forecast = Forecast(suite.attacks, indices, costs or IN_PASSES, batch_size=header.batch_size)
-        tracker = Tracker(progress, forecast, n_examples=len(indices))
+        n_workers = executor.n_workers if executor else 1
+        tracker = Tracker(progress, forecast, n_examples=len(indices), n_workers=n_workers)
         found = Course(runner, suite.attacks, tracker, indices=indices, seed=seed).run()
     back = order.argsort().tolist()
     return Evaluation(

@@ -20,7 +20,7 @@ from bench.attacks.autoattack import Triage
 from bench.core.types import Attack
 from bench.evaluation.costs import Costs, StageCost
 from bench.evaluation.grid import chunks_of
-from bench.evaluation.runner import CLEAN, Stage
+from bench.evaluation.stage import CLEAN, Stage
 from bench.evaluation.triage import share_tried
 
 __all__ = ["Forecast", "Step"]

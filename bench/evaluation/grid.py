@@ -1,4 +1,8 @@
-"""The fixed grid of work: a chunk is 64 consecutive official indices, anchored at 0."""
+"""The fixed grid of work: a chunk is 64 consecutive official indices, anchored at 0.
+
+Chunks of one block may share a compute batch, those of different blocks never do. So what is computed in a block does
+not depend on the blocks around it: they may be computed in any order, by anybody, on machines that know of no others.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-__all__ = ["CHUNK_SIZE", "Chunk", "chunks_of", "each_alone", "groups_of"]
+__all__ = ["CHUNK_SIZE", "Chunk", "blocks_of", "chunks_of", "each_alone", "groups_of"]
 
 CHUNK_SIZE = 64
+BATCHES_PER_BLOCK = 8
+"""OUR CHOICE: as few as leave late stages, which see a third of the examples, batches that are nearly full."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,24 +58,35 @@ def chunks_of(indices: Sequence[int]) -> tuple[Chunk, ...]:
     return tuple(chunks)
 
 
+def blocks_of(chunks: Sequence[Chunk], size: int) -> Iterator[tuple[Chunk, ...]]:
+    """Consecutive chunks of one block: as many chunks of the grid, anchored at 0, as fill eight compute batches.
+
+    Args:
+        chunks: in order.
+        size: of the compute batch.
+    """
+    n_chunks = max(1, BATCHES_PER_BLOCK * size // CHUNK_SIZE)
+    return (tuple(block) for _, block in groupby(chunks, key=lambda chunk: chunk.number // n_chunks))
+
+
 def groups_of(chunks: Sequence[Chunk], attacked: Sequence[bool], size: int) -> Iterator[tuple[Chunk, ...]]:
-    """Consecutive chunks that share a compute batch: as many as have together at most `size` examples to attack.
+    """Consecutive chunks of a block that share a compute batch: as many as have together at most `size` to attack.
 
     Args:
         chunks: in order.
         attacked: which examples of the run are attacked, one item each.
         size: of the compute batch; a chunk that exceeds it alone is a group of its own.
     """
-    group: list[Chunk] = []
-    count = 0
-    for chunk in chunks:
-        more = sum(attacked[chunk.rows])
-        if group and count + more > size:
-            yield tuple(group)
-            group, count = [], 0
-        group.append(chunk)
-        count += more
-    if group:
+    for block in blocks_of(chunks, size):
+        group: list[Chunk] = []
+        count = 0
+        for chunk in block:
+            more = sum(attacked[chunk.rows])
+            if group and count + more > size:
+                yield tuple(group)
+                group, count = [], 0
+            group.append(chunk)
+            count += more
         yield tuple(group)
 
 

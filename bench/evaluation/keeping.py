@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from bench.core.breaks import LEVELS, Breaks, apply, merge, stronger
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.evaluation.verify import Judgement, judge
 
-__all__ = ["Keeper", "pack", "unpack"]
+__all__ = ["Keeper", "news", "pack", "unpack"]
 
 _LARGEST = 127
 
@@ -50,21 +50,30 @@ class Keeper:
             self._chunks[chunk] = kept
             self._margins.update(zip(kept.indices.tolist(), kept.margins.tolist(), strict=True))
 
-    def news(self, module: nn.Module, batch: Examples, judgement: Judgement, threat_model: ThreatModel) -> Breaks:
-        """The breaks of a batch that show more than what is known, ready to be kept; they are not added yet.
+    @property
+    def margins(self) -> Mapping[int, float]:
+        """By official index, the margin of what is kept."""
+        return self._margins
 
-        Args:
-            module: the original model, in eval mode.
-            batch: the clean examples.
-            judgement: of one candidate for each.
-            threat_model: what the attacker may do.
-        """
-        known = np.array([self._margins.get(index, math.inf) for index in batch.indices.tolist()], np.float32)
-        better = torch.from_numpy(stronger(_array(judgement.margin), known)).to(judgement.robust.device)
-        which = ~judgement.robust & better
-        if not bool(which.any()):
-            return Breaks.none(self._shape)
-        return _compact(module, batch[which], _pick(judgement, which), threat_model)
+
+def news(
+    module: nn.Module, batch: Examples, judgement: Judgement, threat_model: ThreatModel, *, known: Mapping[int, float]
+) -> Breaks:
+    """The breaks of a batch that show more than what is known, ready to be kept.
+
+    Args:
+        module: the original model, in eval mode.
+        batch: the clean examples.
+        judgement: of one candidate for each.
+        threat_model: what the attacker may do.
+        known: by official index, the margin of the strongest break so far.
+    """
+    margins = np.array([known.get(index, math.inf) for index in batch.indices.tolist()], np.float32)
+    better = torch.from_numpy(stronger(_array(judgement.margin), margins)).to(judgement.robust.device)
+    which = ~judgement.robust & better
+    if not bool(which.any()):
+        return Breaks.none(tuple(batch.inputs.shape[1:]))
+    return _compact(module, batch[which], _pick(judgement, which), threat_model)
 
 
 def pack(breaks: Breaks) -> str:

@@ -16,8 +16,10 @@ from bench.core.place import Place
 from bench.core.structure import structures_of
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.evaluation.borrowing import borrowed
+from bench.evaluation.computing import Computer
 from bench.evaluation.costs import Costs
 from bench.evaluation.effort import effort
+from bench.evaluation.executors.in_process import InProcess
 from bench.evaluation.forecast import Forecast
 from bench.evaluation.forms import Forms
 from bench.evaluation.grid import CHUNK_SIZE
@@ -25,9 +27,10 @@ from bench.evaluation.header import Header, differences
 from bench.evaluation.journal import Journal, peek
 from bench.evaluation.precision import full_float32
 from bench.evaluation.probe import Probe
-from bench.evaluation.runner import CLEAN, Runner
+from bench.evaluation.runner import Runner
 from bench.evaluation.sanity import check_model
 from bench.evaluation.search_precision import AUTO, faster_precision
+from bench.evaluation.stage import CLEAN
 from bench.evaluation.stored import StoredWork
 from bench.suites import AttackSuite
 
@@ -89,12 +92,18 @@ class Prospect:
             forms = Forms.of(self.module, few, engine=header.engine, precision=precision)
 
             def make_runner(examples: Examples) -> Runner:
-                return Runner(
+                computer = Computer(
                     module=self.module,
                     forms=forms,
-                    examples=examples,
                     threat_model=self.threat_model,
                     seed=header.seed,
+                    device=self.device,
+                    batch_size=header.batch_size,
+                )
+                return Runner(
+                    computer=computer,
+                    lane=InProcess(computer),
+                    examples=examples,
                     device=self.device,
                     batch_size=header.batch_size,
                     journal=None,

@@ -17,7 +17,8 @@ from bench.core.types import Attack, Examples
 from bench.evaluation.costs import Costs, StageCost, share_of_broken
 from bench.evaluation.grid import CHUNK_SIZE, chunks_of
 from bench.evaluation.miniature import Miniature, miniature
-from bench.evaluation.runner import CLEAN, Runner, Stage, Verdicts
+from bench.evaluation.runner import Runner
+from bench.evaluation.stage import CLEAN, Stage, Verdicts
 
 __all__ = ["Probe"]
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.evaluation.forecast import Forecast
-from bench.evaluation.runner import GroupDone, Stage
+from bench.evaluation.runner import GroupDone
+from bench.evaluation.stage import Stage
 
 __all__ = ["Progress", "ProgressCallback", "Tracker"]
 
@@ -47,11 +48,15 @@ class Tracker:
         listener: called after every group of chunks; None for silence.
         forecast: of the whole evaluation.
         n_examples: examples in all.
+        n_workers: how many groups of chunks are computed at once.
     """
 
-    def __init__(self, listener: ProgressCallback | None, forecast: Forecast, *, n_examples: int) -> None:
+    def __init__(
+        self, listener: ProgressCallback | None, forecast: Forecast, *, n_examples: int, n_workers: int = 1
+    ) -> None:
         self._listener = listener
         self._forecast = forecast
+        self._n_workers = n_workers
         self._start = time.perf_counter()
         self._still = [True] * n_examples
 
@@ -73,6 +78,7 @@ class Tracker:
             self._still[position] = False
         if self._listener is None:
             return
+        remaining = self._forecast.remaining()
         event = Progress(
             attack=attack,
             stage=name,
@@ -81,6 +87,6 @@ class Tracker:
             n_robust=sum(self._still),
             n_examples=len(self._still),
             seconds=time.perf_counter() - self._start,
-            eta=self._forecast.remaining(),
+            eta=remaining / self._n_workers if remaining is not None else None,
         )
         self._listener(event)

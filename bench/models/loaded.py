@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from bench.models.manifest import Manifest
+from bench.models.manifest import ArchitectureSpec, Manifest
 from bench.models.zoo.spec import ModelSpec
 
 __all__ = ["LoadedModel", "freeze"]
@@ -25,6 +25,7 @@ class LoadedModel:
         num_classes: number of logits.
         manifest: of the checkpoint, for models with one.
         spec: the zoo's description, for models of the zoo.
+        architecture: what it was built as, for models of the zoo.
     """
 
     name: str
@@ -34,6 +35,7 @@ class LoadedModel:
     num_classes: int
     manifest: Manifest | None = None
     spec: ModelSpec | None = None
+    architecture: ArchitectureSpec | None = None
 
 
 def freeze(module: nn.Module, device: str | torch.device) -> nn.Module:

@@ -109,7 +109,7 @@ def test_a_plain_model_has_its_standard_verdicts_and_computes_nothing_new(
     def refuse(*_: object) -> Any:
         raise AssertionError("nothing is left to compute")
 
-    monkeypatch.setattr("bench.evaluation.runner.Runner._compute", refuse)
+    monkeypatch.setattr("bench.evaluation.computing.Computer.compute", refuse)
     adaptive = evaluate(linear, examples, threat_model=threat_model, suite=ADAPTIVE, journal=tmp_path / "journal")
     assert adaptive == plain and result_of(adaptive) == result_of(plain)
 

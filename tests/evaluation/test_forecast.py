@@ -14,7 +14,7 @@ from bench.evaluation.costs import IN_PASSES, Costs, StageCost, share_of_broken
 from bench.evaluation.effort import effort
 from bench.evaluation.forecast import Forecast
 from bench.evaluation.grid import each_alone, groups_of
-from bench.evaluation.runner import CLEAN, Stage
+from bench.evaluation.stage import CLEAN, Stage
 from bench.evaluation.triage import share_tried
 
 

@@ -15,7 +15,7 @@ from bench.core.errors import WorkFailedError
 from bench.core.types import Examples
 from bench.evaluation.miniature import miniature
 from bench.evaluation.probe import Probe
-from bench.evaluation.runner import Stage, Verdicts
+from bench.evaluation.stage import Stage, Verdicts
 
 
 class PlantedRunner:

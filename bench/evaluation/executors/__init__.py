@@ -1,1 +1,1 @@
-"""How units of work are run: here, or on other machines."""
+"""How tasks are computed: in this process, in processes of this machine, or on a Ray cluster."""

@@ -47,6 +47,7 @@ def load(name: str, *, weights: Path | None, dataset: str, num_classes: int, dev
         num_classes=num_classes,
         manifest=source.manifest,
         spec=spec,
+        architecture=source.architecture,
     )
 
 

@@ -10,12 +10,12 @@ import torch
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.types import Examples
 
-__all__ = ["LocalExecutor"]
+__all__ = ["Batches"]
 
 T = TypeVar("T")
 
 
-class LocalExecutor:
+class Batches:
     """Cuts examples into compute batches and runs a function on each.
 
     Args:

@@ -1,0 +1,91 @@
+"""What a driver and its workers tell each other; both run the same code, and the driver started the workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.core.errors import BenchError, WorkFailedError
+from bench.core.types import Examples
+from bench.evaluation.journal import Entry
+from bench.evaluation.task import Task
+
+__all__ = ["Done", "Failed", "Order", "Packed"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Packed:
+    """Examples as arrays.
+
+    Args:
+        inputs: float32 `(N, C, H, W)`.
+        labels: int64 `(N,)`.
+        indices: int64 `(N,)`.
+    """
+
+    inputs: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    indices: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, examples: Examples) -> Packed:
+        """Pack examples, wherever they lie."""
+        arrays = (each.cpu().numpy() for each in (examples.inputs, examples.labels, examples.indices))
+        return cls(**dict(zip(("inputs", "labels", "indices"), arrays, strict=True)))
+
+    def unpack(self) -> Examples:
+        """The examples, in memory of their own."""
+        inputs, labels, indices = (torch.from_numpy(each.copy()) for each in (self.inputs, self.labels, self.indices))
+        return Examples(inputs=inputs, labels=labels, indices=indices)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Order:
+    """A task for one worker.
+
+    Args:
+        key: of the assignment that it belongs to.
+        task: what to compute.
+        attacked: the examples that its stage sees.
+    """
+
+    key: str
+    task: Task
+    attacked: Packed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A task is done.
+
+    Args:
+        entries: one for each of its chunks.
+    """
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """A task failed after its retries.
+
+    Args:
+        message: one line.
+        users: whether it is the user who can help it, so that a retry cannot.
+    """
+
+    message: str
+    users: bool
+
+    @classmethod
+    def of(cls, error: BenchError) -> Failed:
+        """What an error comes to."""
+        return cls(message=str(error), users=not isinstance(error, WorkFailedError))
+
+    @property
+    def error(self) -> BenchError:
+        """The error, to be raised in the driver."""
+        return BenchError(self.message) if self.users else WorkFailedError(self.message)

@@ -1,0 +1,116 @@
+"""How another process builds the same model: from a name or an architecture, and tensors; never from pickled code.
+
+A worker builds what the driver built, the way the driver did, and then takes the driver's tensors. So it needs no
+weights file, and a factory that draws its weights at random gives the driver's model all the same.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bench.core.errors import BenchError
+from bench.core.types import ThreatModel
+from bench.models import digest
+from bench.models.building import build_empty
+from bench.models.loaded import LoadedModel, freeze
+from bench.models.manifest import ArchitectureSpec
+from bench.models.sources import robustbench, user_file
+
+__all__ = ["Blueprint", "blueprint_of", "dump_state", "load_state", "rebuild"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blueprint:
+    """What a model is built from, less its tensors.
+
+    Args:
+        name: as it was asked for, with an absolute path.
+        architecture: for models of the zoo.
+        dataset: name of the dataset; with the threat model it picks RobustBench's list.
+        num_classes: number of logits.
+        threat_model: such as "Linf:8/255".
+        factory_digest: of the sources that build it.
+    """
+
+    name: str
+    architecture: ArchitectureSpec | None
+    dataset: str
+    num_classes: int
+    threat_model: str
+    factory_digest: str
+
+
+def blueprint_of(model: LoadedModel, *, dataset: str, threat_model: ThreatModel) -> Blueprint:
+    """Say how to build `model`, which was loaded for `dataset` and `threat_model`, elsewhere."""
+    return Blueprint(
+        name=_absolute(model.name) if user_file.matches(model.name) else model.name,
+        architecture=model.architecture,
+        dataset=dataset,
+        num_classes=model.num_classes,
+        threat_model=str(threat_model),
+        factory_digest=model.factory_digest,
+    )
+
+
+def rebuild(blueprint: Blueprint, *, device: torch.device) -> nn.Module:
+    """Build the model, in eval mode and frozen; its tensors are not yet those of the driver.
+
+    Raises:
+        BenchError: if it cannot be built here, or the sources that build it are others here.
+    """
+    module, built_by = _built(blueprint, device)
+    if built_by != blueprint.factory_digest:
+        raise BenchError(
+            f"Model {blueprint.name!r} is built by other code here ({built_by[:12]}) than where the run was started"
+            f" ({blueprint.factory_digest[:12]}). Put the same files on every machine."
+        )
+    return module
+
+
+def dump_state(module: nn.Module) -> bytes:
+    """The module's tensors, to be read by `load_state`."""
+    buffer = io.BytesIO()
+    torch.save({key: tensor.detach().cpu() for key, tensor in module.state_dict().items()}, buffer)
+    return buffer.getvalue()
+
+
+def load_state(module: nn.Module, content: bytes) -> None:
+    """Give a module the tensors that `dump_state` wrote; only tensors are read, never code.
+
+    Raises:
+        BenchError: if they are not of such a module.
+    """
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        module.load_state_dict(state, strict=True)
+    except (RuntimeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+        raise BenchError(f"The model built here does not take the tensors of the run: {reason}") from None
+
+
+def _built(blueprint: Blueprint, device: torch.device) -> tuple[nn.Module, str]:
+    if blueprint.architecture is not None:
+        module = build_empty(blueprint.architecture).to_empty(device="cpu")
+        return freeze(module, device), digest.of_architecture(module, blueprint.architecture)
+    if blueprint.name.startswith(robustbench.PREFIX):
+        loaded = robustbench.load(
+            blueprint.name,
+            dataset=blueprint.dataset,
+            num_classes=blueprint.num_classes,
+            threat_model=ThreatModel.parse(blueprint.threat_model),
+            device=device,
+        )
+    else:
+        loaded = user_file.load(blueprint.name, weights=None, num_classes=blueprint.num_classes, device=device)
+    return loaded.module, loaded.factory_digest
+
+
+def _absolute(name: str) -> str:
+    file, _, factory = name.rpartition(":")
+    return f"{Path(file).expanduser().resolve()}:{factory}"

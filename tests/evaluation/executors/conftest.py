@@ -1,0 +1,92 @@
+"""A model with faults to order, what one process finds of it, and evaluations by a crew."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench import data, models
+from bench.core.record import Result
+from bench.core.schema import to_json
+from bench.core.types import Examples
+from bench.evaluation import evaluate, result_of
+from bench.evaluation.executors.crewed import Crewed
+from bench.models.blueprint import blueprint_of
+
+NET = Path(__file__).with_name("faulty_net.py")
+N_EXAMPLES = 200
+
+
+@dataclass
+class Bed:
+    """A folder with the model's file, to which orders are written, and the driver's own model."""
+
+    folder: Path
+    model: models.LoadedModel
+    examples: Examples
+
+    def order(self, name: str, text: str = "") -> None:
+        """Order a fault."""
+        (self.folder / name).write_text(text)
+
+    def mark_of(self, index: int) -> str:
+        """What an order calls the example at `index`."""
+        pixels = self.examples.inputs[index].flatten().double()
+        return repr(float(pixels @ torch.arange(1.0, 65.0, dtype=torch.float64).sqrt()))
+
+    def run(self, crew: Any = None, *, suite: Any = "quick-v1", **options: Any) -> Result:
+        """Evaluate, by a crew or in this process."""
+        dataset = data.load("digits")
+        threat_model = dataset.default_threat_model
+        blueprint = blueprint_of(self.model, dataset="digits", threat_model=threat_model)
+        return result_of(
+            evaluate(
+                self.model.module,
+                self.examples,
+                threat_model=threat_model,
+                suite=suite,
+                executor=Crewed(crew=crew, blueprint=blueprint) if crew is not None else None,
+                **options,
+            )
+        )
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Bed:
+    """One model per module, so that its crew keeps it at hand."""
+    folder = tmp_path_factory.mktemp("bed")
+    shutil.copy(NET, folder / "net.py")
+    dataset = data.load("digits")
+    os.environ["FAULTY_DRIVER"] = str(os.getpid())
+    model = models.load(f"{folder / 'net.py'}:make", dataset=dataset)
+    return Bed(folder=folder, model=model, examples=dataset.examples[:N_EXAMPLES])
+
+
+@pytest.fixture(autouse=True)
+def no_orders_left(bed: Bed) -> Any:
+    """Faults end with their test."""
+    yield
+    for path in bed.folder.iterdir():
+        if path.is_file() and path.name != "net.py":
+            path.unlink()
+
+
+@pytest.fixture(scope="module")
+def expected(bed: Bed) -> dict[str, Any]:
+    """The result of one process."""
+    found: dict[str, Any] = to_json(bed.run())
+    assert 0 < found["n_robust"] < found["n_clean"] < N_EXAMPLES
+    return found
+
+
+@pytest.fixture
+def same(expected: dict[str, Any]) -> Callable[[Result], bool]:
+    """Whether a result is that of one process, to the byte."""
+    return lambda result: bool(to_json(result) == expected)
