@@ -18,7 +18,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 CODE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(
-    r"\bbench (?:run|list|show|compare|train|publish|check|submit|verify|doctor)(?: --?[^`\n|]*| [^`\n|]+)?"
+    r"\bbench (?:run|list|show|compare|train|publish|check|submit|verify|doctor|analyze)(?: --?[^`\n|]*| [^`\n|]+)?"
 )
 LINK = re.compile(r"\]\(([^):#]+)\)")
 

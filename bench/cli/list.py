@@ -30,13 +30,14 @@ class Kind(str, enum.Enum):
     SUITES = "suites"
     RECIPES = "recipes"
     CHECKS = "checks"
+    ANALYSES = "analyses"
 
 
 def list_names(
     what: Annotated[Kind, typer.Argument(help="What to list.")],
     as_json: Json = False,
 ) -> None:
-    """List models, datasets, attacks, suites, recipes or the doctor's checks.
+    """List models, datasets, attacks, suites, recipes, the doctor's checks or analyses.
 
     \b
     Examples:
@@ -131,6 +132,15 @@ def _checks() -> list[_Entry]:
     ]
 
 
+def _analyses() -> list[_Entry]:
+    from bench.analysis import ANALYSES
+
+    return [
+        {"name": each.name, "models": f"{each.least_models} or more", "source": each.source, "question": each.question}
+        for each in ANALYSES
+    ]
+
+
 _LISTINGS: dict[Kind, Callable[[], list[_Entry]]] = {
     Kind.MODELS: _models,
     Kind.DATASETS: _datasets,
@@ -138,4 +148,5 @@ _LISTINGS: dict[Kind, Callable[[], list[_Entry]]] = {
     Kind.SUITES: _suites,
     Kind.RECIPES: _recipes,
     Kind.CHECKS: _checks,
+    Kind.ANALYSES: _analyses,
 }

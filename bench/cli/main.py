@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from bench import __version__
-from bench.cli import check, compare, publish, show, submit, train, verify
+from bench.cli import analyze, check, compare, publish, show, submit, train, verify
 from bench.cli import doctor as doctor_command
 from bench.cli import list as list_command
 from bench.cli import run as run_command
@@ -45,6 +45,7 @@ app = typer.Typer(
 )
 app.command("run")(run_command.run)
 app.command("doctor")(doctor_command.doctor)
+app.command("analyze")(analyze.analyze)
 app.command("train")(train_command.train)
 app.command("list")(list_command.list_names)
 app.command("show")(show.show)

@@ -1,0 +1,73 @@
+"""Numbers with their uncertainty: bootstrap intervals of means and of differences, Wilson intervals of shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bench.ops.accuracy import wilson
+
+__all__ = ["Estimate", "bootstrap", "mean", "share"]
+
+RESAMPLES = 2_000
+_DIGITS = 6
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A number and its two-sided 95 % interval.
+
+    Args:
+        value: the number.
+        low: lower end.
+        high: upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def json(self) -> dict[str, float]:
+        """As JSON values, rounded to six digits."""
+        return {name: float(f"{getattr(self, name):.{_DIGITS}g}") for name in ("value", "low", "high")}
+
+
+def mean(values: ArrayLike, *, seed: int) -> Estimate:
+    """The mean of one value per unit, with a percentile bootstrap over the units.
+
+    Args:
+        values: `(N,)`, at least one.
+        seed: of the resamples; the same for the same number of units, so that paired means are resampled alike.
+    """
+    return bootstrap(np.asarray(values, np.float64), lambda drawn: drawn.mean(axis=-1), seed=seed)
+
+
+def bootstrap(values: Array, statistic: Callable[[Array], Array], *, seed: int) -> Estimate:
+    """A statistic of the units with its percentile bootstrap interval.
+
+    Args:
+        values: `(N,)`.
+        statistic: maps `(..., N)` to `(...)`.
+        seed: of the resamples.
+
+    Raises:
+        ValueError: if there are no values.
+    """
+    if not len(values):
+        raise ValueError("Expected `values` to hold at least one number, but got none.")
+    draws = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
+    found = statistic(values[draws])
+    low, high = np.quantile(found, (0.025, 0.975))
+    return Estimate(value=float(statistic(values)), low=float(low), high=float(high))
+
+
+def share(count: int, total: int) -> Estimate:
+    """`count / total` with its Wilson interval."""
+    low, high = wilson(count, total)
+    return Estimate(value=count / total, low=low, high=high)

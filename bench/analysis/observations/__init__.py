@@ -1,0 +1,1 @@
+"""The analyses: one file for each, found by its `ENTRY`."""

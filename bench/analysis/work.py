@@ -1,0 +1,134 @@
+"""Does the tasks of an analysis, each kept durably once it is done, so that the same call goes on where one stopped."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.analysis.analysis import Task, Values
+from bench.core import digest
+from bench.core.durable import write_durably
+from bench.core.errors import BenchError, WorkFailedError
+
+__all__ = ["Done", "Progress", "carry_out"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Told before the first task and after each.
+
+    Args:
+        task: the one that runs now; empty after the last.
+        n_done: tasks done.
+        n_tasks: tasks in all.
+        seconds: since the start.
+        eta: seconds left, as far as one can tell; None before a task was done in this run.
+    """
+
+    task: str
+    n_done: int
+    n_tasks: int
+    seconds: float
+    eta: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What came out.
+
+    Args:
+        parts: what the tasks returned, by their names.
+        seconds: what they took together, in whichever run.
+        n_reused: tasks that an earlier run had done.
+    """
+
+    parts: Mapping[str, Values]
+    seconds: float
+    n_reused: int
+
+
+def carry_out(
+    tasks: tuple[Task, ...],
+    *,
+    journal: Path | None,
+    identity: Mapping[str, Any],
+    on_progress: Callable[[Progress], None] = lambda event: None,
+) -> Done:
+    """Do what is not done yet.
+
+    Args:
+        tasks: in order, all with different names.
+        journal: folder of what is done, or None to keep nothing.
+        identity: JSON values that, with a task's name and models, fix what it returns; what was kept under another one
+            is not reused.
+        on_progress: called before the first task and after each.
+
+    Raises:
+        WorkFailedError: if a task fails, naming it; what was finished is kept.
+    """
+    names = [task.name for task in tasks]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Expected `tasks` to have different names, but got {names}.")
+    start = time.perf_counter()
+    parts: dict[str, Values] = {}
+    spent, effort_done, seconds, n_reused = 0.0, 0.0, 0.0, 0
+    for position, task in enumerate(tasks):
+        left = sum(each.effort for each in tasks[position:])
+        eta = spent * left / effort_done if effort_done else None
+        on_progress(_event(task.name, position, tasks, start, eta))
+        path = journal / f"{_key(task, identity)}.json" if journal is not None else None
+        stored = _read(path)
+        if stored is None:
+            stored = _do(task)
+            spent, effort_done = spent + stored["seconds"], effort_done + task.effort
+            if path is not None:
+                write_durably(path, _text(stored).encode())
+        else:
+            n_reused += 1
+        parts[task.name] = stored["values"]
+        seconds += stored["seconds"]
+    on_progress(_event("", len(tasks), tasks, start, 0.0))
+    return Done(parts=parts, seconds=seconds, n_reused=n_reused)
+
+
+def _key(task: Task, identity: Mapping[str, Any]) -> str:
+    models = [[model.digest, model.factory_digest] for model in task.about]
+    return digest.of_json([dict(identity), task.name, models])[:32]
+
+
+def _do(task: Task) -> dict[str, Any]:
+    start = time.perf_counter()
+    try:
+        values = task.work()
+    except BenchError:
+        raise
+    except (RuntimeError, MemoryError, ArithmeticError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise WorkFailedError(f"{task.name} failed: {reason}. What was finished is kept.") from error
+    found = {"values": values, "seconds": time.perf_counter() - start}
+    # What a resumed run reads is what an uninterrupted one has.
+    return dict(json.loads(_text(found)))
+
+
+def _text(value: dict[str, Any]) -> str:
+    return json.dumps(value, allow_nan=False)
+
+
+def _read(path: Path | None) -> dict[str, Any] | None:
+    """What is kept in a file; a damaged one is as good as none."""
+    if path is None:
+        return None
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    whole = isinstance(value, dict) and isinstance(value.get("values"), dict)
+    return value if whole and isinstance(value.get("seconds"), float) else None
+
+
+def _event(task: str, n_done: int, tasks: tuple[Task, ...], start: float, eta: float | None) -> Progress:
+    return Progress(task=task, n_done=n_done, n_tasks=len(tasks), seconds=time.perf_counter() - start, eta=eta)

@@ -1,0 +1,256 @@
+"""Measure a paper's observation again: names in; a result with its figures, and a page about all results, out."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+import torch
+
+from bench import analysis, data, models, suites
+from bench.analysis import ANALYSES, Analysis, Report, Subject
+from bench.analysis.drawing import drawn, rendered
+from bench.analysis.page import page
+from bench.analysis.report import Looked, dumps, read
+from bench.analysis.work import Done, Progress, carry_out
+from bench.attacks import parameters
+from bench.core import digest, provenance
+from bench.core.durable import write_durably
+from bench.core.errors import BenchError
+from bench.core.ranges import format_indices
+from bench.core.types import Examples, ThreatModel
+from bench.data import Dataset
+from bench.evaluation.header import code_digest
+from bench.evaluation.precision import full_float32
+from bench.jobs.request import pick_device
+from bench.jobs.suite_verdicts import Library
+from bench.jobs.writable import check_writable
+
+__all__ = ["AnalyzeRequest", "Analyzed", "analyze"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalyzeRequest:
+    """What to measure, by name.
+
+    Args:
+        what: an analysis.
+        models: models of the zoo, `robustbench:<ID>` or `path/to/file.py:factory`; each once.
+        dataset: a dataset, `file.npz` or `folder:PATH`.
+        output: folder of results and figures.
+        page: a file for the page about all results in `output`, or None.
+        leaderboard: folder of rows, whose verdicts are used where they are of the same weights and data.
+        suite: of the verdicts; None for the strongest that has rows of all models, else the quick one.
+        control: weights of the first model, trained with another seed, or None.
+        data_dir: where data is looked up first, or None.
+        threat_model: such as "Linf:8/255"; None for the dataset's default.
+        samples: the first so many examples; None with `indices`, or for the default.
+        indices: a range `A:B` of examples, or None.
+        seed: of all draws.
+        device: torch device; None for a GPU where there is one.
+        journal: folder that keeps what is done; None for one in the user's cache.
+        command: the words that the result records as its command.
+    """
+
+    what: str
+    models: tuple[str, ...]
+    dataset: str
+    output: Path
+    page: Path | None = None
+    leaderboard: Path
+    suite: str | None = None
+    control: Path | None = None
+    data_dir: Path | None = None
+    threat_model: str | None = None
+    samples: int | None = None
+    indices: str | None = None
+    seed: int = 0
+    device: str | None = None
+    journal: Path | None = None
+    command: tuple[str, ...] = ("bench", "analyze")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analyzed:
+    """A finished analysis.
+
+    Args:
+        report: what was found.
+        path: where it lies.
+        figures: where the figures lie.
+        page: where the page lies, or None.
+    """
+
+    report: Report
+    path: Path
+    figures: tuple[Path, ...]
+    page: Path | None
+
+
+def analyze(
+    request: AnalyzeRequest,
+    *,
+    tell: Callable[[str], None] = lambda line: None,
+    on_progress: Callable[[Progress], None] = lambda event: None,
+) -> Analyzed:
+    """Measure as asked; write result, figures and page.
+
+    Args:
+        request: what to measure.
+        tell: called with each thing that the user should know, one line.
+        on_progress: called before the first part of the work and after each.
+
+    Raises:
+        BenchError: if a name, a file or a value is wrong; nothing is written then.
+        WorkFailedError: if a part of the work fails; the journal keeps what was finished.
+    """
+    chosen = ANALYSES.get(request.what)
+    _check(request, chosen)
+    subject = _subject(request, chosen, tell)
+    tasks = chosen.tasks(subject)
+    journal = request.journal or platformdirs.user_cache_path("bench", appauthor=False) / "analyses"
+    with full_float32():
+        done = carry_out(tasks, journal=journal, identity=_identity(request, chosen, subject), on_progress=on_progress)
+    values = chosen.conclude(subject, done.parts)
+    stem = f"{chosen.name}-{subject.dataset.name}"
+    figures = {
+        title: (f"{stem}-{number}", figure) for number, (title, figure) in enumerate(drawn(chosen, values).items(), 1)
+    }
+    stems = {title: name for title, (name, _) in figures.items()}
+    report = _report(request, chosen, subject, done, values, stems)
+    return _write(request, report, {name: rendered(figure) for name, figure in figures.values()})
+
+
+def _check(request: AnalyzeRequest, chosen: Analysis) -> None:
+    """What can be said before anything is loaded."""
+    check_writable(request.output)
+    if request.page is not None:
+        check_writable(request.page.parent)
+    twice = next((name for name in request.models if request.models.count(name) > 1), None)
+    if twice is not None:
+        raise BenchError(f"Model {twice!r} is named twice; name each model once.")
+    if len(request.models) < chosen.least_models:
+        raise BenchError(
+            f"Analysis {chosen.name!r} needs {chosen.least_models} models, but got {len(request.models)}:"
+            " name each with --model, such as --model standard --model pgd-at."
+        )
+    if request.control is not None and not chosen.takes_control:
+        able = ", ".join(each.name for each in ANALYSES if each.takes_control)
+        raise BenchError(f"Analysis {chosen.name!r} takes no --control; with one: {able}.")
+    if request.suite is not None:
+        suites.get(request.suite)
+
+
+def _subject(request: AnalyzeRequest, chosen: Analysis, tell: Callable[[str], None]) -> Subject:
+    asked = ThreatModel.parse(request.threat_model) if request.threat_model is not None else None
+    device = pick_device(request.device)
+    dataset = data.load(request.dataset, data_dir=request.data_dir)
+    if dataset.notice:
+        tell(dataset.notice)
+    threat_model = asked or dataset.default_threat_model
+    given = data.select(dataset, samples=request.samples, indices=request.indices)  # says what is wrong with them first
+    load = functools.partial(models.load, dataset=dataset, threat_model=threat_model, device=device)
+    loaded = tuple(load(name) for name in request.models)
+    control = load(request.models[0], weights=request.control) if request.control is not None else None
+    library = Library(root=request.leaderboard, dataset=dataset, threat_model=threat_model)
+    suite = suites.get(request.suite).label if request.suite is not None else None
+    if request.samples is None and request.indices is None:
+        count = library.extent(loaded, suite, chosen.samples) if chosen.uses_suite else chosen.samples
+        given = dataset.examples[:count]
+    label = suite or library.suite_for(loaded, given)
+    return Subject(
+        models=loaded,
+        dataset=dataset,
+        examples=given,
+        training=functools.partial(_training, request, dataset, len(given)),
+        threat_model=threat_model,
+        seed=request.seed,
+        device=device,
+        verdicts=lambda model: library.verdicts(model, label, given, seed=request.seed, device=str(device), tell=tell),
+        suite=label,
+        control=control,
+    )
+
+
+def _training(request: AnalyzeRequest, dataset: Dataset, count: int) -> Examples | None:
+    """As many training examples; None where the data is the user's own, or a substitute sample."""
+    if dataset.name not in data.DATASETS or dataset.notice is not None:
+        return None
+    return data.load(dataset.name, data_dir=request.data_dir, split="train").examples[:count]
+
+
+def _identity(request: AnalyzeRequest, chosen: Analysis, subject: Subject) -> dict[str, object]:
+    """All that fixes what the tasks return, beside their models."""
+    sources = Path(analysis.__file__).parent.rglob("*.py")
+    return {
+        "analysis": chosen.name,
+        "parameters": parameters(chosen),
+        "dataset": subject.dataset.digest,
+        "indices": format_indices(subject.examples.indices.tolist()),
+        "threat_model": str(subject.threat_model),
+        "suite": subject.suite if chosen.uses_suite else "",
+        "seed": subject.seed,
+        "device": subject.device.type,
+        "code": [code_digest(), digest.of_sources(sources)],
+    }
+
+
+def _report(
+    request: AnalyzeRequest,
+    chosen: Analysis,
+    subject: Subject,
+    done: Done,
+    values: analysis.Values,
+    figures: dict[str, str],
+) -> Report:
+    looked = [
+        Looked(role="model", name=each.name, digest=each.digest, factory=each.factory_digest) for each in subject.models
+    ]
+    if subject.control is not None and request.control is not None:
+        control = subject.control
+        looked.append(
+            Looked(role="control", name=request.control.name, digest=control.digest, factory=control.factory_digest)
+        )
+    return Report(
+        analysis=chosen.name,
+        parameters=parameters(chosen),
+        models=tuple(looked),
+        dataset=subject.dataset.name,
+        dataset_digest=subject.dataset.digest,
+        indices=format_indices(subject.examples.indices.tolist()),
+        threat_model=str(subject.threat_model),
+        seed=subject.seed,
+        values=values,
+        claims=chosen.claims(values),
+        figures=figures,
+        seconds=round(done.seconds, 1),
+        device=_device_name(subject.device),
+        notice=subject.dataset.notice,
+        provenance=provenance.collect(request.command),
+    )
+
+
+def _write(request: AnalyzeRequest, report: Report, pictures: dict[str, dict[str, bytes]]) -> Analyzed:
+    """Figures first, then the result that names them, then the page: nothing points to what is not there."""
+    figures = []
+    for stem, files in pictures.items():
+        for ending, content in files.items():
+            path = request.output / f"{stem}.{ending}"
+            write_durably(path, content)
+            figures.append(path)
+    path = request.output / f"{report.stem}.json"
+    write_durably(path, dumps(report).encode())
+    if request.page is not None:
+        folder = Path(os.path.relpath(request.output, request.page.parent))
+        stored = [read(each) for each in sorted(request.output.glob("*.json"))]
+        write_durably(request.page, page(stored, ANALYSES, folder=folder.as_posix()).encode())
+    return Analyzed(report=report, path=path, figures=tuple(figures), page=request.page)
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} {platform.machine()}"

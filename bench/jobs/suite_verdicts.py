@@ -1,0 +1,172 @@
+"""What a suite says of a model: from the stored row where there is one, else from a run with a journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench import leaderboard, suites
+from bench.analysis import SuiteVerdicts
+from bench.core import evidence
+from bench.core.breaks import Breaks
+from bench.core.ranges import parse_indices
+from bench.core.record import Record
+from bench.core.types import Examples, ThreatModel
+from bench.data import Dataset
+from bench.evaluation import Evaluation, Identity, default_journal, evaluate, plan
+from bench.evaluation.search_precision import FLOAT32
+from bench.jobs.request import row_name
+from bench.leaderboard import evidence as files
+from bench.leaderboard.evidence import Kind
+from bench.models import LoadedModel
+
+__all__ = ["FALLBACK", "Library"]
+
+PREFERRED = ("adaptive-v1", "standard-v1")
+FALLBACK = "quick-v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """Where verdicts come from.
+
+    Args:
+        root: folder of the rows.
+        dataset: the test split.
+        threat_model: what an attacker may do.
+    """
+
+    root: Path
+    dataset: Dataset
+    threat_model: ThreatModel
+
+    def suite_for(self, models: Sequence[LoadedModel], examples: Examples) -> str:
+        """The strongest suite that has a row on these examples for each of the models, else the quick one."""
+        for suite in PREFERRED:
+            if all(self.row(model, suite, examples) is not None for model in models):
+                return suite
+        return FALLBACK
+
+    def extent(self, models: Sequence[LoadedModel], suite: str | None, least: int) -> int:
+        """How many of the first examples the rows of all models cover, and at least `least`."""
+        for label in PREFERRED if suite is None else (suite,):
+            found = [self._stored(model, label) for model in models]
+            covered = [_prefix(record) for record in found if record is not None]
+            if len(covered) == len(models) and covered:
+                return max(least, min(covered))
+        return least
+
+    def row(self, model: LoadedModel, suite: str, examples: Examples) -> Record | None:
+        """The row on these examples and weights; None where there is none."""
+        record = self._stored(model, suite)
+        if record is None:
+            return None
+        covered = set(parse_indices(record.result.indices))
+        return record if covered.issuperset(examples.indices.tolist()) else None
+
+    def verdicts(
+        self, model: LoadedModel, suite: str, examples: Examples, *, seed: int, device: str, tell: Callable[[str], None]
+    ) -> SuiteVerdicts:
+        """From the row, or from a run.
+
+        Args:
+            model: the model, on the device.
+            suite: its label.
+            examples: what is asked about.
+            seed: of a run.
+            device: of a run.
+            tell: called before a run, one line.
+
+        Raises:
+            BenchError: if the row's evidence cannot be read.
+            WorkFailedError: if an attack fails twice.
+        """
+        record = self.row(model, suite, examples)
+        if record is not None:
+            return self._of_row(record, model, examples)
+        tell(f"No row of {suite} for {model.name} on these examples in {self.root}: running {suite}.")
+        return _of_run(self._run(model, suite, examples, seed, device))
+
+    def _stored(self, model: LoadedModel, suite: str) -> Record | None:
+        if self.dataset.notice is not None:
+            return None
+        record = leaderboard.find(self.root, self._identity(model, suite))
+        if record is None:
+            return None
+        digests = record.digests
+        same = (digests.model, digests.factory, digests.dataset) == (
+            model.digest,
+            model.factory_digest,
+            self.dataset.digest,
+        )
+        return record if same and digests.suite == suites.get(suite).digest else None
+
+    def _identity(self, model: LoadedModel, suite: str) -> leaderboard.Identity:
+        return leaderboard.Identity(
+            suite=suite, dataset=self.dataset.name, threat_model=str(self.threat_model), model=row_name(model, None)
+        )
+
+    def _of_row(self, record: Record, model: LoadedModel, examples: Examples) -> SuiteVerdicts:
+        path = self._identity(model, record.suite).path(self.root)
+        content = files.read(path, record, Kind.OWN)
+        shape = tuple(examples.inputs.shape[1:])
+        breaks = Breaks.none(shape)
+        if content is not None:
+            breaks = evidence.loads(content, most_bytes=evidence.most_bytes(record.result.n_examples, shape))
+        asked = examples.indices.tolist()
+        row = {index: position for position, index in enumerate(parse_indices(record.result.indices))}
+        clean, robust = record.result.clean_verdicts(), record.result.verdicts()
+        taken = sum(attack.forwards + attack.backwards for attack in record.cost.attacks)
+        return SuiteVerdicts(
+            suite=record.suite,
+            stored=True,
+            clean=tuple(clean[row[index]] for index in asked),
+            robust=tuple(robust[row[index]] for index in asked),
+            breaks=breaks.pick(np.isin(breaks.indices, asked)),
+            passes=taken * len(asked) / record.result.n_examples,
+        )
+
+    def _run(self, model: LoadedModel, suite: str, examples: Examples, seed: int, device: str) -> Evaluation:
+        chosen = suites.get(suite, engine="fast")
+        identity = Identity(model=model.digest, factory=model.factory_digest, dataset=self.dataset.digest)
+        header = plan(
+            model.module,
+            examples,
+            threat_model=self.threat_model,
+            suite=chosen,
+            seed=seed,
+            device=device,
+            precision=FLOAT32,
+            identity=identity,
+        )
+        return evaluate(
+            model.module,
+            examples,
+            threat_model=self.threat_model,
+            suite=chosen,
+            seed=seed,
+            journal=default_journal(header),
+            device=device,
+            precision=FLOAT32,
+            identity=identity,
+        )
+
+
+def _of_run(found: Evaluation) -> SuiteVerdicts:
+    return SuiteVerdicts(
+        suite=found.header.suite,
+        stored=False,
+        clean=found.clean,
+        robust=found.robust,
+        breaks=found.breaks,
+        passes=float(sum(attack.forwards + attack.backwards for attack in found.attacks)),
+    )
+
+
+def _prefix(record: Record) -> int:
+    """How many of the first examples the row covers without a gap."""
+    indices = parse_indices(record.result.indices)
+    return next((place for place, index in enumerate(indices) if place != index), len(indices))

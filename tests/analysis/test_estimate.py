@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.analysis.estimate import bootstrap, mean, share
+from bench.ops.accuracy import wilson
+
+
+def test_the_interval_of_a_mean_is_that_of_its_standard_error():
+    """For many normal draws: mean plus and minus 1.96 standard errors."""
+    values = np.random.default_rng(0).normal(3, 2, size=400)
+    found = mean(values, seed=0)
+    assert found.value == pytest.approx(values.mean())
+    assert found.low == pytest.approx(values.mean() - 1.96 * values.std() / 20, abs=0.03)
+    assert found.high == pytest.approx(values.mean() + 1.96 * values.std() / 20, abs=0.03)
+
+
+def test_the_same_seed_resamples_the_same_units():
+    """So the mean of differences and the difference of means agree for paired values."""
+    first = np.random.default_rng(1).normal(size=30)
+    assert mean(first + 2, seed=5).low == pytest.approx(mean(first, seed=5).low + 2)
+    assert mean(first, seed=5) != mean(first, seed=6)
+
+
+def test_other_statistics_than_the_mean():
+    """The bootstrap takes any statistic of the last axis."""
+    found = bootstrap(np.array([1.0, 1.0, 9.0]), lambda drawn: np.median(drawn, axis=-1), seed=0)
+    assert (found.value, found.low, found.high) == (1.0, 1.0, 9.0)
+
+
+def test_no_values_have_no_mean():
+    """An empty sample is refused."""
+    with pytest.raises(ValueError, match="at least one number"):
+        mean([], seed=0)
+
+
+def test_shares_have_wilson_intervals():
+    """As everywhere else."""
+    found = share(3, 10)
+    assert (found.value, (found.low, found.high)) == (0.3, wilson(3, 10))
+    assert found.json["value"] == 0.3

@@ -1,0 +1,171 @@
+"""From names to a result with its figures and a page, and what is refused before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench import data, models
+from bench.analysis import ANALYSES
+from bench.analysis.report import read
+from bench.core.errors import BenchError
+from bench.core.types import ThreatModel
+from bench.jobs.analyze import AnalyzeRequest, analyze
+from bench.jobs.suite_verdicts import Library
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = ROOT / "leaderboard"
+
+
+def request(folder, **others):
+    """A curve of one model of digits, from its row."""
+    usual = {
+        "what": "curve",
+        "models": ("pgd-at",),
+        "dataset": "digits",
+        "output": folder / "out",
+        "leaderboard": ROWS,
+        "samples": 12,
+        "journal": folder / "journal",
+        "device": "cpu",
+    }
+    return AnalyzeRequest(**{**usual, **others})
+
+
+@pytest.fixture
+def library():
+    """The committed rows of digits."""
+    return Library(root=ROWS, dataset=data.load("digits"), threat_model=ThreatModel.parse("Linf:1/10"))
+
+
+def test_a_result_is_stored_with_its_figures_and_a_page(tmp_path):
+    """Every file is there whole, points to the others, and can be read again."""
+    found = analyze(request(tmp_path, page=tmp_path / "docs" / "page.md"))
+    stored = read(found.path)
+    assert stored == found.report
+    assert (stored.analysis, stored.dataset, stored.indices, stored.seed) == ("curve", "digits", "0:12", 0)
+    assert stored.values["models"]["pgd-at"]["stored"] is True
+    assert stored.values["models"]["pgd-at"]["suite"] == "adaptive-v1"
+    for path in found.figures:
+        content = path.read_bytes()
+        assert content.startswith(b"\x89PNG") or b"<svg" in content[:300]
+        assert len(content) > 3_000
+    text = (tmp_path / "docs" / "page.md").read_text()
+    assert all(f"(../out/{stem}.png)" in text and f"(../out/{stem}.svg)" in text for stem in stored.figures.values())
+    assert "bench analyze curve --model pgd-at --dataset digits --samples 12" in text
+    assert all(claim.evidence in text for claim in stored.claims)
+
+
+def test_the_same_call_gives_the_same_result_and_repeats_no_work(tmp_path):
+    """Second time from the journal; another folder without a journal gives the same values and the same figures."""
+    events = []
+    first = analyze(request(tmp_path))
+    again = analyze(request(tmp_path), on_progress=events.append)
+    other = analyze(request(tmp_path, journal=tmp_path / "other", output=tmp_path / "elsewhere"))
+    assert first.report.values == again.report.values == other.report.values
+    assert first.report.seconds == again.report.seconds
+    assert [event.eta for event in events] == [None, 0.0]
+    for one, two in zip(first.figures, other.figures, strict=True):
+        assert hashlib.sha256(one.read_bytes()).digest() == hashlib.sha256(two.read_bytes()).digest()
+
+
+def test_a_page_tells_every_result_in_the_folder(tmp_path):
+    """Results of several analyses and datasets stand in one page, each under its own heading."""
+    analyze(request(tmp_path))
+    analyze(request(tmp_path, what="filters", models=("standard", "trades"), page=tmp_path / "page.md"))
+    text = (tmp_path / "page.md").read_text()
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## curve: digits", "## filters: digits"]
+
+
+def test_verdicts_of_a_row_are_those_of_a_run(library):
+    """The same suite on the same weights, once read and once run: who is robust, and who is correct."""
+    model = models.load("trades", dataset=library.dataset)
+    examples = library.dataset.examples[:16]
+    ask = {"seed": 0, "device": "cpu", "tell": lambda line: None}
+    row = library.verdicts(model, "standard-v1", examples, **ask)
+    run = dataclasses.replace(library, root=Path("nowhere")).verdicts(model, "quick-v1", examples, **ask)
+    assert (row.stored, run.stored) == (True, False)
+    assert row.clean == run.clean
+    assert all(weak or not strong for weak, strong in zip(run.robust, row.robust, strict=True))
+    broken = {index for index, held, clean in zip(range(16), row.robust, row.clean, strict=True) if clean and not held}
+    assert set(row.breaks.indices.tolist()) == broken
+    assert row.passes > run.passes > 0
+
+
+def test_a_row_of_other_weights_or_examples_is_not_used(library, tmp_path):
+    """Digests decide, not names; a row that covers too few examples is no row."""
+    model = models.load("trades", dataset=library.dataset)
+    examples = library.dataset.examples
+    assert library.row(model, "standard-v1", examples[:64]) is not None
+    assert library.row(model, "standard-v1", examples[:360]) is None
+    assert library.row(dataclasses.replace(model, digest="0" * 64), "standard-v1", examples[:64]) is None
+    assert library.suite_for([model], examples[:64]) == "adaptive-v1"
+    assert library.suite_for([model], examples[:360]) == "quick-v1"
+    shutil.copytree(ROWS / "standard-v1", tmp_path / "standard-v1")
+    assert dataclasses.replace(library, root=tmp_path).suite_for([model], examples[:64]) == "standard-v1"
+
+
+def test_by_default_as_many_examples_as_the_rows_of_all_models_cover(library):
+    """And never fewer than the analysis asks for."""
+    both = [models.load(name, dataset=library.dataset) for name in ("trades", "mart")]
+    count = len(library.row(both[0], "standard-v1", library.dataset.examples[:1]).result.clean_verdicts())
+    assert library.extent(both, None, 8) == count
+    assert library.extent(both, None, count + 1) == count + 1
+    assert dataclasses.replace(library, root=Path("nowhere")).extent(both, None, 8) == 8
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"what": "filtres"}, r"Unknown analysis 'filtres'\. Did you mean 'filters'\? Known: curve, .*filters"),
+        ({"models": ("pgd_at",)}, r"Unknown model 'pgd_at'\. Did you mean 'pgd-at'\?"),
+        ({"what": "filters"}, r"'filters' needs 2 models, but got 1: name each with --model"),
+        ({"models": ("pgd-at", "pgd-at")}, r"'pgd-at' is named twice"),
+        ({"samples": 0}, r"at least 1 sample, but got 0"),
+        ({"suite": "standart"}, r"Unknown suite 'standart'"),
+        ({"control": Path("w.pt")}, r"'curve' takes no --control; with one: filters"),
+        ({"threat_model": "Linf"}, r"Expected a threat model"),
+        ({"dataset": "digit"}, r"Did you mean 'digits'"),
+        ({"what": "filters", "models": ("standard", "wrn")}, r"'standard' and 'wrn' differ: convolution 'conv1'"),
+    ],
+)
+def test_what_a_user_can_fix_is_said_in_one_line(tmp_path, change, message):
+    """Before any work, and nothing is written."""
+    with pytest.raises(BenchError, match=message) as raised:
+        analyze(request(tmp_path, **change))
+    assert raised.value.exit_code == 2
+    assert "\n" not in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_found_first(tmp_path):
+    """Not after the work."""
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(BenchError, match="is a file, not a folder"):
+        analyze(request(tmp_path, what="curve"), on_progress=pytest.fail)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 2}', '{"format": 1, "values": {}}', "\x00"])
+def test_a_file_that_is_no_result_is_named(tmp_path, content):
+    """One line, with the file in it."""
+    path = tmp_path / "broken.json"
+    path.write_text(content)
+    with pytest.raises(BenchError, match=r"broken\.json as the result of an analysis") as raised:
+        read(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_every_analysis_tells_what_it_is():
+    """A name of its own file, a question, a source, and how much it looks at by default."""
+    for each in ANALYSES:
+        assert each.question.endswith("?")
+        assert each.source
+        assert 1 <= each.least_models <= 2
+        assert 1 <= each.samples <= 256
+        assert type(each).__module__.endswith(f".{each.name}")
+        assert json.dumps(each.choices)
