@@ -31,6 +31,11 @@ class Verdict(str, enum.Enum):
     FAILS = "does not hold"
     UNSETTLED = "not settled"
 
+    @classmethod
+    def of_less(cls, low: float, high: float) -> Verdict:
+        """Of the claim that a number is below 0, by its interval."""
+        return cls.HOLDS if high < 0 else cls.FAILS if low > 0 else cls.UNSETTLED
+
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:

@@ -85,7 +85,7 @@ def rendered(figure: Figure) -> dict[str, bytes]:
     files = {}
     with matplotlib.rc_context(_STYLE):
         for ending, options in (
-            ("png", {"dpi": 150, "metadata": {"Software": None}}),
+            ("png", {"dpi": 120, "metadata": {"Software": None}}),
             ("svg", {"metadata": {"Date": None, "Creator": None}}),
         ):
             file = io.BytesIO()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench.ops.accuracy import wilson
 
-__all__ = ["Estimate", "bootstrap", "mean", "share"]
+__all__ = ["Estimate", "bootstrap", "contrast", "mean", "share"]
 
 RESAMPLES = 2_000
 _DIGITS = 6
@@ -31,6 +31,17 @@ class Estimate:
     value: float
     low: float
     high: float
+
+    def told(self, digits: int = 2, *, unit: float = 1.0, signed: bool = False) -> str:
+        """As text, `0.21 (0.15 to 0.30)`, all multiplied by `unit`; with `signed`, the number has its sign."""
+        sign = "+" if signed else ""
+        value, low, high = (unit * each for each in (self.value, self.low, self.high))
+        return f"{value:{sign}.{digits}f} ({low:{sign}.{digits}f} to {high:{sign}.{digits}f})"
+
+    @classmethod
+    def of(cls, values: Mapping[str, float]) -> Estimate:
+        """Out of the JSON values."""
+        return cls(**values)
 
     @property
     def json(self) -> dict[str, float]:
@@ -71,3 +82,20 @@ def share(count: int, total: int) -> Estimate:
     """`count / total` with its Wilson interval."""
     low, high = wilson(count, total)
     return Estimate(value=count / total, low=low, high=high)
+
+
+def contrast(first: ArrayLike, second: ArrayLike, *, seed: int) -> Estimate:
+    """Mean of one sample less mean of another, of other units; each is resampled apart.
+
+    Args:
+        first: `(N,)`.
+        second: `(M,)`.
+        seed: of the resamples.
+    """
+    one, other = (np.asarray(values, np.float64) for values in (first, second))
+    random = np.random.default_rng(seed)
+    means = [
+        values[random.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1) for values in (one, other)
+    ]
+    low, high = np.quantile(means[0] - means[1], (0.025, 0.975))
+    return Estimate(value=float(one.mean() - other.mean()), low=float(low), high=float(high))

@@ -111,8 +111,8 @@ class Filters(Analysis):
             (
                 name,
                 label,
-                _told(_mean_over_layers(pair, key, "ks")),
-                _told(_mean_over_layers(pair, key, "wasserstein")),
+                _mean_over_layers(pair, key, "ks").told(),
+                _mean_over_layers(pair, key, "wasserstein").told(),
                 f"{np.mean([layer[key]['by_chance'] for layer in pair['layers']]):.2f}",
                 f"{_n_different(pair, key)} of {len(pair['layers'])}",
             )
@@ -158,11 +158,11 @@ class Filters(Analysis):
         pair, control = values["pairs"][name], values["control"]
         n_layers, n_different = len(pair["layers"]), _n_different(pair, "norm")
         distance = _mean_over_layers(pair, "norm", "ks")
-        evidence = f"norms differ in {n_different} of {n_layers} layers, mean KS {_told(distance)}"
+        evidence = f"norms differ in {n_different} of {n_layers} layers, mean KS {distance.told()}"
         verdict = Verdict.HOLDS if 2 * n_different > n_layers else Verdict.UNSETTLED if n_different else Verdict.FAILS
         if control is not None:
             more = _difference(pair, values["pairs"][control])
-            evidence += f"; {_told(more)} more than between two seeds of {values['first']}"
+            evidence += f"; {more.told()} more than between two seeds of {values['first']}"
             verdict = verdict if more.low > 0 else Verdict.FAILS
         evidence += f"; in the ratio that scale does not change, {_n_different(pair, 'shape')} layers differ."
         text = _CLAIM.format(other=name, first=values["first"])
@@ -215,10 +215,6 @@ def _mean_over_layers(pair: Values, key: str, measure: str) -> Estimate:
 def _difference(pair: Values, control: Values) -> Estimate:
     pairs = zip(pair["layers"], control["layers"], strict=True)
     return mean([ours["norm"]["ks"] - theirs["norm"]["ks"] for ours, theirs in pairs], seed=0)
-
-
-def _told(found: Estimate) -> str:
-    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
 
 
 def _percent(found: Mapping[str, float]) -> str:
