@@ -14,6 +14,7 @@ setup(
     package_dir={package: folder for package, (folder, _) in SHIPPED.items()},
     package_data={
         "bench": ["py.typed"],
+        "bench.data.datasets": ["*.txt"],
         "bench.leaderboard.page": ["*.html", "*.css", "*.js", "vendor/*"],
         **{package: patterns for package, (_, patterns) in SHIPPED.items()},
     },

@@ -124,6 +124,21 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape `(C, H, W)` of one input."""
+        channels, height, width = self.inputs.shape[1:]
+        return channels, height, width
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the inputs are there without reading anything."""
+        return True
+
+    def clone(self) -> Examples:
+        """The same examples in tensors of their own."""
+        return Examples(inputs=self.inputs.clone(), labels=self.labels.clone(), indices=self.indices.clone())
+
     def __getitem__(self, which: slice | Tensor) -> Examples:
         """The examples that a slice, a mask or an index tensor picks."""
         return Examples(inputs=self.inputs[which], labels=self.labels[which], indices=self.indices[which])

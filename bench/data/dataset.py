@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.types import Examples, Norm, ThreatModel
+from bench.data.resized_crop import ResizedCrop
 
-__all__ = ["IMAGE_THREAT_MODELS", "Content", "Dataset", "DatasetSpec", "Split"]
+__all__ = ["IMAGE_THREAT_MODELS", "Content", "Dataset", "DatasetSpec", "FileContent", "Split"]
 
 Split = Literal["test", "train"]
 
@@ -36,6 +37,22 @@ class Content(NamedTuple):
     notice: str | None = None
 
 
+class FileContent(NamedTuple):
+    """What a reader hands over where the images stay in their files until they are needed.
+
+    Attributes:
+        files: one per example, in the official order.
+        labels: integers `(N,)`.
+        class_names: what each label stands for.
+        prepare: from a file's bytes to pixels.
+    """
+
+    files: tuple[Path, ...]
+    labels: NDArray[np.generic]
+    class_names: tuple[str, ...]
+    prepare: ResizedCrop
+
+
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
     """The facts about one dataset; a file of `bench.data.datasets` holds one as `ENTRY`.
@@ -47,19 +64,21 @@ class DatasetSpec:
         sizes: the number of examples of each split.
         threat_models: the default one first, at most one per norm.
         digests: the content digest of each split, where it is pinned.
+        base: the dataset that this is a part of, whose models it shares; itself where None.
     """
 
     name: str
     summary: str
-    read: Callable[[Split, Path | None], Content]
+    read: Callable[[Split, Path | None], Content | FileContent]
     sizes: Mapping[Split, int]
     threat_models: tuple[ThreatModel, ...]
     digests: Mapping[Split, str] = field(default_factory=dict)
+    base: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """One split of a dataset, in memory and checked.
+    """One split of a dataset, checked; in memory, or in files that are read when they are needed.
 
     Args:
         name: how rows call it; safe as the name of a folder.
@@ -67,7 +86,8 @@ class Dataset:
         examples: the whole split, in its official order; indices are 0..N-1.
         class_names: what each label stands for.
         threat_models: the default threat model of each norm, the preferred norm first.
-        digest: SHA-256 over inputs and labels, see `bench.data.content.digest`.
+        digest: SHA-256 over inputs and labels, see `bench.data.content.digest` and `bench.data.files`.
+        base: the dataset that this is a part of, whose models it shares; None for itself.
         notice: set where a substitute sample is in use ("20-image sample ..."); show it with
             every number and write no row.
     """
@@ -78,6 +98,7 @@ class Dataset:
     class_names: tuple[str, ...]
     threat_models: Mapping[Norm, ThreatModel]
     digest: str
+    base: str | None = None
     notice: str | None = None
 
     def __len__(self) -> int:
@@ -91,8 +112,7 @@ class Dataset:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Shape `(C, H, W)` of one input."""
-        channels, height, width = self.examples.inputs.shape[1:]
-        return channels, height, width
+        return self.examples.shape
 
     @property
     def default_threat_model(self) -> ThreatModel:

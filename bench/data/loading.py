@@ -9,10 +9,10 @@ from typing import get_args
 
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.registry import Registry
-from bench.core.types import ThreatModel
+from bench.core.types import Examples, ThreatModel
 from bench.data import content as contents
-from bench.data import folder, npz
-from bench.data.dataset import IMAGE_THREAT_MODELS, Content, Dataset, DatasetSpec, Split
+from bench.data import files, folder, npz
+from bench.data.dataset import IMAGE_THREAT_MODELS, Content, Dataset, DatasetSpec, FileContent, Split
 
 __all__ = ["DATASETS", "load", "names"]
 
@@ -27,7 +27,7 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str, *, data_dir: Path | None = None, split: Split = "test") -> Dataset:
-    """Read one split into memory and check it.
+    """Find one split and check it; what lies in many large files stays there until it is needed.
 
     Args:
         name: a name from `names()`, the path of an `.npz` file, or `folder:PATH`.
@@ -44,12 +44,24 @@ def load(name: str, *, data_dir: Path | None = None, split: Split = "test") -> D
     if name not in DATASETS:
         raise UnknownNameError("dataset", name, (*DATASETS.names(), *_OWN_FORMS))
     spec = DATASETS.get(name)
+    if split not in spec.sizes:
+        raise BenchError(f"Dataset {name!r} has no split {split}, only {', '.join(spec.sizes)}.")
     content = spec.read(split, data_dir)
+    if isinstance(content, FileContent):
+        return _load_files(spec, split, content)
     contents.check(content, source=spec.name)
     digest = contents.digest(content)
     if content.notice is None:
-        _check_identity(spec, content, split=split, digest=digest)
-    return _dataset(spec.name, split, content, digest, spec.threat_models)
+        _check_identity(spec, len(content.inputs), split=split, digest=digest)
+    examples = contents.to_examples(content)
+    return _dataset(spec.name, split, examples, content, digest, spec.threat_models)
+
+
+def _load_files(spec: DatasetSpec, split: Split, content: FileContent) -> Dataset:
+    _check_size(spec, len(content.files), split=split)
+    examples = files.open_files(content.files, content.labels, content.prepare)
+    _check_identity(spec, len(examples), split=split, digest=examples.digest)
+    return _dataset(spec.name, split, examples, content, examples.digest, spec.threat_models, base=spec.base)
 
 
 def _load_own(name: str, split: Split) -> Dataset:
@@ -59,7 +71,8 @@ def _load_own(name: str, split: Split) -> Dataset:
     kind, content = ("folder", folder.read(path)) if name.startswith("folder:") else ("npz", npz.read(path))
     contents.check(content, source=str(path))
     digest = contents.digest(content)
-    return _dataset(_own_name(kind, path, digest), split, content, digest, IMAGE_THREAT_MODELS)
+    examples = contents.to_examples(content)
+    return _dataset(_own_name(kind, path, digest), split, examples, content, digest, IMAGE_THREAT_MODELS)
 
 
 def _own_name(kind: str, path: Path, digest: str) -> str:
@@ -73,12 +86,16 @@ def _own_name(kind: str, path: Path, digest: str) -> str:
     return "-".join(part for part in (kind, word, digest[:8]) if part)
 
 
-def _check_identity(spec: DatasetSpec, content: Content, *, split: Split, digest: str) -> None:
-    if len(content.inputs) != spec.sizes[split]:
+def _check_size(spec: DatasetSpec, size: int, *, split: Split) -> None:
+    if size != spec.sizes[split]:
         raise BenchError(
-            f"Expected {spec.sizes[split]} {split} examples in {spec.name}, but found {len(content.inputs)}."
+            f"Expected {spec.sizes[split]} {split} examples in {spec.name}, but found {size}."
             " Delete the data folder and fetch it again."
         )
+
+
+def _check_identity(spec: DatasetSpec, size: int, *, split: Split, digest: str) -> None:
+    _check_size(spec, size, split=split)
     pinned = spec.digests.get(split)
     if pinned is not None and digest != pinned:
         raise BenchError(
@@ -87,13 +104,22 @@ def _check_identity(spec: DatasetSpec, content: Content, *, split: Split, digest
         )
 
 
-def _dataset(name: str, split: Split, content: Content, digest: str, threat_models: tuple[ThreatModel, ...]) -> Dataset:
+def _dataset(
+    name: str,
+    split: Split,
+    examples: Examples,
+    content: Content | FileContent,
+    digest: str,
+    threat_models: tuple[ThreatModel, ...],
+    base: str | None = None,
+) -> Dataset:
     return Dataset(
         name=name,
         split=split,
-        examples=contents.to_examples(content),
+        examples=examples,
         class_names=content.class_names,
         threat_models=MappingProxyType({threat_model.norm: threat_model for threat_model in threat_models}),
         digest=digest,
-        notice=content.notice,
+        base=base,
+        notice=content.notice if isinstance(content, Content) else None,
     )

@@ -88,7 +88,7 @@ class ByStructure:
         Raises:
             BenchError: if the model's declaration is not true of it, and as `evaluate` does.
         """
-        structures = checked_structures(self.module, self.examples.inputs[:CHUNK_SIZE], self.device)
+        structures = checked_structures(self.module, self.examples[:CHUNK_SIZE].inputs, self.device)
         found = self._evaluate("model", self.suite.plain, self.journal, self.precision)
         for rule in self.suite.rules_for(structures):
             extra = self._part("model", rule.structure, rule.attacks)

@@ -64,7 +64,7 @@ class Computer:
             WorkFailedError: if it fails twice, or memory does not suffice for one example.
         """
         start = time.perf_counter()
-        shape = tuple(attacked.inputs.shape[1:])
+        shape = attacked.shape
         parts: list[_Part] = []
         if len(attacked):
             parts = self.batches.run(

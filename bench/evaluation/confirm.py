@@ -64,7 +64,7 @@ class Judge:
             points: `(N, C, H, W)`; one outside the threat model counts as what it is pulled back to.
             examples: the clean examples, `N` of them, their indices ascending.
         """
-        keeper = Keeper(tuple(examples.inputs.shape[1:]))
+        keeper = Keeper(examples.shape)
         with borrowed(self._module, self._device):
             for number, (batch, judgement) in enumerate(self._batches(points, examples)):
                 clear = replace(judgement, robust=judgement.robust | judgement.marginal)

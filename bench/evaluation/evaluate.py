@@ -127,17 +127,13 @@ def evaluate(
         stack.enter_context(borrowed(module, target))
         stack.enter_context(full_float32())
         left_open = _left_open(
-            header, batch_size, lambda: faster_precision(module, examples.inputs[:CHUNK_SIZE].to(target))
+            header, batch_size, lambda: faster_precision(module, examples[:CHUNK_SIZE].inputs.to(target))
         )
         book, header = _open(stack, kept, header, left_open)
         # Tensors made in inference mode could not be differentiated through; copies can.
-        ordered = Examples(
-            inputs=examples.inputs[order].clone(),
-            labels=examples.labels[order].clone(),
-            indices=examples.indices[order].clone(),
-        )
-        check_model(module, ordered.inputs[:CHUNK_SIZE].to(target))
-        probe = ordered.inputs[:CHUNK_SIZE].to(target)
+        ordered = examples[order].clone()
+        probe = ordered[:CHUNK_SIZE].inputs.to(target)
+        check_model(module, probe)
         computer = Computer(
             module=module,
             forms=Forms.of(module, probe, engine=header.engine, precision=header.precision),

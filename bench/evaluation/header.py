@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bench.attacks import parameters
 from bench.core import digest
 from bench.core.schema import to_json
+from bench.data.files import FileExamples
 from bench.models.digest import of_state
 
 if TYPE_CHECKING:
@@ -131,12 +132,14 @@ def identify(module: nn.Module, examples: Examples) -> Identity:
     return Identity(
         model=of_state(module.state_dict()),
         factory=digest.of_bytes(repr(module).encode(), *(_source(kind).encode() for kind in classes)),
-        dataset=f"examples of shape {tuple(examples.inputs.shape[1:])}",
+        dataset=f"examples of shape {examples.shape}",
     )
 
 
 def inputs_digest(examples: Examples) -> str:
-    """Digest of inputs and labels, wherever they lie."""
+    """Digest of inputs and labels, wherever they lie; files are not decoded for it."""
+    if isinstance(examples, FileExamples):
+        return examples.digest
     return digest.of_bytes(_bytes(examples.inputs), _bytes(examples.labels), _bytes(examples.indices))
 
 

@@ -85,7 +85,7 @@ class Prospect:
     @contextlib.contextmanager
     def _probe(self) -> Iterator[Probe]:
         with borrowed(self.module, self.device), full_float32():
-            few = self.examples.inputs[:CHUNK_SIZE].to(self.device)
+            few = self.examples[:CHUNK_SIZE].inputs.to(self.device)
             check_model(self.module, few)
             header = self._settled()
             precision = header.precision if header.precision != AUTO else faster_precision(self.module, few)

@@ -75,7 +75,7 @@ class Runner:
         self._batch_size = batch_size
         self._chunks = chunks_of(examples.indices.tolist())
         self._inputs = {chunk: inputs_digest(examples[chunk.rows]) for chunk in self._chunks}
-        self._shape = tuple(examples.inputs.shape[1:])
+        self._shape = examples.shape
         self._keeper = Keeper(self._shape)
 
     @property
@@ -134,11 +134,13 @@ class Runner:
         Returns:
             One item for each of those examples.
         """
-        examples = self._examples[torch.tensor(about)].to(self._device)
+        examples = self._examples[torch.tensor(about)]
         if not len(examples):
             return ()
         module = self._computer.module
-        parts = self._computer.batches.run(lambda batch: question(module, batch), examples, whole=False, what=what)
+        parts = self._computer.batches.run(
+            lambda batch: question(module, batch.to(self._device)), examples, whole=False, what=what
+        )
         return tuple(answer for part in parts for answer in part.tolist())
 
     def _tasks(self, stage: Stage, attacked: Sequence[bool]) -> Iterator[Task]:

@@ -21,9 +21,11 @@ def check_examples(examples: Examples) -> None:
         BenchError: if there are none, an index occurs twice, a label is negative, or inputs are not float32 images
             in [0, 1].
     """
-    inputs, labels, indices = examples.inputs, examples.labels, examples.indices
     if not len(examples):
         raise BenchError("Expected at least one example, but got none.")
+    # Bytes that are read from files later become nothing but float32 images in [0, 1].
+    first = examples if examples.in_memory else examples[:1]
+    inputs, labels, indices = first.inputs, examples.labels, examples.indices
     if inputs.ndim != 4 or inputs.dtype != torch.float32:
         got = f"{tuple(inputs.shape)} of {inputs.dtype}".replace("torch.", "")
         raise BenchError(f"Expected inputs of shape (N, C, H, W) and type float32, but got {got}.")

@@ -78,5 +78,5 @@ def _claims(found: dict[str, Array], dataset: Dataset) -> Claims:
     ordered = torch.from_numpy(indices[order])
     points = values[order].astype(np.float64) / (1 if values.dtype.kind == "f" else LEVELS)
     if name == "deltas":
-        points = (points + dataset.examples.inputs[ordered].double().numpy()).clip(0, 1)
+        points = (points + dataset.examples[ordered].inputs.double().numpy()).clip(0, 1)
     return Claims(indices=ordered, points=torch.from_numpy(points).float())

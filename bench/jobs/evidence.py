@@ -38,7 +38,7 @@ def pack(breaks: Breaks, dataset: Dataset, *, gallery: bool = True) -> Packed:
 
 def clean_inputs(breaks: Breaks, dataset: Dataset) -> NDArray[np.float32]:
     """The clean inputs `(B, C, H, W)` that the breaks belong to."""
-    inputs: NDArray[np.float32] = dataset.examples.inputs[torch.from_numpy(breaks.indices)].numpy()
+    inputs: NDArray[np.float32] = dataset.examples[torch.from_numpy(breaks.indices)].inputs.numpy()
     return inputs
 
 

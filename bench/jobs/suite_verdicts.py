@@ -112,7 +112,7 @@ class Library:
     def _of_row(self, record: Record, model: LoadedModel, examples: Examples) -> SuiteVerdicts:
         path = self._identity(model, record.suite).path(self.root)
         content = files.read(path, record, Kind.OWN)
-        shape = tuple(examples.inputs.shape[1:])
+        shape = examples.shape
         breaks = Breaks.none(shape)
         if content is not None:
             breaks = evidence.loads(content, most_bytes=evidence.most_bytes(record.result.n_examples, shape))

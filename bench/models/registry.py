@@ -72,7 +72,7 @@ def load(
     """
     loaded = _loaded(name, dataset, weights, threat_model or dataset.default_threat_model, device)
     if check:
-        inputs = dataset.examples.inputs[:PROBE_EXAMPLES].to(device)
+        inputs = dataset.examples[:PROBE_EXAMPLES].inputs.to(device)
         probe(loaded.module, inputs, num_classes=dataset.num_classes, name=name, dataset=dataset.name)
     return loaded
 
@@ -85,7 +85,7 @@ def _loaded(
         if weights is not None:
             raise BenchError(f"Model {name!r} brings its own weights; leave --weights out.")
         return robustbench.load(
-            name, dataset=dataset.name, num_classes=classes, threat_model=threat_model, device=device
+            name, dataset=dataset.base or dataset.name, num_classes=classes, threat_model=threat_model, device=device
         )
     if user_file.matches(name):
         return user_file.load(name, weights=weights, num_classes=classes, device=device)

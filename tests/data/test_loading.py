@@ -10,13 +10,13 @@ from bench.core.types import Norm
 
 def test_lists_every_shipped_dataset():
     """`names` finds each dataset file."""
-    assert data.names() == ("cifar10", "cifar100", "digits", "svhn", "tiny-imagenet")
+    assert data.names() == ("cifar10", "cifar100", "digits", "imagenet", "imagenet-5000", "svhn", "tiny-imagenet")
 
 
 def test_every_dataset_declares_its_facts():
-    """Each file gives sizes of both splits, one line of summary, and one threat model per norm."""
+    """Each file gives sizes of its splits, one line of summary, and one threat model per norm."""
     for spec in data.DATASETS:
-        assert set(spec.sizes) == {"test", "train"}
+        assert set(spec.sizes) == ({"test"} if spec.name.startswith("imagenet") else {"test", "train"})
         assert "\n" not in spec.summary
         assert [threat_model.norm for threat_model in spec.threat_models] == [Norm.LINF, Norm.L2]
 
@@ -31,6 +31,12 @@ def test_refuses_an_unknown_split():
     """Only test and train exist."""
     with pytest.raises(BenchError, match="Unknown split 'val'"):
         data.load("digits", split="val")
+
+
+def test_refuses_a_split_that_a_dataset_lacks():
+    """ImageNet's train part is not offered."""
+    with pytest.raises(BenchError, match="Dataset 'imagenet' has no split train, only test"):
+        data.load("imagenet", split="train")
 
 
 @pytest.mark.parametrize("stem", ["cifar10", "..", "a b;c", "Ünï"])

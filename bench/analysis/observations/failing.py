@@ -195,8 +195,8 @@ def _broken(subject: Subject, known: SuiteVerdicts) -> Values:
     """By index: what the model says of its stored breaks, and the breaks as 8-bit pixels."""
     place = {index: row for row, index in enumerate(subject.examples.indices.tolist())}
     kept = known.breaks.pick(np.array([index in place for index in known.breaks.indices.tolist()], bool))
-    rows = [place[index] for index in kept.indices.tolist()]
-    inputs = kept.inputs(subject.examples.inputs[rows].numpy())
+    rows = torch.tensor([place[index] for index in kept.indices.tolist()], dtype=torch.int64)
+    inputs = kept.inputs(subject.examples[rows].inputs.numpy())
     return {
         "broken_says": {str(index): int(answer) for index, answer in zip(kept.indices, kept.predictions, strict=True)},
         "broken": {str(index): _packed(image) for index, image in zip(kept.indices, inputs, strict=True)},
@@ -209,7 +209,7 @@ def _picture(subject: Subject, first: Values, names: list[str], parts: Mapping[s
     called = dict(enumerate(subject.dataset.class_names))
     answers = Counter(parts[name]["broken_says"].get(index, parts[name]["says"][row]) for name in names)
     answer, votes = answers.most_common(1)[0]
-    image = subject.examples.inputs[row].numpy()
+    image = subject.examples[row : row + 1].inputs[0].numpy()
     return {
         "index": int(index),
         "shape": list(image.shape),

@@ -171,7 +171,7 @@ def empirical(module: nn.Module, examples: Examples, points: Tensor) -> tuple[Te
 
 
 def _layers(subject: Subject, model: LoadedModel) -> Values:
-    layers = layers_of(model.module, subject.examples.inputs[:1].to(subject.device))
+    layers = layers_of(model.module, subject.examples[:1].inputs.to(subject.device))
     modules = dict(model.module.named_modules())
     spectral = {layer.name: spectral_norm(modules[layer.name], layer.shape, seed=subject.seed) for layer in layers}
     stages: list[Values] = []
