@@ -6,13 +6,13 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from bench.analysis.analysis import Task, Values
 from bench.core import digest
 from bench.core.durable import write_durably
 from bench.core.errors import BenchError, WorkFailedError
+from bench.core.place import Place
 
 __all__ = ["Done", "Progress", "carry_out"]
 
@@ -54,7 +54,7 @@ class Done:
 def carry_out(
     tasks: tuple[Task, ...],
     *,
-    journal: Path | None,
+    journal: Place | None,
     identity: Mapping[str, Any],
     on_progress: Callable[[Progress], None] = lambda event: None,
 ) -> Done:
@@ -62,7 +62,7 @@ def carry_out(
 
     Args:
         tasks: in order, all with different names.
-        journal: folder of what is done, or None to keep nothing.
+        journal: folder of what is done, or its URL in a store, or None to keep nothing.
         identity: JSON values that, with a task's name and models, fix what it returns; what was kept under another one
             is not reused.
         on_progress: called before the first task and after each.
@@ -118,12 +118,12 @@ def _text(value: dict[str, Any]) -> str:
     return json.dumps(value, allow_nan=False)
 
 
-def _read(path: Path | None) -> dict[str, Any] | None:
+def _read(path: Place | None) -> dict[str, Any] | None:
     """What is kept in a file; a damaged one is as good as none."""
     if path is None:
         return None
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
     whole = isinstance(value, dict) and isinstance(value.get("values"), dict)

@@ -22,6 +22,7 @@ from bench.attacks import parameters
 from bench.core import digest, provenance
 from bench.core.durable import write_durably
 from bench.core.errors import BenchError
+from bench.core.place import Place
 from bench.core.ranges import format_indices
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
@@ -62,7 +63,7 @@ class AnalyzeRequest:
     dataset: str
     output: Path
     page: Path | None = None
-    leaderboard: Path
+    leaderboard: Place
     suite: str | None = None
     control: Path | None = None
     data_dir: Path | None = None
@@ -71,7 +72,7 @@ class AnalyzeRequest:
     indices: str | None = None
     seed: int = 0
     device: str | None = None
-    journal: Path | None = None
+    journal: Place | None = None
     command: tuple[str, ...] = ("bench", "analyze")
 
 

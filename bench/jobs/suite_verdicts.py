@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from bench import leaderboard, suites
 from bench.analysis import SuiteVerdicts
 from bench.core import evidence
 from bench.core.breaks import Breaks
+from bench.core.place import Place
 from bench.core.ranges import parse_indices
 from bench.core.record import Record
 from bench.core.types import Examples, ThreatModel
@@ -39,7 +39,7 @@ class Library:
         threat_model: what an attacker may do.
     """
 
-    root: Path
+    root: Place
     dataset: Dataset
     threat_model: ThreatModel
 
