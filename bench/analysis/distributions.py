@@ -56,28 +56,29 @@ def wasserstein(first: ArrayLike, second: ArrayLike) -> float:
     return float((np.abs(steps[:-1]) * np.diff(values)).sum())
 
 
-def separation(first: ArrayLike, second: ArrayLike, *, seed: int) -> Separation:
+def separation(first: ArrayLike, second: ArrayLike, *, seed: int, permutations: int = PERMUTATIONS) -> Separation:
     """Measure two samples of at least one number each.
 
     Args:
         first: `(N,)`.
         second: `(M,)`.
         seed: of the random divisions.
+        permutations: how many of them.
     """
     left, right = np.asarray(first, np.float64), np.asarray(second, np.float64)
     pooled = np.concatenate((left, right))
     scale = float(pooled.std()) or 1.0
     found = ks(left, right)
     random = np.random.default_rng(seed)
-    chance = np.empty(PERMUTATIONS)
-    for number in range(PERMUTATIONS):
+    chance = np.empty(permutations)
+    for number in range(permutations):
         mixed = random.permutation(pooled)
         chance[number] = ks(mixed[: len(left)], mixed[len(left) :])
     return Separation(
         ks=found,
         wasserstein=wasserstein(left, right) / scale,
         by_chance=float(np.quantile(chance, 0.95)),
-        p_value=float((1 + (chance >= found - 1e-12).sum()) / (1 + PERMUTATIONS)),
+        p_value=float((1 + (chance >= found - 1e-12).sum()) / (1 + permutations)),
     )
 
 

@@ -45,9 +45,10 @@ def weights(values: Values) -> Figure:
     chosen = [found[0], found[len(found) // 2], found[-1]]
     figure, axes = canvas(1, len(chosen), height=2.6)
     for axis, layer in zip(axes, chosen, strict=True):
-        centres = (np.array(layer["edges"][:-1]) + np.array(layer["edges"][1:])) / 2
-        for number, (label, heights) in enumerate(zip((values["first"], name), layer["weights"], strict=True)):
-            style = look(number)
+        for number, (label, counts) in enumerate(zip((values["first"], name), layer["weights"], strict=True)):
+            style, width = look(number), 2 * layer["reach"] / len(counts)
+            centres = layer["reach"] * (2 * (np.arange(len(counts)) + 0.5) / len(counts) - 1)
+            heights = np.array(counts) / (sum(counts) * width)
             axis.step(centres, heights, where="mid", color=style.color, linestyle=style.linestyle, label=label)
         axis.set(title=layer["name"], xlabel="weight", ylabel="density")
     legend(axes[1], columns=2)

@@ -93,7 +93,7 @@ def _effective(clean: Tensor, adversarial: Tensor, weights: Tensor | None) -> Va
     before, after = ((signals.double().cpu() * norm).flatten().numpy() for signals in (clean, adversarial))
     edges = np.linspace(0, 1.05 * max(before.max(), after.max()), len(BINS))
     return {
-        "edges": [float(f"{edge:.5g}") for edge in edges],
+        "reach": float(edges[-1]),
         "clean": np.histogram(before, edges)[0].tolist(),
         "adversarial": np.histogram(after, edges)[0].tolist(),
         "static": np.histogram(norm.numpy(), edges)[0].tolist(),

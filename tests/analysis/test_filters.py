@@ -92,6 +92,18 @@ def test_scaled_twins_differ_in_norm_and_not_in_shape(subject_of):
     assert "3 of 3 layers" in claim.evidence
 
 
+def test_twins_among_each_other_are_told_too(subject_of):
+    """Two twins that are the same network are at distance zero from each other, and far from the first."""
+    values = measured(subject_of({"one": network(0), "two": network(0, scale=2.0), "three": network(0, scale=2.0)}))
+    assert values["among"]["norm"]["ks"]["value"] == 0.0
+    assert values["among"]["norm"]["wasserstein"]["value"] == 0.0
+    for claim in FILTERS.claims(values):
+        assert "the twins among each other: mean KS 0.00" in claim.evidence
+    apart = measured(subject_of({"one": network(0), "two": network(0), "three": network(0, scale=2.0)}))
+    assert apart["among"]["norm"]["ks"]["value"] == 1.0
+    assert apart["among"]["shape"]["ks"]["value"] < 0.1
+
+
 def test_a_control_that_differs_as_much_refutes_the_claim(subject_of):
     """What two seeds of one method do as well is no effect of the other method."""
     control = LoadedModel(name="one", module=network(1, scale=2.0), digest="c", factory_digest="", num_classes=3)
@@ -129,6 +141,7 @@ def test_figures_and_tables_follow_from_the_values(subject_of):
     values = measured(subject)
     assert len(FILTERS.draw(values)) == 3
     assert [len(table.rows) for table in FILTERS.tables(values)] == [4, 1]
+    assert values["among"] is None
     del values["routers"]["router"]
     assert len(FILTERS.draw(values)) == 2
     assert len(FILTERS.tables(values)) == 1

@@ -45,7 +45,10 @@ def library():
 
 def test_a_result_is_stored_with_its_figures_and_a_page(tmp_path):
     """Every file is there whole, points to the others, and can be read again."""
-    found = analyze(request(tmp_path, page=tmp_path / "docs" / "page.md"))
+    words = "bench analyze curve --model pgd-at --dataset digits --samples 12"
+    local = f"--output={tmp_path} --journal {tmp_path} --quiet --data-dir {tmp_path}"
+    command = (*words.split(), *local.split())
+    found = analyze(request(tmp_path, page=tmp_path / "docs" / "page.md", command=command))
     stored = read(found.path)
     assert stored == found.report
     assert (stored.analysis, stored.dataset, stored.indices, stored.seed) == ("curve", "digits", "0:12", 0)
@@ -57,7 +60,7 @@ def test_a_result_is_stored_with_its_figures_and_a_page(tmp_path):
         assert len(content) > 3_000
     text = (tmp_path / "docs" / "page.md").read_text()
     assert all(f"(../out/{stem}.png)" in text and f"(../out/{stem}.svg)" in text for stem in stored.figures.values())
-    assert "bench analyze curve --model pgd-at --dataset digits --samples 12" in text
+    assert f"```\n{words}\n```" in text
     assert all(claim.evidence in text for claim in stored.claims)
 
 

@@ -6,12 +6,14 @@ Wei, Zhao, Li 2024 (arXiv 2306.03430). Their statistic and their plot could not 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from torch import Tensor
 
 from bench.analysis.analysis import Analysis, Claim, Table, Task, Values, Verdict
 from bench.analysis.distributions import Array, separation
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ENTRY", "Filters"]
 
-_BINS = 41
+_EDGES = 41
+_AMONG = "the twins among each other"
+_MEASURES = ("ks", "wasserstein")
 _LEVEL = 0.05
 _PGD_20 = PGD(name="pgd-20", steps=20, relative_step_size=PGD_20_STEP)
 _STEERED = SteeredRoute(weights=(Fraction(1), Fraction(-1)), steps=20)
@@ -85,7 +89,10 @@ class Filters(Analysis):
             )
             for name, twin in twins
         )
-        return (*pairs, *(self._routing(subject, model) for model in routed))
+        others = static[1:]
+        among = functools.partial(_among, others)
+        beside = (Task(name=_AMONG, about=tuple(others), effort=0.1, work=among),) if len(others) > 1 else ()
+        return (*pairs, *beside, *(self._routing(subject, model) for model in routed))
 
     def conclude(self, subject: Subject, parts: Mapping[str, Values]) -> Values:
         """Pairs and routers apart."""
@@ -94,7 +101,8 @@ class Filters(Analysis):
         return {
             "first": static.name,
             "control": _control(static.name) if subject.control is not None else None,
-            "pairs": {name: part for name, part in parts.items() if name not in routers},
+            "pairs": {name: part for name, part in parts.items() if name not in routers and name != _AMONG},
+            "among": parts.get(_AMONG),
             "routers": routers,
         }
 
@@ -107,7 +115,7 @@ class Filters(Analysis):
 
     def tables(self, values: Values) -> tuple[Table, ...]:
         """Mean distances over the layers for each pair, and what the routers do."""
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (
                 name,
                 label,
@@ -119,6 +127,11 @@ class Filters(Analysis):
             for name, pair in values["pairs"].items()
             for key, label in STATISTICS.items()
         ]
+        if values["among"] is not None:
+            rows += [
+                (_AMONG, label, *(Estimate.of(values["among"][key][measure]).told() for measure in _MEASURES), "", "")
+                for key, label in STATISTICS.items()
+            ]
         title = (
             f"Distances from the filters of {values['first']}, mean over layers with a 95 % bootstrap interval;"
             " Wasserstein in pooled standard deviations; by chance: 95 % quantile of KS between random halves."
@@ -164,6 +177,8 @@ class Filters(Analysis):
             more = _difference(pair, values["pairs"][control])
             evidence += f"; {more.told()} more than between two seeds of {values['first']}"
             verdict = verdict if more.low > 0 else Verdict.FAILS
+        if values["among"] is not None:
+            evidence += f"; the twins among each other: mean KS {Estimate.of(values['among']['norm']['ks']).told()}"
         evidence += f"; in the ratio that scale does not change, {_n_different(pair, 'shape')} layers differ."
         text = _CLAIM.format(other=name, first=values["first"])
         return Claim(text=text, verdict=verdict.value, evidence=evidence)
@@ -179,20 +194,41 @@ def _compare(first: LoadedModel, second: LoadedModel, seed: int) -> Values:
     found = []
     for name in one:
         ours, theirs = statistics(one[name]), statistics(other[name])
-        edges = np.linspace(*_range(one[name].numpy(), other[name].numpy()), _BINS)
+        edges = np.linspace(*_range(one[name].numpy(), other[name].numpy()), _EDGES)
         entry: Values = {
             "name": name,
             "n_filters": len(one[name]),
-            "edges": [float(f"{edge:.5g}") for edge in edges],
-            "weights": [
-                np.histogram(weights.numpy(), edges, density=True)[0].round(4).tolist()
-                for weights in (one[name], other[name])
-            ],
+            "reach": float(edges[-1]),
+            "weights": [np.histogram(weights.numpy(), edges)[0].tolist() for weights in (one[name], other[name])],
         }
         for key in STATISTICS:
-            entry[key] = vars(separation(ours[key].numpy(), theirs[key].numpy(), seed=seed))
+            found_apart = vars(separation(ours[key].numpy(), theirs[key].numpy(), seed=seed))
+            entry[key] = {measure: float(f"{value:.6g}") for measure, value in found_apart.items()}
         found.append(entry)
     return {"layers": found}
+
+
+def _among(twins: Sequence[LoadedModel]) -> Values:
+    """Distances between the twins themselves: per layer the mean over all pairs, then the mean over layers."""
+    found: list[Values] = []
+    for one, other in itertools.combinations(twins, 2):
+        ours, theirs = layers(one.module), layers(other.module)
+        found += [{"layer": name, **_distances(ours[name], theirs[name])} for name in ours]
+    by_layer = {name: [entry for entry in found if entry["layer"] == name] for name in layers(twins[0].module)}
+    return {
+        key: {
+            measure: mean(
+                [np.mean([entry[key][measure] for entry in entries]) for entries in by_layer.values()], seed=0
+            ).json
+            for measure in _MEASURES
+        }
+        for key in STATISTICS
+    }
+
+
+def _distances(first: Tensor, second: Tensor) -> Values:
+    ours, theirs = statistics(first), statistics(second)
+    return {key: vars(separation(ours[key].numpy(), theirs[key].numpy(), seed=0, permutations=1)) for key in STATISTICS}
 
 
 def _range(first: Array, second: Array) -> tuple[float, float]:
