@@ -11,11 +11,14 @@ from bench.core.place import Place, place
 
 __all__ = [
     "DEFAULT_LEADERBOARD",
+    "Address",
     "DataDir",
     "Dataset",
     "DatasetFilter",
     "Device",
+    "Devices",
     "Engine",
+    "Executor",
     "Force",
     "Indices",
     "JournalDir",
@@ -28,6 +31,7 @@ __all__ = [
     "ThreatModel",
     "ThreatModelFilter",
     "Weights",
+    "Workers",
 ]
 
 DEFAULT_LEADERBOARD: Place = Path("leaderboard")
@@ -54,6 +58,19 @@ Suite = Annotated[str, typer.Option(metavar="NAME", help="A suite of `bench list
 Indices = Annotated[str | None, typer.Option(metavar="A:B", help="Examples A to B-1 of the official split.")]
 Device = Annotated[
     str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; by default a GPU where there is one.")
+]
+Executor = Annotated[
+    str, typer.Option(metavar="local|ray", help="Who computes: processes on this machine, or a Ray cluster.")
+]
+Workers = Annotated[
+    int | None, typer.Option(metavar="N", help="Worker processes; with Ray, most chunks at once. Same result as one.")
+]
+Devices = Annotated[
+    str | None, typer.Option(metavar="A,B", help="A worker process on each of these devices: cuda:0,cuda:1.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT|auto", help="A running Ray cluster; by default Ray is started for the run."),
 ]
 Engine = Annotated[
     str | None,

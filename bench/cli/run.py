@@ -11,10 +11,13 @@ import typer
 
 from bench.cli.options import (
     DEFAULT_LEADERBOARD,
+    Address,
     DataDir,
     Dataset,
     Device,
+    Devices,
     Engine,
+    Executor,
     Force,
     Indices,
     JournalDir,
@@ -25,6 +28,7 @@ from bench.cli.options import (
     Suite,
     ThreatModel,
     Weights,
+    Workers,
 )
 from bench.cli.tables import row_table
 
@@ -62,6 +66,10 @@ def run(
         ),
     ] = "auto",
     batch_size: Annotated[int | None, typer.Option(metavar="N", help="Most examples computed at once.")] = None,
+    executor: Executor = "local",
+    workers: Workers = None,
+    devices: Devices = None,
+    address: Address = None,
     leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
     journal: JournalDir = None,
     as_json: Json = False,
@@ -78,12 +86,22 @@ def run(
       bench run --model net.py:make --weights net.pth --dataset cifar10 --threat-model Linf:2/255
       bench run --model pgd-at --dataset digits --suite quick-v1 --json
       bench run --model pgd-at --dataset cifar10 --budget 10m
+      bench run --model pgd-at --dataset cifar10 --devices cuda:0,cuda:1
+      bench run --model pgd-at --dataset cifar10 --executor ray --address auto
     """
     from bench.cli.live import Live
     from bench.jobs.durations import parse_duration
     from bench.jobs.run import RunRequest
     from bench.jobs.run import run as job
+    from bench.jobs.workforce import Workforce, hire
 
+    workforce = Workforce(
+        executor=executor,
+        workers=workers,
+        devices=tuple(name.strip() for name in devices.split(",")) if devices is not None else (),
+        address=address,
+    )
+    workforce.check(device)
     request = RunRequest(
         model=model,
         weights=weights,
@@ -95,7 +113,7 @@ def run(
         indices=indices,
         budget=parse_duration(budget) if budget is not None else None,
         seed=seed,
-        device=device,
+        device=workforce.driver_device(device),
         engine=engine,
         precision=precision,
         batch_size=batch_size,
@@ -105,8 +123,12 @@ def run(
         command=("bench", *sys.argv[1:]),
     )
     # A user's model, and libraries, may print; stdout is for the result alone.
-    with contextlib.redirect_stdout(sys.stderr), Live(quiet=quiet) as live:
-        ran = job(request, tell=live.tell, on_progress=live.update)
+    with (
+        contextlib.redirect_stdout(sys.stderr),
+        Live(quiet=quiet) as live,
+        hire(workforce, device=device) as crew,
+    ):
+        ran = job(request, tell=live.tell, on_progress=live.update, crew=crew)
     for warning in ran.warnings:
         typer.echo(f"Warning: {warning}", err=True)
     typer.echo(_as_json(ran) if as_json else _as_text(ran))

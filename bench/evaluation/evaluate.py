@@ -34,7 +34,7 @@ from bench.evaluation.precision import full_float32
 from bench.evaluation.progress import ProgressCallback, Tracker
 from bench.evaluation.runner import Runner
 from bench.evaluation.sanity import check_examples, check_model, check_suite
-from bench.evaluation.search_precision import AUTO, faster_precision, settled_precision
+from bench.evaluation.search_precision import AUTO, FLOAT32, faster_precision, settled_precision
 from bench.suites import AttackSuite
 
 __all__ = ["evaluate", "plan"]
@@ -117,7 +117,7 @@ def evaluate(
         threat_model=threat_model,
         suite=suite,
         seed=seed,
-        device=device,
+        device=executor.device if executor is not None else device,
         batch_size=batch_size,
         precision=precision,
         identity=identity,
@@ -126,9 +126,7 @@ def evaluate(
     with contextlib.ExitStack() as stack:
         stack.enter_context(borrowed(module, target))
         stack.enter_context(full_float32())
-        left_open = _left_open(
-            header, batch_size, lambda: faster_precision(module, examples[:CHUNK_SIZE].inputs.to(target))
-        )
+        left_open = _left_open(header, batch_size, lambda: _faster(module, examples, target, header.device))
         book, header = _open(stack, kept, header, left_open)
         # Tensors made in inference mode could not be differentiated through; copies can.
         ordered = examples[order].clone()
@@ -263,6 +261,13 @@ def _open(
         return None, dataclasses.replace(header, **{name: decide() for name, decide in left_open.items()})  # type: ignore[arg-type]
     book = stack.enter_context(open_journal(folder, header, left_open=left_open))
     return book, book.header
+
+
+def _faster(module: nn.Module, examples: Examples, target: torch.device, workers: str) -> str:
+    """What a probe here says, where workers compute on the same kind of device; else what is always right."""
+    if target.type != workers:
+        return FLOAT32
+    return faster_precision(module, examples[:CHUNK_SIZE].inputs.to(target))
 
 
 def _device_name(device: torch.device) -> str:

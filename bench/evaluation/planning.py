@@ -49,6 +49,7 @@ class Prospect:
         header: of the run, from `plan`.
         device: where to compute.
         journal: where finished work lies, if there is any.
+        n_workers: how many tasks will be computed at once.
     """
 
     module: nn.Module
@@ -58,6 +59,7 @@ class Prospect:
     header: Header
     device: torch.device
     journal: Place
+    n_workers: int = 1
 
     @property
     def attacks(self) -> tuple[Attack, ...]:
@@ -145,7 +147,7 @@ class Prediction:
         indices = self.prospect.examples.indices[:n_examples].tolist()
         forecast = Forecast(self.prospect.attacks, indices, self.costs, batch_size=self.batch_size)
         self.work.tell(forecast)
-        return forecast.remaining() or 0.0
+        return (forecast.remaining() or 0.0) / self.prospect.n_workers
 
 
 def _renamed(attack: Any, name: str) -> Attack:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from bench import leaderboard
@@ -23,11 +24,14 @@ from bench.evaluation import (
     plan,
     result_of,
 )
+from bench.evaluation.executors.crewed import Crewed
+from bench.evaluation.executors.window import Crew
 from bench.jobs.card import card_of
 from bench.jobs.evidence import pack
 from bench.jobs.extent import Extent, choose
 from bench.jobs.request import RunRequest, Setting, resolve, row_name
 from bench.jobs.writable import check_writable
+from bench.models.blueprint import blueprint_of
 
 __all__ = ["Outcome", "Ran", "RunRequest", "run"]
 
@@ -73,6 +77,8 @@ def run(
     *,
     tell: Callable[[str], None] = lambda line: None,
     on_progress: ProgressCallback | None = None,
+    crew: Crew | None = None,
+    waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Ran:
     """Evaluate as asked and store the row.
 
@@ -80,6 +86,8 @@ def run(
         request: what to evaluate.
         tell: called with each thing that the user should know before it runs, one line.
         on_progress: called with a `Progress` after every group of chunks.
+        crew: the workers; None for this process.
+        waiting: entered whenever there is nothing to do but wait for them.
 
     Raises:
         BenchError: if a name, a file or a value is wrong; nothing is written then.
@@ -95,7 +103,8 @@ def run(
     )
     if setting.dataset.notice is None:
         _tell_of_row(row, request, tell)
-    evaluation, extent = _evaluate(request, setting, tell, on_progress)
+    executor = _executor(setting, crew, waiting)
+    evaluation, extent = _evaluate(request, setting, tell, on_progress, executor)
     record = _record(request, row, setting, evaluation)
     warnings = tuple(_warning(each) for each in record.result.diagnostics if each.failed)
     if setting.dataset.notice is not None:
@@ -138,8 +147,21 @@ def _tell_of_row(row: leaderboard.Identity, request: RunRequest, tell: Callable[
         tell(f"There is a row on {known.result.n_examples} examples, which will be {fate}: {path}")
 
 
+def _executor(
+    setting: Setting, crew: Crew | None, waiting: Callable[[], AbstractContextManager[object]]
+) -> Crewed | None:
+    if crew is None:
+        return None
+    blueprint = blueprint_of(setting.model, dataset=setting.dataset.name, threat_model=setting.threat_model)
+    return Crewed(crew=crew, blueprint=blueprint, waiting=waiting)
+
+
 def _evaluate(
-    request: RunRequest, setting: Setting, tell: Callable[[str], None], on_progress: ProgressCallback | None
+    request: RunRequest,
+    setting: Setting,
+    tell: Callable[[str], None],
+    on_progress: ProgressCallback | None,
+    executor: Crewed | None,
 ) -> tuple[Evaluation, Extent]:
     module, examples = setting.model.module, setting.examples
     identity = Identity(
@@ -151,7 +173,7 @@ def _evaluate(
         threat_model=setting.threat_model,
         suite=setting.suite,
         seed=request.seed,
-        device=setting.device,
+        device=executor.device if executor is not None else setting.device,
         batch_size=request.batch_size,
         precision=request.precision,
         identity=identity,
@@ -166,6 +188,7 @@ def _evaluate(
         header=header,
         device=setting.device,
         journal=journal,
+        n_workers=executor.n_workers if executor is not None else 1,
     )
     extent = choose(prospect, budget=request.budget, tell=tell)
     evaluation = evaluate(
@@ -181,6 +204,7 @@ def _evaluate(
         progress=on_progress,
         costs=extent.costs,
         identity=identity,
+        executor=executor,
     )
     return evaluation, extent
 

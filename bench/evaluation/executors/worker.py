@@ -46,7 +46,7 @@ def main(orders: int, replies: int, lifeline: int, device: str, threads: int) ->
     try:
         while True:
             order: Order = inbox.recv()
-            outbox.send(workplace.fulfil(order, fetch))
+            outbox.send(workplace.fulfil(order.key, order.task, order.attacked.unpack(), fetch))
     except (EOFError, BrokenPipeError):
         return
 

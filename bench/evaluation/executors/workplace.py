@@ -1,4 +1,4 @@
-"""A worker's place: the models that it has at hand, each lent and in full float32, and what it makes of an order."""
+"""A worker's place: the models that it has at hand, each lent and in full float32, and what it makes of a task."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from collections.abc import Callable
 import torch
 
 from bench.core.errors import BenchError, WorkFailedError
+from bench.core.types import Examples
 from bench.evaluation.borrowing import borrowed
 from bench.evaluation.computing import Computer
 from bench.evaluation.executors.assignment import Assignment, take_up
-from bench.evaluation.executors.messages import Done, Failed, Order
+from bench.evaluation.executors.messages import Done, Failed
 from bench.evaluation.precision import full_float32
+from bench.evaluation.task import Task
 
 __all__ = ["Workplace"]
 
 _KEPT = 2
-"""Models at hand; where several are evaluated at once, orders for one of them tend to follow each other."""
+"""Models at hand; where several are evaluated at once, tasks of one of them tend to follow each other."""
 
 
 class Workplace:
-    """Computes orders of any number of assignments in this process.
+    """Computes tasks of any number of assignments in this process.
 
     Args:
         device: where to compute.
@@ -31,22 +33,24 @@ class Workplace:
         self._device = device
         self._at_hand: OrderedDict[str, Computer] = OrderedDict()
 
-    def fulfil(self, order: Order, fetch: Callable[[str], Assignment]) -> Done | Failed:
-        """Compute an order.
+    def fulfil(self, key: str, task: Task, attacked: Examples, fetch: Callable[[str], Assignment]) -> Done | Failed:
+        """Compute a task.
 
         Args:
-            order: the task.
+            key: of the assignment that it belongs to.
+            task: what to compute.
+            attacked: the examples that its stage sees.
             fetch: gets the assignment with a key, where it is not at hand.
         """
         try:
-            computer = self._computer(order.key, fetch)
+            computer = self._computer(key, fetch)
             with borrowed(computer.module, self._device), full_float32():
-                return Done(entries=computer.compute(order.task, order.attacked.unpack()))
+                return Done(entries=computer.compute(task, attacked))
         except BenchError as error:
             return Failed.of(error)
         except Exception as error:  # noqa: BLE001 - told to the driver, which ends the run with it
             reason = (str(error).strip() or "no message").splitlines()[0]
-            return Failed.of(WorkFailedError(f"Failed: {order.task.what}: {type(error).__name__}: {reason}."))
+            return Failed.of(WorkFailedError(f"Failed: {task.what}: {type(error).__name__}: {reason}."))
 
     def _computer(self, key: str, fetch: Callable[[str], Assignment]) -> Computer:
         if key not in self._at_hand:

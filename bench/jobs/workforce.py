@@ -1,0 +1,100 @@
+"""Who computes a run: this process, worker processes on this machine, or a Ray cluster."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from bench.core.errors import BenchError, UnknownNameError
+from bench.evaluation.executors.processes import Processes
+from bench.evaluation.executors.ray_tasks import RayCrew
+from bench.evaluation.executors.window import Crew
+from bench.jobs.request import pick_device
+
+__all__ = ["EXECUTORS", "Workforce", "hire"]
+
+LOCAL, RAY = EXECUTORS = ("local", "ray")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workforce:
+    """What is asked for.
+
+    Args:
+        executor: "local" or "ray".
+        workers: most tasks at once; None for one per device, or all that the cluster has room for.
+        devices: of local workers, such as ("cuda:0", "cuda:1"); empty for the run's own device.
+        address: of a running Ray cluster, HOST:PORT or "auto"; None starts Ray for the run.
+    """
+
+    executor: str = LOCAL
+    workers: int | None = None
+    devices: tuple[str, ...] = ()
+    address: str | None = None
+
+    def check(self, device: str | None) -> None:
+        """Refuse what does not go together.
+
+        Args:
+            device: that was asked for the run itself.
+
+        Raises:
+            BenchError: if it does not.
+        """
+        if self.executor not in EXECUTORS:
+            raise UnknownNameError("executor", self.executor, EXECUTORS)
+        if self.workers is not None and self.workers < 1:
+            raise BenchError(f"Expected at least 1 worker, but got {self.workers}.")
+        if self.address is not None and self.executor != RAY:
+            raise BenchError("--address is that of a Ray cluster: add --executor ray.")
+        if not self.devices:
+            return
+        if self.executor == RAY:
+            raise BenchError(
+                "Ray gives each worker a device of its own: leave --devices out, or take --executor local."
+            )
+        if device is not None:
+            raise BenchError("Expected either --device or --devices, but got both.")
+        kinds = sorted({pick_device(name).type for name in self.devices})
+        if len(kinds) > 1:
+            raise BenchError(
+                f"Expected devices of one kind, whose numbers agree to the bit, but got {' and '.join(kinds)}."
+            )
+        if self.workers is not None and self.workers < len(self.devices):
+            raise BenchError(
+                f"Expected at least a worker for each of the {len(self.devices)} devices, but got {self.workers}."
+            )
+
+    def driver_device(self, device: str | None) -> str | None:
+        """Where this process computes what it does itself; None for a GPU where there is one."""
+        if self.executor == RAY and device is not None and device.startswith("cuda") and not torch.cuda.is_available():
+            return None  # GPUs are asked of the cluster
+        return self.devices[0] if self.devices else device
+
+
+@contextlib.contextmanager
+def hire(force: Workforce, *, device: str | None) -> Iterator[Crew | None]:
+    """Get workers ready until the context ends; None where this process is enough.
+
+    Args:
+        force: what is asked for, checked.
+        device: that was asked for the run.
+
+    Raises:
+        BenchError: if they cannot be had.
+    """
+    if force.executor == RAY:
+        kind = torch.device(device).type if device is not None else None
+        with RayCrew(address=force.address, device=kind, workers=force.workers) as crew:
+            yield crew
+        return
+    devices = force.devices or (str(pick_device(device)),)
+    n_workers = force.workers or len(devices)
+    if n_workers == 1:
+        yield None
+        return
+    with Processes([devices[number % len(devices)] for number in range(n_workers)]) as processes:
+        yield processes
