@@ -1,4 +1,4 @@
-"""The four guides, followed literally: their files in their places, in a copy of the package, called by a user."""
+"""The guides, followed literally: their files in their places, in a copy of the package, called by a user."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ def block(guide: str) -> str:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the package with an attack, a suite and a model added as the guides say."""
+    """A copy of the package with an attack, a suite, an analysis and a model added as the guides say."""
     root = tmp_path_factory.mktemp("copy")
     package = Path(bench.__file__).parent
     shutil.copytree(package, root / "bench", ignore=shutil.ignore_patterns("__pycache__", "_checkpoints"))
     (root / "bench" / "attacks" / "noise.py").write_text(block("adding-an-attack"))
     (root / "bench" / "suites" / "demo_v1.py").write_text(block("adding-a-suite"))
+    (root / "bench" / "analysis" / "observations" / "confidence.py").write_text(block("adding-an-analysis"))
     (root / "bench" / "models" / "zoo" / "my_net.py").write_text(block("adding-a-model"))
     folder = root / "checkpoints" / "my-net"
     folder.mkdir(parents=True)
@@ -94,3 +95,14 @@ def test_data_of_ones_own_is_an_npz_file(copy: Path) -> None:
     words = ["run", "--model", "net.py:make", "--dataset", "file.npz", "--suite", "demo-v1"]
     out = call(copy, *words, "--threat-model", "Linf:1/10", "--device", "cpu", "--json", "--quiet")
     assert json.loads(out)["row"]["result"]["n_examples"] == 16
+
+
+def test_an_analysis_that_was_added_measures(copy: Path) -> None:
+    """Numbers, a claim, a figure in both forms, and its place in the listing."""
+    words = ["analyze", "confidence", "--model", "my-net", "--model", "net.py:make", "--dataset", "digits"]
+    found = json.loads(call(copy, *words, "--samples", "16", "--device", "cpu", "--json", "--quiet"))
+    assert [claim["verdict"] for claim in found["report"]["claims"]] == ["does not hold", "holds"]
+    assert found["report"]["parameters"] == {"enough": 0.9}
+    assert {Path(path).suffix for path in found["figures"]} == {".png", ".svg"}
+    assert all((copy / path).stat().st_size > 1_000 for path in found["figures"])
+    assert "confidence" in call(copy, "list", "analyses")
