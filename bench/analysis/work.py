@@ -110,8 +110,14 @@ def _do(task: Task) -> dict[str, Any]:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise WorkFailedError(f"{task.name} failed: {reason}. What was finished is kept.") from error
     found = {"values": values, "seconds": time.perf_counter() - start}
-    # What a resumed run reads is what an uninterrupted one has.
-    return dict(json.loads(_text(found)))
+    try:
+        # What a resumed run reads is what an uninterrupted one has.
+        return dict(json.loads(_text(found)))
+    except ValueError:
+        raise BenchError(
+            f"{task.name}: numbers came out that are not finite, so nothing can be said. `bench doctor` says where the"
+            " model's answers break down."
+        ) from None
 
 
 def _text(value: dict[str, Any]) -> str:

@@ -49,9 +49,12 @@ def analyze(
         int | None, typer.Option(metavar="N", help="The first N examples; by default 64, or as many as the rows cover.")
     ] = None,
     indices: Indices = None,
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the result and its figures.")] = Path(
-        "analyses"
-    ),
+    output: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Folder of the result and its figures; an earlier one on the same data is replaced."
+        ),
+    ] = Path("analyses"),
     page: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write a page about all results in the output folder.")
     ] = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,6 +133,7 @@ def _check(request: AnalyzeRequest, chosen: Analysis) -> None:
     check_writable(request.output)
     if request.page is not None:
         check_writable(request.page.parent)
+        _results(request.output)
     twice = next((name for name in request.models if request.models.count(name) > 1), None)
     if twice is not None:
         raise BenchError(f"Model {twice!r} is named twice; name each model once.")
@@ -246,11 +248,28 @@ def _write(request: AnalyzeRequest, report: Report, pictures: dict[str, dict[str
             figures.append(path)
     path = request.output / f"{report.stem}.json"
     write_durably(path, dumps(report).encode())
+    _remove_stale(request.output, report, {figure.name for figure in figures})
     if request.page is not None:
         folder = Path(os.path.relpath(request.output, request.page.parent))
-        stored = [read(each) for each in sorted(request.output.glob("*.json"))]
-        write_durably(request.page, page(stored, ANALYSES, folder=folder.as_posix()).encode())
+        write_durably(request.page, page(_results(request.output), ANALYSES, folder=folder.as_posix()).encode())
     return Analyzed(report=report, path=path, figures=tuple(figures), page=request.page)
+
+
+def _results(folder: Path) -> list[Report]:
+    """All results in a folder.
+
+    Raises:
+        BenchError: if another JSON file lies there.
+    """
+    return [read(path) for path in sorted(folder.glob("*.json"))]
+
+
+def _remove_stale(folder: Path, report: Report, new: set[str]) -> None:
+    """Remove figures of an earlier result of this name that had more of them."""
+    figure = re.compile(rf"{re.escape(report.stem)}-[0-9]+\.(png|svg)")
+    for path in folder.iterdir():
+        if figure.fullmatch(path.name) and path.name not in new:
+            path.unlink()
 
 
 def _device_name(device: torch.device) -> str:

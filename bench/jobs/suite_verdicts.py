@@ -16,8 +16,9 @@ from bench.core.ranges import parse_indices
 from bench.core.record import Record
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
-from bench.evaluation import Evaluation, Identity, default_journal, evaluate, plan
+from bench.evaluation import Evaluation, Identity, Progress, default_journal, evaluate, plan
 from bench.evaluation.search_precision import FLOAT32
+from bench.jobs.durations import in_words
 from bench.jobs.request import row_name
 from bench.leaderboard import evidence as files
 from bench.leaderboard.evidence import Kind
@@ -88,7 +89,7 @@ class Library:
         if record is not None:
             return self._of_row(record, model, examples)
         tell(f"No row of {suite} for {model.name} on these examples in {self.root}: running {suite}.")
-        return _of_run(self._run(model, suite, examples, seed, device))
+        return _of_run(self._run(model, suite, examples, seed, device, tell))
 
     def _stored(self, model: LoadedModel, suite: str) -> Record | None:
         if self.dataset.notice is not None:
@@ -129,7 +130,15 @@ class Library:
             passes=taken * len(asked) / record.result.n_examples,
         )
 
-    def _run(self, model: LoadedModel, suite: str, examples: Examples, seed: int, device: str) -> Evaluation:
+    def _run(
+        self,
+        model: LoadedModel,
+        suite: str,
+        examples: Examples,
+        seed: int,
+        device: str,
+        tell: Callable[[str], None],
+    ) -> Evaluation:
         chosen = suites.get(suite, engine="fast")
         identity = Identity(model=model.digest, factory=model.factory_digest, dataset=self.dataset.digest)
         header = plan(
@@ -151,8 +160,16 @@ class Library:
             journal=default_journal(header),
             device=device,
             precision=FLOAT32,
+            progress=lambda event: _tell_of_stage(event, tell),
             identity=identity,
         )
+
+
+def _tell_of_stage(event: Progress, tell: Callable[[str], None]) -> None:
+    """One line for each stage that is finished."""
+    if event.chunk == event.n_chunks:
+        left = f", about {in_words(event.eta)} of the suite left" if event.eta else ""
+        tell(f"{event.stage}: robust so far {event.n_robust}/{event.n_examples}{left}")
 
 
 def _of_run(found: Evaluation) -> SuiteVerdicts:

@@ -106,6 +106,15 @@ def test_a_users_mistake_stays_one():
     assert raised.value.exit_code == 2
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_said_to_be(tmp_path, number):
+    """In one line that says what to run; nothing is kept."""
+    task = Task(name="a", about=(), effort=1.0, work=lambda: {"loss": number})
+    with pytest.raises(BenchError, match=r"^a: numbers came out that are not finite.*bench doctor"):
+        carry_out((task,), journal=tmp_path, identity={})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_names_of_tasks_are_their_own():
     """Two of one name would share a result."""
     with pytest.raises(ValueError, match="different names"):

@@ -146,6 +146,27 @@ def test_what_a_user_can_fix_is_said_in_one_line(tmp_path, change, message):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_no_result_in_the_folder_is_found_before_the_work(tmp_path):
+    """The page would tell it."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "package.json").write_text("{}")
+    with pytest.raises(BenchError, match=r"package\.json as the result of an analysis"):
+        analyze(request(tmp_path, page=tmp_path / "page.md"), on_progress=pytest.fail)
+
+
+def test_a_result_replaces_its_figures_and_no_others(tmp_path):
+    """With a router there are three figures, without one there are two; what has another name stays."""
+    names = ("standard", "pgd-at")
+    analyze(request(tmp_path, what="filters", models=(*names, "aw-net")))
+    (tmp_path / "out" / "filters-digits-mine.png").touch()
+    analyze(request(tmp_path, what="filters", models=names))
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {
+        "filters-digits-1.png",
+        "filters-digits-2.png",
+        "filters-digits-mine.png",
+    }
+
+
 def test_a_folder_that_cannot_be_written_is_found_first(tmp_path):
     """Not after the work."""
     (tmp_path / "out").write_text("a file")

@@ -185,7 +185,7 @@ def _kept_breaks(subject: Subject, known: SuiteVerdicts) -> tuple[Tensor, Tensor
     wanted = np.array([index in place and broken[place[index]] for index in known.breaks.indices.tolist()], bool)
     breaks = known.breaks.pick(wanted)
     rows = torch.tensor([place[index] for index in breaks.indices.tolist()], dtype=torch.int64)
-    return rows, torch.from_numpy(breaks.inputs(subject.examples[rows].inputs.numpy()))
+    return rows.to(subject.device), torch.from_numpy(breaks.inputs(subject.examples[rows].inputs.numpy()))
 
 
 def _gap(values: Values, epsilon: float) -> float:
