@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import os
 import platform
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +14,10 @@ import torch
 from bench import analysis, data, models, suites
 from bench.analysis import ANALYSES, Analysis, Report, Subject
 from bench.analysis.drawing import drawn, rendered
-from bench.analysis.page import page
-from bench.analysis.report import Looked, dumps, read
+from bench.analysis.report import Looked
 from bench.analysis.work import Done, Progress, carry_out
 from bench.attacks import parameters
 from bench.core import digest, provenance
-from bench.core.durable import write_durably
 from bench.core.errors import BenchError
 from bench.core.place import Place
 from bench.core.ranges import format_indices
@@ -30,6 +26,7 @@ from bench.data import Dataset
 from bench.evaluation.header import code_digest
 from bench.evaluation.precision import full_float32
 from bench.jobs.request import pick_device
+from bench.jobs.results import results_in, write_page, write_result
 from bench.jobs.suite_verdicts import Library
 from bench.jobs.writable import check_writable
 
@@ -125,7 +122,12 @@ def analyze(
     }
     stems = {title: name for title, (name, _) in figures.items()}
     report = _report(request, chosen, subject, done, values, stems)
-    return _write(request, report, {name: rendered(figure) for name, figure in figures.values()})
+    path, *pictures = write_result(
+        report, {name: rendered(figure) for name, figure in figures.values()}, request.output
+    )
+    if request.page is not None:
+        write_page(request.output, request.page)
+    return Analyzed(report=report, path=path, figures=tuple(pictures), page=request.page)
 
 
 def _check(request: AnalyzeRequest, chosen: Analysis) -> None:
@@ -133,7 +135,7 @@ def _check(request: AnalyzeRequest, chosen: Analysis) -> None:
     check_writable(request.output)
     if request.page is not None:
         check_writable(request.page.parent)
-        _results(request.output)
+        results_in(request.output)
     twice = next((name for name in request.models if request.models.count(name) > 1), None)
     if twice is not None:
         raise BenchError(f"Model {twice!r} is named twice; name each model once.")
@@ -236,40 +238,6 @@ def _report(
         notice=subject.dataset.notice,
         provenance=provenance.collect(request.command),
     )
-
-
-def _write(request: AnalyzeRequest, report: Report, pictures: dict[str, dict[str, bytes]]) -> Analyzed:
-    """Figures first, then the result that names them, then the page: nothing points to what is not there."""
-    figures = []
-    for stem, files in pictures.items():
-        for ending, content in files.items():
-            path = request.output / f"{stem}.{ending}"
-            write_durably(path, content)
-            figures.append(path)
-    path = request.output / f"{report.stem}.json"
-    write_durably(path, dumps(report).encode())
-    _remove_stale(request.output, report, {figure.name for figure in figures})
-    if request.page is not None:
-        folder = Path(os.path.relpath(request.output, request.page.parent))
-        write_durably(request.page, page(_results(request.output), ANALYSES, folder=folder.as_posix()).encode())
-    return Analyzed(report=report, path=path, figures=tuple(figures), page=request.page)
-
-
-def _results(folder: Path) -> list[Report]:
-    """All results in a folder.
-
-    Raises:
-        BenchError: if another JSON file lies there.
-    """
-    return [read(path) for path in sorted(folder.glob("*.json"))]
-
-
-def _remove_stale(folder: Path, report: Report, new: set[str]) -> None:
-    """Remove figures of an earlier result of this name that had more of them."""
-    figure = re.compile(rf"{re.escape(report.stem)}-[0-9]+\.(png|svg)")
-    for path in folder.iterdir():
-        if figure.fullmatch(path.name) and path.name not in new:
-            path.unlink()
 
 
 def _device_name(device: torch.device) -> str:

@@ -106,7 +106,7 @@ def test_twins_among_each_other_are_told_too(subject_of):
 
 def test_a_control_that_differs_as_much_refutes_the_claim(subject_of):
     """What two seeds of one method do as well is no effect of the other method."""
-    control = LoadedModel(name="one", module=network(1, scale=2.0), digest="c", factory_digest="", num_classes=3)
+    control = LoadedModel(name="one", module=network(1, scale=4.0), digest="c", factory_digest="", num_classes=3)
     subject = subject_of({"one": network(0), "other": network(0, scale=2.0)}, control=control)
     values = measured(subject)
     assert values["control"] == "one (other seed)"

@@ -6,25 +6,22 @@ to do, and give each class a dummy that adversarial examples may land in.
 
 from __future__ import annotations
 
-import base64
 import functools
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from bench.analysis.always_failing import by_chance, shares
 from bench.analysis.analysis import Analysis, Claim, Table, Task, Values, Verdict
 from bench.analysis.estimate import share
+from bench.analysis.gallery import picture, verdicts_of
 from bench.analysis.landing import PLACES, landing
-from bench.analysis.subject import Subject, SuiteVerdicts
+from bench.analysis.subject import Subject
 from bench.attacks.adaptive.naive import NaivePgd
 from bench.attacks.pgd import PGD, PGD_20_STEP
-from bench.core.breaks import LEVELS
 from bench.core.structure import structures_of
 from bench.models import LoadedModel
 
@@ -69,7 +66,7 @@ class Failing(Analysis):
         """The verdicts of each model, and the landing places of those with dummy classes."""
         tasks = []
         for model in subject.models:
-            work = functools.partial(_verdicts, subject, model)
+            work = functools.partial(verdicts_of, subject, model)
             tasks.append(Task(name=model.name, about=(model,), effort=3.0, work=work))
         for model in subject.models:
             if "raw-pairs" in structures_of(model.module):
@@ -99,7 +96,7 @@ class Failing(Analysis):
             "classes": classes,
             "landing": landings,
             "gallery": [
-                _picture(subject, parts[names[0]], names, parts, int(row))
+                picture(subject, parts[names[0]], names, parts, int(row))
                 for row in np.flatnonzero(always)[: self.gallery]
             ],
         }
@@ -175,55 +172,6 @@ class Failing(Analysis):
         placed = subject.examples.to(subject.device)
         attacks = (self.pgd, self.naive)
         return dict(landing(model.module, placed, subject.threat_model, attacks, seed=subject.seed))
-
-
-def _verdicts(subject: Subject, model: LoadedModel) -> Values:
-    """What the model fails on, what it says of the clean inputs, and its stored breaks of the first examples."""
-    known = subject.verdicts(model)
-    placed = subject.examples.to(subject.device)
-    with torch.no_grad():
-        answers = torch.cat([model.module(part.inputs).argmax(dim=1) for part in placed.split(64)])
-    return {
-        "suite": known.suite,
-        "fails": [not robust for robust in known.robust],
-        "says": answers.tolist(),
-        **_broken(subject, known),
-    }
-
-
-def _broken(subject: Subject, known: SuiteVerdicts) -> Values:
-    """By index: what the model says of its stored breaks, and the breaks as 8-bit pixels."""
-    place = {index: row for row, index in enumerate(subject.examples.indices.tolist())}
-    kept = known.breaks.pick(np.array([index in place for index in known.breaks.indices.tolist()], bool))
-    rows = torch.tensor([place[index] for index in kept.indices.tolist()], dtype=torch.int64)
-    inputs = kept.inputs(subject.examples[rows].inputs.numpy())
-    return {
-        "broken_says": {str(index): int(answer) for index, answer in zip(kept.indices, kept.predictions, strict=True)},
-        "broken": {str(index): _packed(image) for index, image in zip(kept.indices, inputs, strict=True)},
-    }
-
-
-def _picture(subject: Subject, first: Values, names: list[str], parts: Mapping[str, Values], row: int) -> Values:
-    """One always-failing example: clean and broken pixels, and what most models say of it under attack."""
-    index = str(int(subject.examples.indices[row]))
-    called = dict(enumerate(subject.dataset.class_names))
-    answers = Counter(parts[name]["broken_says"].get(index, parts[name]["says"][row]) for name in names)
-    answer, votes = answers.most_common(1)[0]
-    image = subject.examples[row : row + 1].inputs[0].numpy()
-    return {
-        "index": int(index),
-        "shape": list(image.shape),
-        "true": called[int(subject.examples.labels[row])],
-        "called": called.get(answer, "not finite"),
-        "votes": votes,
-        "clean": _packed(image),
-        "broken": first["broken"].get(index),
-    }
-
-
-def _packed(image: NDArray[np.float32]) -> str:
-    pixels = np.rint(image.astype(np.float64) * LEVELS).astype(np.uint8)
-    return base64.b64encode(pixels.tobytes()).decode("ascii")
 
 
 def _landing_claim(name: str, places: Mapping[str, list[int]]) -> Claim:
