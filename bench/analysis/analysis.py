@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Analysis", "Claim", "Table", "Task", "Values", "Verdict"]
 
+_LEAST = 16
+
 Values = dict[str, Any]
 """JSON values by name."""
 
@@ -95,9 +97,11 @@ class Analysis(abc.ABC):
         question: what it asks, in a few words.
         source: the paper whose observation it is.
         samples: how many examples are looked at by default.
+        most: how many over all models together, which keeps the default to some minutes; None for no such bound.
         least_models: how many models it needs.
         takes_control: whether `--control` means something to it.
         uses_suite: whether it asks what a suite says of the models.
+        follows_rows: whether it looks, by default, at all examples that the rows of all models cover.
         choices: what the source does not settle and how it is done here, a sentence each.
     """
 
@@ -105,10 +109,16 @@ class Analysis(abc.ABC):
     question: ClassVar[str]
     source: ClassVar[str]
     samples: ClassVar[int] = 64
+    most: ClassVar[int | None] = None
     least_models: ClassVar[int] = 1
     takes_control: ClassVar[bool] = False
     uses_suite: ClassVar[bool] = False
+    follows_rows: ClassVar[bool] = False
     choices: ClassVar[tuple[str, ...]] = ()
+
+    def samples_for(self, n_models: int) -> int:
+        """How many examples are looked at by default, of so many models."""
+        return self.samples if self.most is None else max(_LEAST, min(self.samples, self.most // n_models))
 
     @abc.abstractmethod
     def tasks(self, subject: Subject) -> tuple[Task, ...]:

@@ -46,7 +46,7 @@ def analyze(
     data_dir: DataDir = None,
     threat_model: ThreatModel = None,
     samples: Annotated[
-        int | None, typer.Option(metavar="N", help="The first N examples; by default 64, or as many as the rows cover.")
+        int | None, typer.Option(metavar="N", help="The first N examples; by default as many as take some minutes.")
     ] = None,
     indices: Indices = None,
     output: Annotated[

@@ -165,8 +165,8 @@ def _subject(request: AnalyzeRequest, chosen: Analysis, tell: Callable[[str], No
     library = Library(root=request.leaderboard, dataset=dataset, threat_model=threat_model)
     suite = suites.get(request.suite).label if request.suite is not None else None
     if request.samples is None and request.indices is None:
-        count = library.extent(loaded, suite, chosen.samples) if chosen.uses_suite else chosen.samples
-        given = dataset.examples[:count]
+        count = min(len(dataset), chosen.samples_for(len(loaded)))
+        given = dataset.examples[: library.extent(loaded, suite, count) if chosen.follows_rows else count]
     label = suite or library.suite_for(loaded, given)
     return Subject(
         models=loaded,

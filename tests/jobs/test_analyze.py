@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import data, models
+from bench import data, leaderboard, models
 from bench.analysis import ANALYSES
 from bench.analysis.report import read
 from bench.core.errors import BenchError
@@ -98,6 +98,21 @@ def test_verdicts_of_a_row_are_those_of_a_run(library):
     broken = {index for index, held, clean in zip(range(16), row.robust, row.clean, strict=True) if clean and not held}
     assert set(row.breaks.indices.tolist()) == broken
     assert row.passes > run.passes > 0
+
+
+def test_by_default_the_work_is_bounded():
+    """A landscape looks at fewer examples of more models, but never at next to none."""
+    landscape = ANALYSES.get("landscape")
+    assert [landscape.samples_for(count) for count in (1, 2, 4, 12, 100)] == [128, 128, 64, 21, 16]
+    assert ANALYSES.get("curve").samples_for(100) == 64
+
+
+def test_only_what_is_cheap_looks_at_all_that_the_rows_cover(tmp_path):
+    """Counting failures is; a search is not, however much was evaluated."""
+    row = leaderboard.read(ROWS / "adaptive-v1" / "digits" / "Linf-1_10" / "mart.json")
+    failing = analyze(request(tmp_path, what="failing", samples=None, models=("mart",))).report
+    assert failing.indices == f"0:{row.result.n_examples}"
+    assert failing.values["n_always"] == row.result.n_examples - row.result.n_robust
 
 
 def test_a_row_of_other_weights_or_examples_is_not_used(library, tmp_path):

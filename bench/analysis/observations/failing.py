@@ -49,6 +49,7 @@ class Failing(Analysis):
     question: ClassVar[str] = "Which examples does every robust model fail on?"
     source: ClassVar[str] = "DUCAT (Wang et al. 2024, arXiv 2410.12671)"
     uses_suite: ClassVar[bool] = True
+    follows_rows: ClassVar[bool] = True
     choices: ClassVar[tuple[str, ...]] = (
         "A model fails on an example that it misclassifies clean or that its suite breaks. The model set is what is"
         " named; a model that withstands nothing takes nothing from the intersection, and is better left out.",

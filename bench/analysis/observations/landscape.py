@@ -50,6 +50,7 @@ class Landscape(Analysis):
 
     name: ClassVar[str] = "landscape"
     samples: ClassVar[int] = 128
+    most: ClassVar[int | None] = 256
     question: ClassVar[str] = (
         "How fast does the adversarial loss rise around the weights, and does flatness generalise?"
     )
