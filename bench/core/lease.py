@@ -168,14 +168,16 @@ def is_claim(name: str) -> bool:
 def _in_use(folder: RemotePath, rival: _Claim) -> BenchError:
     return BenchError(
         f"{folder} is in use by {rival.owner}. Its lease ends at {rival.end:%H:%M:%S} UTC unless it is renewed, as it"
-        " is while that process lives. Wait for it, or name another folder."
+        " is while that process lives. If it was killed, run the same command again after that; else wait for it, or"
+        " name another folder."
     )
 
 
 def _parse(content: bytes) -> tuple[str, float]:
     try:
         claim = json.loads(content)
-        return str(claim["owner"])[:200], min(max(float(claim["seconds"]), 0.0), _LONGEST)
+        owner = "".join(letter for letter in str(claim["owner"])[:200] if letter.isprintable())
+        return owner, min(max(float(claim["seconds"]), 0.0), _LONGEST)
     except (ValueError, TypeError, KeyError):
         return "an unknown process", LEASE_SECONDS
 

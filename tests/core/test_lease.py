@@ -61,23 +61,23 @@ def test_the_second_is_refused_by_name_and_the_lock_goes_with_the_holder(store: 
 
 def test_a_lease_is_renewed_while_its_holder_lives(folder: RemotePath, hasty: None) -> None:
     """Held for several times as long as a claim lasts, the folder is still refused to others."""
-    lease = Lease(folder, seconds=0.6)
+    lease = Lease(folder, seconds=1)
     lease.acquire()
-    time.sleep(2.5)
+    time.sleep(3.5)
     with pytest.raises(BenchError, match="in use"):
-        Lease(folder, seconds=0.6).acquire()
+        Lease(folder, seconds=1).acquire()
     lease.check()
     lease.release()
 
 
 def test_a_dead_holder_is_replaced_and_knows_it_if_it_was_only_asleep(folder: RemotePath, hasty: None) -> None:
     """When its claim has ended another takes the folder over; the first is stopped at its next write."""
-    first, second = Lease(folder, seconds=0.5), Lease(folder, seconds=30)
+    first, second = Lease(folder, seconds=2), Lease(folder, seconds=30)
     first.acquire()
     _die(first)
     with pytest.raises(BenchError, match="in use"):
         second.acquire()
-    second.acquire(patience=10)
+    second.acquire(patience=60)
     assert _claims(folder) == [second._path]
     with pytest.raises(WorkFailedError, match=r"Lost .* to bench on .* What was finished is kept"):
         first.check()
@@ -115,6 +115,13 @@ def test_a_damaged_claim_counts_until_it_ends(folder: RemotePath, hasty: None, c
     """It could be anybody's."""
     (folder / "lease.0.json").write_bytes(content)
     with pytest.raises(BenchError, match="in use by an unknown process"):
+        Lease(folder).acquire()
+
+
+def test_what_a_claim_says_does_not_reach_the_terminal_raw(folder: RemotePath, hasty: None) -> None:
+    """Whoever may write to the store may write anything."""
+    (folder / "lease.0.json").write_bytes(b'{"owner": "x\\u001b[2Jy\\n", "seconds": 30}')
+    with pytest.raises(BenchError, match=r"in use by x\[2Jy\."):
         Lease(folder).acquire()
 
 
@@ -162,18 +169,19 @@ def test_a_store_that_is_away_for_a_moment_does_no_harm(
     folder: RemotePath, monkeypatch: pytest.MonkeyPatch, hasty: None
 ) -> None:
     """Within the lease nothing is noticed; after it work stops with exit code 3; when the store is back it goes on."""
-    store = filesystem("memory")
+    store, now = filesystem("memory"), [100.0]
     put = store.pipe_file
+    monkeypatch.setattr("bench.core.lease._clock", lambda: now[0])
 
     def refuse(*_: Any) -> None:
         raise ConnectionError("no route to host")
 
-    lease = Lease(folder, seconds=0.8)
+    lease = Lease(folder, seconds=60)
     lease.acquire()
     monkeypatch.setattr(store, "pipe_file", refuse)
-    time.sleep(0.3)
+    now[0] += 59
     lease.check()
-    time.sleep(0.8)
+    now[0] += 1
     with pytest.raises(WorkFailedError, match="no route to host"):
         lease.check()
     monkeypatch.setattr(store, "pipe_file", put)

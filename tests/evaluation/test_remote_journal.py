@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from torch import nn
+from torch import Tensor, nn
 
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.holding import held
@@ -25,44 +26,54 @@ from bench.evaluation.journal import open_journal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KILLABLE = Path(__file__).with_name("killable.py")
-LEASE = 4.0
+LEASE = 15.0
 
 
-def _start(journal: str, out: Path, pause: float) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "LEASE_SECONDS": str(LEASE)}
-    command = [sys.executable, str(KILLABLE), journal, str(out), str(pause)]
-    return subprocess.Popen(command, env=environment, cwd=ROOT)
+Start = Callable[[str, Path, float], subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a slow evaluation; none outlives the test."""
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def begin(journal: str, out: Path, pause: float) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "LEASE_SECONDS": str(LEASE)}
+        command = [sys.executable, str(KILLABLE), journal, str(out), str(pause)]
+        begun.append(subprocess.Popen(command, env=environment, cwd=ROOT))
+        return begun[-1]
+
+    yield begin
+    for process in begun:
+        process.kill()
+        process.wait()
 
 
 def _entries(folder: Place) -> list[Place]:
     return sorted(folder.glob("*/*.json"))
 
 
-def _end(process: subprocess.Popen[bytes]) -> int:
-    return process.wait(timeout=120)
-
-
-def test_a_killed_driver_blocks_its_successor_only_while_its_lease_lasts(s3_bucket: str, tmp_path: Path) -> None:
-    """SIGKILL amid a run: refused by name at once, resumed after the lease, and the bytes of an uninterrupted run."""
+def test_a_killed_driver_blocks_its_successor_only_while_its_lease_lasts(
+    s3_bucket: str, tmp_path: Path, start: Start
+) -> None:
+    """SIGKILL amid a run: refused by name at once, taken over after the lease, and an uninterrupted run's bytes."""
     url, out, reference = f"{s3_bucket}/runs/killed", tmp_path / "out", tmp_path / "reference"
-    whole = _start(str(tmp_path / "whole"), reference, 0)
-    folder, killed = place(url), _start(url, out, 0.2)
-    deadline = time.monotonic() + 120
+    whole = start(str(tmp_path / "whole"), reference, 0)
+    folder, killed = place(url), start(url, out, 0.5)
+    deadline = time.monotonic() + 300
     while len(_entries(folder)) < 8:
         assert killed.poll() is None and time.monotonic() < deadline
         time.sleep(0.2)
     killed.send_signal(signal.SIGKILL)
-    assert _end(killed) == -signal.SIGKILL and not out.exists()
+    assert killed.wait(timeout=60) == -signal.SIGKILL and not out.exists()
+    with pytest.raises(BenchError, match=rf"in use by .*, process {killed.pid}\. Its lease ends"), held(folder):
+        pass
     kept = {path: path.read_bytes() for path in _entries(folder)}
     assert 8 <= len(kept) < 18
-    with (
-        pytest.raises(BenchError, match=rf"in use by bench on .*, process {killed.pid}\. Its lease ends"),
-        held(folder),
-    ):
+    with held(folder, patience=120):
         pass
-    time.sleep(LEASE + 1)
-    assert _end(_start(url, out, 0)) == 0
-    assert _end(whole) == 0 and out.read_text() == reference.read_text()
+    assert start(url, out, 0).wait(timeout=300) == 0
+    assert whole.wait(timeout=300) == 0 and out.read_text() == reference.read_text()
     assert {path: path.read_bytes() for path in kept} == kept
     assert not [path.name for path in folder.iterdir() if is_claim(path.name)]
 
@@ -149,6 +160,19 @@ def test_a_fresh_run_asks_for_no_entry(memory: str, usual: dict[str, Any], monke
     assert [path for path in asked if "fgsm" in path] == []
     evaluate(**usual, journal=place(memory))
     assert len([path for path in asked if "fgsm" in path]) == 4
+
+
+def test_an_interrupted_run_gives_its_journal_back(memory: str, usual: dict[str, Any], make: Any) -> None:
+    """Ctrl-C: the next run need not wait, and goes on."""
+
+    def interrupt(*_: Any) -> Tensor:
+        raise KeyboardInterrupt
+
+    folder = place(memory)
+    stopped = {**usual, "suite": make["suite"](make["Scripted"](act=interrupt))}
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(**stopped, journal=folder)
+    assert len(_entries(folder)) == 4 and not [path.name for path in folder.iterdir() if is_claim(path.name)]
 
 
 def test_an_entry_is_not_written_by_who_lost_the_lease(memory: str, usual: dict[str, Any]) -> None:
