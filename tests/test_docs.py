@@ -18,7 +18,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 CODE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(
-    r"\bbench (?:run|list|show|compare|train|publish|check|submit|verify|doctor|analyze)(?: --?[^`\n|]*| [^`\n|]+)?"
+    r"\bbench (?:run|merge|list|show|compare|train|publish|check|submit|verify|doctor|analyze)"
+    r"(?: --?[^`\n|]*| [^`\n|]+)?"
 )
 LINK = re.compile(r"\]\(([^):#]+)\)")
 

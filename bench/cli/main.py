@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from bench import __version__
-from bench.cli import analyze, check, compare, publish, show, submit, train, verify
+from bench.cli import analyze, check, compare, merge, publish, show, submit, train, verify
 from bench.cli import doctor as doctor_command
 from bench.cli import list as list_command
 from bench.cli import run as run_command
@@ -44,6 +44,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run_command.run)
+app.command("merge")(merge.merge)
 app.command("doctor")(doctor_command.doctor)
 app.command("analyze")(analyze.analyze)
 app.command("train")(train_command.train)

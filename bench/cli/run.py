@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,7 +24,6 @@ from bench.cli.options import (
     JournalDir,
     Json,
     Leaderboard,
-    Model,
     Quiet,
     Suite,
     ThreatModel,
@@ -31,15 +31,26 @@ from bench.cli.options import (
     Workers,
 )
 from bench.cli.tables import row_table
+from bench.core.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.jobs.run import Ran
+    from bench.jobs.shards import ShardDone
 
-__all__ = ["run"]
+__all__ = ["run", "show_runs"]
 
 
 def run(
-    model: Model,
+    model: Annotated[
+        list[str],
+        typer.Option(
+            "--model",
+            "--models",
+            metavar="NAME",
+            help="A model of `bench list models`, robustbench:ID, or path/to/file.py:factory; once for each of several,"
+            " or all, which is every one with a checkpoint for the dataset.",
+        ),
+    ],
     dataset: Dataset,
     weights: Weights = None,
     data_dir: DataDir = None,
@@ -70,6 +81,10 @@ def run(
     workers: Workers = None,
     devices: Devices = None,
     address: Address = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Only the I-th of N parts, and no row: `bench merge` writes it, to the byte."),
+    ] = None,
     leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
     journal: JournalDir = None,
     as_json: Json = False,
@@ -87,12 +102,16 @@ def run(
       bench run --model pgd-at --dataset digits --suite quick-v1 --json
       bench run --model pgd-at --dataset cifar10 --budget 10m
       bench run --model pgd-at --dataset cifar10 --devices cuda:0,cuda:1
+      bench run --models all --dataset cifar10 --workers 4
+      bench run --model pgd-at --dataset cifar10 --shard 1/8 --journal shards
       bench run --model pgd-at --dataset cifar10 --executor ray --address auto
     """
     from bench.cli.live import Live
     from bench.jobs.durations import parse_duration
     from bench.jobs.run import RunRequest
     from bench.jobs.run import run as job
+    from bench.jobs.several import expand, requests_for, run_several
+    from bench.jobs.shards import Shard, run_shard
     from bench.jobs.workforce import Workforce, hire
 
     workforce = Workforce(
@@ -102,8 +121,10 @@ def run(
         address=address,
     )
     workforce.check(device)
+    part = Shard.parse(shard) if shard is not None else None
+    names = expand(model, dataset)
     request = RunRequest(
-        model=model,
+        model=names[0],
         weights=weights,
         dataset=dataset,
         data_dir=data_dir,
@@ -122,22 +143,64 @@ def run(
         force=force,
         command=("bench", *sys.argv[1:]),
     )
+    requests = requests_for(request, names)
+    found: list[Ran | BenchError] = []
     # A user's model, and libraries, may print; stdout is for the result alone.
     with (
         contextlib.redirect_stdout(sys.stderr),
         Live(quiet=quiet) as live,
         hire(workforce, device=device) as crew,
     ):
-        ran = job(request, tell=live.tell, on_progress=live.update, crew=crew)
-    for warning in ran.warnings:
-        typer.echo(f"Warning: {warning}", err=True)
-    typer.echo(_as_json(ran) if as_json else _as_text(ran))
+        if part is not None:
+            shards = [run_shard(each, part, tell=live.tell, on_progress=live.update, crew=crew) for each in requests]
+        elif len(requests) == 1:
+            found = [job(requests[0], tell=live.tell, on_progress=live.update, crew=crew)]
+        else:
+            found = run_several(requests, tell=live.tell, on_progress=live.update, crew=crew)
+    if part is not None:
+        _show_shards(shards, as_json=as_json)
+    else:
+        show_runs(names, found, as_json=as_json)
 
 
-def _as_json(ran: Ran) -> str:
+def _show_shards(shards: Sequence[ShardDone], *, as_json: bool) -> None:
+    for done in shards:
+        where = str(done.journal) if done.journal is not None else None
+        value = {"shard": str(done.shard), "examples": f"{done.rows.start}:{done.rows.stop}", "journal": where}
+        text = (
+            f"Shard {done.shard} is done: {where or 'it has no examples'}. When all are, `bench merge` writes the row."
+        )
+        typer.echo(json.dumps(value) if as_json else text)
+
+
+def show_runs(names: Sequence[str], found: Sequence[Ran | BenchError], *, as_json: bool) -> None:
+    """Print what became of each model, and exit as the worst of them does.
+
+    Args:
+        names: of the models.
+        found: what was found of each, or why nothing was.
+        as_json: one document; a list where there are several models.
+    """
+    runs = [each for each in found if not isinstance(each, BenchError)]
+    errors = [(name, each) for name, each in zip(names, found, strict=True) if isinstance(each, BenchError)]
+    for ran in runs:
+        for warning in ran.warnings:
+            typer.echo(f"Warning: {warning}", err=True)
+    if as_json:
+        values = [_as_value(ran) for ran in runs]
+        typer.echo(json.dumps(values[0] if len(names) == 1 else values, indent=1, allow_nan=False))
+    else:
+        typer.echo("\n\n".join(_as_text(ran) for ran in runs))
+    for name, error in errors:
+        typer.echo(f"bench: {name}: {' '.join(str(error).split())}", err=True)
+    if errors:
+        raise typer.Exit(max(error.exit_code for _, error in errors))
+
+
+def _as_value(ran: Ran) -> dict[str, object]:
     from bench.core.schema import to_json
 
-    value = {
+    return {
         "outcome": ran.outcome.value,
         "path": str(ran.path) if ran.path is not None else None,
         "differences": list(ran.differences),
@@ -152,7 +215,6 @@ def _as_json(ran: Ran) -> str:
         },
         "row": to_json(ran.record),
     }
-    return json.dumps(value, indent=1, allow_nan=False)
 
 
 def _as_text(ran: Ran) -> str:

@@ -63,6 +63,7 @@ def evaluate(
     costs: Costs | None = None,
     identity: Identity | None = None,
     executor: Executor | None = None,
+    first: Examples | None = None,
 ) -> Evaluation:
     """Attack a model and say which examples withstand it.
 
@@ -85,6 +86,8 @@ def evaluate(
         costs: what a probe measured, for the estimate of the time left; by default passes are counted.
         identity: digests for the journal; by default those of the module and the examples themselves.
         executor: computes the tasks; by default this process does. The result is the same.
+        first: the first examples of a larger run that this is a part of, since a run's first examples decide in which
+            form its model is searched; by default those of `examples`.
 
     Raises:
         BenchError: if examples, model, suite and journal do not fit each other.
@@ -97,7 +100,13 @@ def evaluate(
     if suite.rules:
         return ByStructure(
             evaluate=functools.partial(
-                evaluate, threat_model=threat_model, seed=seed, device=target, batch_size=batch_size, costs=costs
+                evaluate,
+                threat_model=threat_model,
+                seed=seed,
+                device=target,
+                batch_size=batch_size,
+                costs=costs,
+                first=first,
             ),
             executor=executor,
             precision=precision,
@@ -130,7 +139,7 @@ def evaluate(
         book, header = _open(stack, kept, header, left_open)
         # Tensors made in inference mode could not be differentiated through; copies can.
         ordered = examples[order].clone()
-        probe = ordered[:CHUNK_SIZE].inputs.to(target)
+        probe = (first if first is not None else ordered)[:CHUNK_SIZE].inputs.to(target)
         check_model(module, probe)
         computer = Computer(
             module=module,

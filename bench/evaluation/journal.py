@@ -27,7 +27,7 @@ from bench.core.schema import OPTIONAL, from_json, to_json
 from bench.evaluation.grid import Chunk
 from bench.evaluation.header import Header, differences
 
-__all__ = ["Entry", "Journal", "default_journal", "open_journal", "peek"]
+__all__ = ["Entry", "Journal", "copy_entry", "default_journal", "open_journal", "peek"]
 
 _HEADER = "header.json"
 
@@ -158,6 +158,13 @@ def peek(folder: Place) -> Journal | None:
     return Journal(folder, stored) if stored is not None else None
 
 
+def copy_entry(source: Place, target: Place) -> None:
+    """Copy a stored entry from one journal's folder to another's, unless it is damaged or there already."""
+    body = _body(source)
+    if body is not None and _body(target) is None:
+        _store(target, body)
+
+
 def default_journal(header: Header) -> Path:
     """Where a run's journal lies unless the user says otherwise: in the per-user cache, by the header's digest."""
     threat_model = header.threat_model.replace(":", "-").replace("/", "_")
@@ -197,23 +204,31 @@ def _names(folder: Place) -> set[Place] | None:
 
 
 def _write(path: Place, value: Entry | Header) -> None:
-    body = json.dumps(to_json(value)).encode()
+    _store(path, json.dumps(to_json(value)).encode())
+
+
+def _store(path: Place, body: bytes) -> None:
     write_durably(path, digest.of_bytes(body).encode() + b"\n" + body + b"\n")
 
 
 def _read(path: Place, kind: type[T]) -> T | None:
     """Read what `_write` wrote; None where it is absent, cut short or damaged."""
+    body = _body(path)
+    try:
+        return from_json(kind, json.loads(body), path.name) if body is not None else None
+    except ValueError:
+        return None
+
+
+def _body(path: Place) -> bytes | None:
+    """What `_store` stored; None where it is absent, cut short or damaged."""
     try:
         checksum, _, rest = path.read_bytes().partition(b"\n")
-        body = rest.removesuffix(b"\n")
-        if digest.of_bytes(body).encode() != checksum:
-            return None
-        return from_json(kind, json.loads(body), path.name)
     except FileNotFoundError:
-        return None
-    except ValueError:
         return None
     except OSError as error:
         raise BenchError(
             f"Cannot read journal file {path}: {error.strerror or error}. Choose a folder that you may write to."
         ) from error
+    body = rest.removesuffix(b"\n")
+    return body if digest.of_bytes(body).encode() == checksum else None

@@ -33,7 +33,7 @@ from bench.jobs.request import RunRequest, Setting, resolve, row_name
 from bench.jobs.writable import check_writable
 from bench.models.blueprint import blueprint_of
 
-__all__ = ["Outcome", "Ran", "RunRequest", "run"]
+__all__ = ["Outcome", "Ran", "RunRequest", "digests_of", "executor_of", "finish", "row_identity", "run"]
 
 
 class Outcome(str, enum.Enum):
@@ -95,16 +95,23 @@ def run(
     """
     check_writable(request.leaderboard)
     setting = resolve(request, tell)
-    row = leaderboard.Identity(
-        suite=setting.suite.label,
-        dataset=setting.dataset.name,
-        threat_model=str(setting.threat_model),
-        model=row_name(setting.model, request.weights),
-    )
     if setting.dataset.notice is None:
-        _tell_of_row(row, request, tell)
-    executor = _executor(setting, crew, waiting)
+        _tell_of_row(row_identity(request, setting), request, tell)
+    executor = executor_of(setting, crew, waiting)
     evaluation, extent = _evaluate(request, setting, tell, on_progress, executor)
+    return finish(request, setting, evaluation, extent)
+
+
+def finish(request: RunRequest, setting: Setting, evaluation: Evaluation, extent: Extent) -> Ran:
+    """Have the doctor look at a finished evaluation in short, and store its row.
+
+    Args:
+        request: what was asked for.
+        setting: what that stands for.
+        evaluation: of all its examples.
+        extent: what was planned.
+    """
+    row = row_identity(request, setting)
     record = _record(request, row, setting, evaluation)
     warnings = tuple(_warning(each) for each in record.result.diagnostics if each.failed)
     if setting.dataset.notice is not None:
@@ -139,6 +146,21 @@ def run(
     )
 
 
+def row_identity(request: RunRequest, setting: Setting) -> leaderboard.Identity:
+    """Which row it is."""
+    return leaderboard.Identity(
+        suite=setting.suite.label,
+        dataset=setting.dataset.name,
+        threat_model=str(setting.threat_model),
+        model=row_name(setting.model, request.weights),
+    )
+
+
+def digests_of(setting: Setting) -> Identity:
+    """What a journal says of the model and the data."""
+    return Identity(model=setting.model.digest, factory=setting.model.factory_digest, dataset=setting.dataset.digest)
+
+
 def _tell_of_row(row: leaderboard.Identity, request: RunRequest, tell: Callable[[str], None]) -> None:
     known = leaderboard.find(request.leaderboard, row)
     if known is not None:
@@ -147,9 +169,10 @@ def _tell_of_row(row: leaderboard.Identity, request: RunRequest, tell: Callable[
         tell(f"There is a row on {known.result.n_examples} examples, which will be {fate}: {path}")
 
 
-def _executor(
-    setting: Setting, crew: Crew | None, waiting: Callable[[], AbstractContextManager[object]]
+def executor_of(
+    setting: Setting, crew: Crew | None, waiting: Callable[[], AbstractContextManager[object]] = nullcontext
 ) -> Crewed | None:
+    """The crew as an executor of the model; None where there is none."""
     if crew is None:
         return None
     blueprint = blueprint_of(setting.model, dataset=setting.dataset.name, threat_model=setting.threat_model)
@@ -164,9 +187,7 @@ def _evaluate(
     executor: Crewed | None,
 ) -> tuple[Evaluation, Extent]:
     module, examples = setting.model.module, setting.examples
-    identity = Identity(
-        model=setting.model.digest, factory=setting.model.factory_digest, dataset=setting.dataset.digest
-    )
+    identity = digests_of(setting)
     header = plan(
         module,
         examples,

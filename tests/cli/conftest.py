@@ -125,7 +125,8 @@ def run(bench: Bench) -> Bench:
     """Call `bench run` on a few digits; later words override earlier ones."""
 
     def call(*words: str) -> Result:
-        usual = ["--model", "nets.py:good", "--dataset", "digits", "--suite", "quick-v1", "--device", "cpu"]
+        model = [] if {"--model", "--models"} & set(words) else ["--model", "nets.py:good"]
+        usual = [*model, "--dataset", "digits", "--suite", "quick-v1", "--device", "cpu"]
         few = [] if "--indices" in words else ["--samples", "20"]
         return bench("run", *usual, *few, "--journal", "journal", *words)
 

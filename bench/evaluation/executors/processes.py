@@ -53,12 +53,16 @@ class Processes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End all workers, whatever they are at."""
+        self.stop()
+        for minder in self._minders:
+            minder.finish()
+
+    def stop(self) -> None:
+        """Give up all tasks at once."""
         for minder in self._minders:
             minder.dismiss()
         for _ in self._minders:
             self._orders.put(None)
-        for minder in self._minders:
-            minder.finish()
 
     @property
     def processes(self) -> list[int]:
@@ -194,7 +198,7 @@ class _Minder:
             self._worker.clear()
 
     def _mind(self) -> None:
-        while (item := self._orders.get()) is not None and not self._dismissed:
+        while (item := self._orders.get()) is not None:
             order, reply = item
             try:
                 reply.set_result(self._fulfilled(order))
@@ -205,11 +209,11 @@ class _Minder:
         assignment = self._assignments[order.key]
         died_of = ""
         for _ in range(ATTEMPTS):
+            if self._dismissed:
+                return Failed.of(WorkFailedError(f"Given up: {order.task.what}. What was finished is kept."))
             try:
                 return self._worker.fulfil(order, assignment)
             except (EOFError, OSError):
                 died_of = self._worker.clear()
-                if self._dismissed:
-                    break
         message = f"Failed: {order.task.what}: its worker died {ATTEMPTS} times ({died_of}). What was finished is kept."
         return Failed.of(WorkFailedError(message))

@@ -55,6 +55,7 @@ class RayCrew:
         self._connected = False
         self._told: dict[str, Any] = {}
         self._placed: OrderedDict[str, tuple[Any, int]] = OrderedDict()
+        self._pending: set[Any] = set()
         self._size = (0.0, 1)
         self.device = device or "cpu"
 
@@ -110,8 +111,14 @@ class RayCrew:
         reply: _Reply = concurrent.futures.Future()
         # In a list it stays a reference, which is looked up only by a worker that has not seen it.
         reference = self._task.remote(assignment.key, [self._told[assignment.key]], task, *placed)
-        reference.future().add_done_callback(lambda landed: self._hand_on(landed, task, reply))
+        self._pending.add(reference)
+        reference.future().add_done_callback(lambda landed: self._hand_on(landed, task, reference, reply))
         return reply
+
+    def stop(self) -> None:
+        """Give up all tasks at once."""
+        for reference in list(self._pending):
+            self._ray.cancel(reference, force=True)
 
     def release(self, assignment: Assignment) -> None:
         """Let go of a model."""
@@ -144,7 +151,10 @@ class RayCrew:
             self._placed.popitem(last=False)  # tasks that wait for it hold a reference of their own
         return known[0]
 
-    def _hand_on(self, landed: concurrent.futures.Future[Done | Failed], task: Task, reply: _Reply) -> None:
+    def _hand_on(
+        self, landed: concurrent.futures.Future[Done | Failed], task: Task, reference: Any, reply: _Reply
+    ) -> None:
+        self._pending.discard(reference)
         try:
             reply.set_result(self._told_of(landed, task))
         except Exception as error:  # noqa: BLE001 - raised again where the reply is awaited

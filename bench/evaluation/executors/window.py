@@ -49,6 +49,10 @@ class Crew(Protocol):
         """Say that no more tasks of an assignment will come."""
         ...
 
+    def stop(self) -> None:
+        """Give up all tasks at once; whoever waits for one is told that it failed."""
+        ...
+
 
 class Window:
     """A lane of one evaluation.

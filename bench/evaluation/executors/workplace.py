@@ -18,7 +18,7 @@ from bench.evaluation.task import Task
 
 __all__ = ["Workplace"]
 
-_KEPT = 2
+_KEPT = 4
 """Models at hand; where several are evaluated at once, tasks of one of them tend to follow each other."""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench import data, models
+from bench import data, models, suites
 from bench.core.record import Result
 from bench.core.schema import to_json
 from bench.core.types import Examples
@@ -41,7 +41,7 @@ class Bed:
         pixels = self.examples.inputs[index].flatten().double()
         return repr(float(pixels @ torch.arange(1.0, 65.0, dtype=torch.float64).sqrt()))
 
-    def run(self, crew: Any = None, *, suite: Any = "quick-v1", **options: Any) -> Result:
+    def run(self, crew: Any = None, *, suite: Any = None, **options: Any) -> Result:
         """Evaluate, by a crew or in this process."""
         dataset = data.load("digits")
         threat_model = dataset.default_threat_model
@@ -51,7 +51,7 @@ class Bed:
                 self.model.module,
                 self.examples,
                 threat_model=threat_model,
-                suite=suite,
+                suite=suite or suites.get("quick-v1", engine="fast"),
                 executor=Crewed(crew=crew, blueprint=blueprint) if crew is not None else None,
                 **options,
             )

@@ -1,0 +1,93 @@
+"""`bench merge`: put the shards of a run together and write its row."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import (
+    DEFAULT_LEADERBOARD,
+    DataDir,
+    Dataset,
+    Device,
+    Engine,
+    Force,
+    Indices,
+    JournalDir,
+    Json,
+    Leaderboard,
+    Model,
+    Quiet,
+    Suite,
+    ThreatModel,
+    Weights,
+)
+from bench.cli.run import show_runs
+
+__all__ = ["merge"]
+
+
+def merge(
+    model: Model,
+    dataset: Dataset,
+    weights: Weights = None,
+    data_dir: DataDir = None,
+    threat_model: ThreatModel = None,
+    suite: Suite = "standard-v1",
+    samples: Annotated[int | None, typer.Option(metavar="N", help="As the shards had it.")] = None,
+    indices: Indices = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="As the shards had it.")] = 0,
+    device: Device = None,
+    engine: Engine = None,
+    precision: Annotated[
+        str, typer.Option(metavar="float32|bf16+float32", help="As the shards had it; auto is float32.")
+    ] = "auto",
+    batch_size: Annotated[int | None, typer.Option(metavar="N", help="As the shards had it.")] = None,
+    computed_on: Annotated[
+        str | None, typer.Option(metavar="cpu|cuda", help="What the shards had, where this machine has another.")
+    ] = None,
+    leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
+    journal: JournalDir = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    force: Force = False,
+) -> None:
+    """Write the row of a run that was done in shards, with the options that they had.
+
+    Nothing is attacked again: a shard that is missing or not done is named, and its own command goes on with it.
+
+    \b
+    Examples:
+      bench run --model pgd-at --dataset cifar10 --samples 1024 --journal shards --shard 1/2
+      bench run --model pgd-at --dataset cifar10 --samples 1024 --journal shards --shard 2/2
+      bench merge --model pgd-at --dataset cifar10 --samples 1024 --journal shards
+    """
+    from bench.cli.live import Live
+    from bench.jobs.request import RunRequest
+    from bench.jobs.shards import merge as job
+
+    request = RunRequest(
+        model=model,
+        weights=weights,
+        dataset=dataset,
+        data_dir=data_dir,
+        threat_model=threat_model,
+        suite=suite,
+        samples=samples,
+        indices=indices,
+        seed=seed,
+        device=device,
+        engine=engine,
+        precision=precision,
+        batch_size=batch_size,
+        leaderboard=leaderboard,
+        journal=journal,
+        force=force,
+        command=("bench", *sys.argv[1:]),
+    )
+    with contextlib.redirect_stdout(sys.stderr), Live(quiet=quiet) as live:
+        ran = job(request, tell=live.tell, on_progress=live.update, computed_on=computed_on)
+    show_runs([model], [ran], as_json=as_json)

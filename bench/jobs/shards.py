@@ -1,0 +1,240 @@
+"""One evaluation in parts that know nothing of each other, for clusters without Ray: `--shard 2/8`, then a merge.
+
+A part is whole blocks of the grid, in which nothing depends on other blocks. Its work goes to a journal of its own;
+merging puts the journals together and finishes the run as one machine would, without computing anything again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.core.errors import BenchError
+from bench.core.place import Place
+from bench.evaluation import Header, ProgressCallback, default_journal, evaluate, plan
+from bench.evaluation.executors.nobody import Nobody
+from bench.evaluation.executors.window import Crew
+from bench.evaluation.gathering import gather
+from bench.evaluation.grid import CHUNK_SIZE, blocks_of, chunks_of
+from bench.evaluation.search_precision import AUTO, FLOAT32, settled_precision
+from bench.jobs.extent import Extent
+from bench.jobs.request import RunRequest, Setting, resolve
+from bench.jobs.run import Ran, digests_of, executor_of, finish
+from bench.jobs.writable import check_writable
+
+__all__ = ["Shard", "ShardDone", "merge", "run_shard"]
+
+_FORM = re.compile(r"(?P<number>[0-9]{1,6})/(?P<count>[0-9]{1,6})")
+_FOLDER = re.compile(r"shard-(?P<number>[0-9]{1,6})-of-(?P<count>[0-9]{1,6})")
+_MERGED = "merged"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One of `count` parts of a run.
+
+    Args:
+        number: 1 to `count`.
+        count: how many there are.
+    """
+
+    number: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Read `2/8`.
+
+        >>> Shard.parse("2/8")
+        Shard(number=2, count=8)
+
+        Raises:
+            BenchError: if it is not such a text, or there is no such part.
+        """
+        match = _FORM.fullmatch(text.strip())
+        if match is None:
+            raise BenchError(f"Expected a shard as NUMBER/COUNT, such as 2/8, but got {text!r}.")
+        shard = cls(number=int(match["number"]), count=int(match["count"]))
+        if not 1 <= shard.number <= shard.count:
+            raise BenchError(f"Expected a shard from 1/{shard.count} to {shard.count}/{shard.count}, but got {text!r}.")
+        return shard
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+    @property
+    def folder(self) -> str:
+        """The name of its journal's folder."""
+        return f"shard-{self.number}-of-{self.count}"
+
+    def rows(self, indices: Sequence[int], batch_size: int) -> slice:
+        """Where its examples stand in the run: whole blocks, as evenly as may be; maybe none."""
+        ends = [0, *(block[-1].rows.stop for block in blocks_of(chunks_of(indices), batch_size))]
+        n_blocks = len(ends) - 1
+        first, last = ((self.number - 1 + step) * n_blocks // self.count for step in (0, 1))
+        return slice(ends[first], ends[last])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardDone:
+    """A part that is done.
+
+    Args:
+        shard: which.
+        rows: where its examples stand in the run.
+        journal: where its work lies; None where it has no examples.
+    """
+
+    shard: Shard
+    rows: slice
+    journal: Place | None
+
+
+def run_shard(
+    request: RunRequest,
+    shard: Shard,
+    *,
+    tell: Callable[[str], None] = lambda line: None,
+    on_progress: ProgressCallback | None = None,
+    crew: Crew | None = None,
+) -> ShardDone:
+    """Compute one part of the run that is asked for; no row is written.
+
+    Args:
+        request: the whole run.
+        shard: the part.
+        tell: called with each thing that the user should know, one line.
+        on_progress: called with a `Progress` after every group of chunks.
+        crew: the workers; None for this process.
+
+    Raises:
+        BenchError: if a name, a file or a value is wrong, or the run cannot be divided.
+        WorkFailedError: if an attack fails twice or the disk is full; the journal keeps what was finished.
+    """
+    setting = resolve(request, tell)
+    _refuse_undividable(request, setting)
+    if settled_precision(request.precision, setting.suite) == AUTO:
+        tell("Shards do not measure for themselves: --precision auto is float32 here.")
+    executor = executor_of(setting, crew)
+    header = _header(request, setting, executor.device if executor is not None else None)
+    rows = shard.rows(setting.examples.indices.tolist(), header.batch_size)
+    if rows.start == rows.stop:
+        few = f"{len(setting.examples)} are too few blocks for so many"
+        tell(f"Shard {shard} has no examples: {few}. A smaller --batch-size makes more.")
+        return ShardDone(shard=shard, rows=rows, journal=None)
+    journal = _folder(request, header) / shard.folder
+    tell(f"Shard {shard}: examples {rows.start}:{rows.stop} of {len(setting.examples)}, journal {journal}")
+    evaluate(
+        setting.model.module,
+        setting.examples[rows],
+        threat_model=setting.threat_model,
+        suite=setting.suite,
+        seed=request.seed,
+        journal=journal,
+        device=setting.device,
+        batch_size=header.batch_size,
+        precision=header.precision,
+        progress=on_progress,
+        identity=digests_of(setting),
+        executor=executor,
+        first=setting.examples[:CHUNK_SIZE],
+    )
+    return ShardDone(shard=shard, rows=rows, journal=journal)
+
+
+def merge(
+    request: RunRequest,
+    *,
+    tell: Callable[[str], None] = lambda line: None,
+    on_progress: ProgressCallback | None = None,
+    computed_on: str | None = None,
+) -> Ran:
+    """Write the row of a run all of whose parts are done.
+
+    Args:
+        request: the whole run, as it was for its parts.
+        tell: called with each thing that the user should know, one line.
+        on_progress: called with a `Progress` after every group of chunks.
+        computed_on: kind of device that the parts had; None for that of the request.
+
+    Raises:
+        BenchError: if a part is missing or not done, or of another run.
+    """
+    check_writable(request.leaderboard)
+    setting = resolve(request, tell)
+    header = _header(request, setting, computed_on)
+    folder = _folder(request, header)
+    gather(_parts(folder, setting, header), folder / _MERGED)
+    evaluation = evaluate(
+        setting.model.module,
+        setting.examples,
+        threat_model=setting.threat_model,
+        suite=setting.suite,
+        seed=request.seed,
+        journal=folder / _MERGED,
+        device=setting.device,
+        batch_size=header.batch_size,
+        precision=header.precision,
+        progress=on_progress,
+        identity=digests_of(setting),
+        executor=Nobody(kind=header.device),
+    )
+    n_examples = len(setting.examples)
+    extent = Extent(
+        n_examples=n_examples,
+        n_asked=n_examples,
+        budget_seconds=None,
+        predicted_seconds=None,
+        probe_seconds=0.0,
+        costs=None,
+    )
+    return finish(request, setting, evaluation, extent)
+
+
+def _refuse_undividable(request: RunRequest, setting: Setting) -> None:
+    if request.budget is not None:
+        raise BenchError("Shards have no common clock, so a budget cannot be kept: leave --budget out, or --shard.")
+    for attack in setting.suite.attacks:
+        if getattr(attack, "triage", None) is not None:
+            raise BenchError(
+                f"Suite {setting.suite.label} chooses among the survivors of all examples, which no shard sees."
+                " Take another suite, or --executor ray."
+            )
+
+
+def _header(request: RunRequest, setting: Setting, device: str | None) -> Header:
+    return plan(
+        setting.model.module,
+        setting.examples,
+        threat_model=setting.threat_model,
+        suite=setting.suite,
+        seed=request.seed,
+        device=device or setting.device,
+        batch_size=request.batch_size,
+        precision=FLOAT32 if request.precision == AUTO else request.precision,
+        identity=digests_of(setting),
+    )
+
+
+def _folder(request: RunRequest, header: Header) -> Place:
+    return request.journal if request.journal is not None else default_journal(header)
+
+
+def _parts(folder: Place, setting: Setting, header: Header) -> list[Place]:
+    """The journals of all parts that have examples, in their order."""
+    matches = [_FOLDER.fullmatch(child.name) for child in folder.iterdir()] if folder.is_dir() else []
+    found = [Shard(number=int(match["number"]), count=int(match["count"])) for match in matches if match is not None]
+    counts = sorted({shard.count for shard in found})
+    if not counts:
+        raise BenchError(f"No shards in {folder}. Name the folder that was their --journal, and the options they had.")
+    if len(counts) > 1:
+        several = " and of ".join(map(str, counts))
+        raise BenchError(f"Shards of {several} parts in {folder}. Remove those that are not meant.")
+    indices = setting.examples.indices.tolist()
+    needed = [Shard(number=number, count=counts[0]) for number in range(1, counts[0] + 1)]
+    needed = [shard for shard in needed if (rows := shard.rows(indices, header.batch_size)).start < rows.stop]
+    missing = [str(shard) for shard in needed if shard not in found]
+    if missing:
+        raise BenchError(f"Missing in {folder}: shard {', '.join(missing)}. Run it with the same options and --shard.")
+    return [folder / shard.folder for shard in needed]
