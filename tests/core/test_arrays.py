@@ -6,6 +6,7 @@ import io
 import pickle
 import struct
 import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -135,3 +136,15 @@ def test_only_what_is_asked_for_is_read() -> None:
     """`partial` passes over the rest, whatever its size."""
     content = dump({"numbers": np.arange(2), "large": np.zeros(1_000_000)})
     assert list(load(content, LAYOUTS, most_bytes=1000, partial=True)) == ["numbers"]
+
+
+@pytest.mark.parametrize(("count", "level"), [(1 << 16, 9), (1 << 20, 4)])
+def test_large_arrays_are_not_compressed_for_hours(count: int, level: int) -> None:
+    """As well as can be where they are small, quickly where they are large; both come back."""
+    numbers = np.random.default_rng(0).integers(0, 2, count, dtype=np.int64) * 8 - 4
+    content = dump({"numbers": numbers})
+    assert np.array_equal(load(content, LAYOUTS, most_bytes=1 << 30)["numbers"], numbers)
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        (info,) = file.infolist()
+        deflate = zlib.compressobj(level, zlib.DEFLATED, -15)
+        assert info.compress_size == len(deflate.compress(file.read(info)) + deflate.flush())
