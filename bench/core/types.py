@@ -95,7 +95,7 @@ class ThreatModel:
         return f"{self.norm}-{self._epsilon_text().replace('/', '_')}"
 
     def _epsilon_text(self) -> str:
-        if 255 % self.epsilon.denominator == 0:
+        if self.epsilon.denominator > 1 and 255 % self.epsilon.denominator == 0:
             return f"{self.epsilon.numerator * 255 // self.epsilon.denominator}/255"
         return str(self.epsilon)
 

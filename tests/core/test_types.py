@@ -21,6 +21,7 @@ from bench.core.types import Examples, Norm, ThreatModel
         ("Linf:5/255", Fraction(5, 255), "Linf:5/255", "Linf-5_255"),
         (" L2:0.5 ", Fraction(1, 2), "L2:1/2", "L2-1_2"),
         ("L2:128/255", Fraction(128, 255), "L2:128/255", "L2-128_255"),
+        ("L2:3", Fraction(3), "L2:3", "L2-3"),
         ("Linf:0.1", Fraction(1, 10), "Linf:1/10", "Linf-1_10"),
     ],
 )

@@ -29,6 +29,7 @@ _PREPARE = ResizedCrop(resize=256, crop=224)
 THREAT_MODELS = (ThreatModel.parse("Linf:4/255"), ThreatModel.parse("L2:3"))
 
 _PLACES = ("imagenet/val", "val")
+_SIZE = 50_000
 _CLASSES = 1000
 _FOLDER = re.compile(r"n[0-9]{8}")
 _FILE = re.compile(r"ILSVRC2012_val_([0-9]{8})\.JPEG")
@@ -90,6 +91,11 @@ def content_of(images: list[NumberedImage]) -> FileContent:
 def _read(split: Split, data_dir: Path | None) -> FileContent:
     del split  # there is one
     found = find_numbered(data_dir)
+    if len(found) != _SIZE:
+        raise BenchError(
+            f"Expected {_SIZE} validation images of ImageNet, but found {len(found)}. Unpack ILSVRC2012_img_val.tar"
+            " again, or take --dataset imagenet-5000, which needs only those of RobustBench."
+        )
     return content_of([found[number] for number in sorted(found)])
 
 
@@ -97,6 +103,6 @@ ENTRY = DatasetSpec(
     name="imagenet",
     summary="the 50,000 validation photographs of ImageNet, 224x224, 1000 classes, from torchvision's folder",
     read=_read,
-    sizes={"test": 50_000},
+    sizes={"test": _SIZE},
     threat_models=THREAT_MODELS,
 )
