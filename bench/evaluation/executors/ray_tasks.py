@@ -26,7 +26,7 @@ from bench.evaluation.task import Task
 
 __all__ = ["RayCrew"]
 
-_MOST_PLACED = 4 << 30
+_MOST_PLACED = 16 << 30
 """Bytes of examples that are held in the object store; beyond it those unused for longest are let go."""
 _FRESH = 2.0
 """Seconds for which the size of the cluster is remembered."""
@@ -135,7 +135,7 @@ class RayCrew:
                 self._ray.init(address=self._address, **quiet)
             else:
                 self._ray.init(address="local", num_cpus=self._most, include_dashboard=False, **quiet)
-        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - Ray raises bare ones where it cannot start or connect
             where = f"at {self._address}" if self._address is not None else "on this machine"
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             raise BenchError(f"Cannot use Ray {where}: {reason}.") from None

@@ -65,7 +65,9 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Bed:
     shutil.copy(NET, folder / "net.py")
     dataset = data.load("digits")
     os.environ["FAULTY_DRIVER"] = str(os.getpid())
-    model = models.load(f"{folder / 'net.py'}:make", dataset=dataset)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = models.load(f"{folder / 'net.py'}:make", dataset=dataset)
     return Bed(folder=folder, model=model, examples=dataset.examples[:N_EXAMPLES])
 
 

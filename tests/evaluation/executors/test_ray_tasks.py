@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,8 +20,11 @@ from bench.evaluation.executors import assignment
 from bench.evaluation.executors.ray_tasks import RayCrew
 from bench.suites import AttackSuite
 
+# A node that starts on a busy machine takes its time; Ray reads this when it is imported.
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
 ray: Any = pytest.importorskip("ray", reason="needs the extra ray")
 
+DRIVER = Path(__file__).with_name("killed_driver.py")
 BRIEF = AttackSuite(name="brief", version=1, attacks=(FGSM(),))
 
 
@@ -113,3 +120,29 @@ def test_a_cluster_without_what_is_asked_for_is_refused(crew: RayCrew) -> None:
     with pytest.raises(BenchError, match="has no GPU at all") as caught, RayCrew(device="cuda"):
         pass
     assert "\n" not in str(caught.value)
+
+
+def test_a_driver_that_is_killed_is_resumed_by_the_next(
+    bed: Any, cluster: Any, crew: RayCrew, tmp_path: Path, expected: dict[str, Any]
+) -> None:
+    """SIGKILL while Ray works for it; the same command goes on with what is there, to the same bytes."""
+    path = os.pathsep.join(each for each in sys.path if each)
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+    def start() -> subprocess.Popen[bytes]:
+        words = (DRIVER, bed.folder / "net.py", tmp_path / "journal", tmp_path / "out", cluster.address)
+        return subprocess.Popen([sys.executable, *map(str, words)], env=environment)
+
+    bed.order("pace", "0.02")
+    driver = start()
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("journal/pgd-20/*.json")):
+        assert driver.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    driver.kill()
+    assert driver.wait() == -9 and not (tmp_path / "out").exists()
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("journal/*/*.json")}
+    (bed.folder / "pace").unlink()
+    assert start().wait(timeout=120) == 0
+    assert json.loads((tmp_path / "out").read_bytes()) == expected
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
