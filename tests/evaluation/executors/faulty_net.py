@@ -1,7 +1,7 @@
 """A model whose faults a test orders by files beside a copy of this file; only workers obey, never the driver.
 
 `kill`: the first worker that sees it dies. `killer`: every worker dies on the example whose mark is in the file.
-`raise`: an attack on that example raises. `slow`: the first worker that sees it sleeps so many seconds.
+`raise`: an attack on that example raises. `wait`: the first worker that sees it waits for a file `go`.
 """
 
 from __future__ import annotations
@@ -51,10 +51,19 @@ def obey(inputs: Tensor) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if inputs.requires_grad and sees("raise", inputs):
         raise RuntimeError("this example is cursed")
-    if (HERE / "slow").exists() and (seconds := claimed("slow")):
-        time.sleep(float(seconds))
+    if (HERE / "wait").exists() and claimed("wait"):
+        wait_for(HERE / "go")
     if (HERE / "pace").exists():
         time.sleep(float((HERE / "pace").read_text()))
+
+
+def wait_for(path: Path, *, patience: float = 60.0) -> None:
+    """Return once it exists; an error after so many seconds."""
+    deadline = time.monotonic() + patience
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise RuntimeError("nobody went on while this worker waited")
+        time.sleep(0.01)
 
 
 def claimed(name: str) -> str:
