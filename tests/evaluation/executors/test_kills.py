@@ -1,32 +1,90 @@
-"""SIGKILL at random moments, of the driver or of a worker: what is left is taken up, and the bytes are the same.
+"""SIGKILL at random moments, of a driver or of a worker: what is left is taken up, and the bytes are the same.
 
-`BENCH_KILLS` says how many kills (2 unless it is set; 50 before a release), `BENCH_KILLS_SEED` which moments.
+`BENCH_KILLS_SEED` says which moments.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
+import multiprocessing
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 DRIVER = Path(__file__).with_name("killed_driver.py")
-KILLS = int(os.environ.get("BENCH_KILLS", "2"))
 SEED = int(os.environ.get("BENCH_KILLS_SEED", "0"))
 
 
-def start(folder: Path, journal: Path, out: Path, crew: str) -> subprocess.Popen[bytes]:
-    """The driver, as a process of its own."""
+def entries(journal: Path) -> dict[Path, int]:
+    """What is done, and when."""
+    return {path: path.stat().st_mtime_ns for path in journal.glob("*/*.json")}
+
+
+def kept(journal: Path, before: dict[Path, int]) -> bool:
+    """Whether all that was done then is there, and none of it was done again."""
+    after = entries(journal)
+    return all(after.get(path) == stamp for path, stamp in before.items())
+
+
+@pytest.fixture
+def start(bed: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Path], ForkServerProcess]:
+    """Start a driver without workers, by a fork of a process that has imported what it needs."""
+    monkeypatch.syspath_prepend(DRIVER.parent)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(each for each in sys.path if each))
+    driver = importlib.import_module(DRIVER.stem)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([DRIVER.stem])
+
+    def start(journal: Path, out: Path) -> ForkServerProcess:
+        words = (bed.folder / "net.py", journal, out, "0")
+        process = context.Process(target=driver.main, args=tuple(map(str, words)))
+        process.start()
+        return process
+
+    return start
+
+
+def test_fifty_kills_lose_nothing(
+    start: Callable[[Path, Path], ForkServerProcess], expected: dict[str, Any], tmp_path: Path
+) -> None:
+    """The driver dies at 50 moments, drawn from the time that an evaluation takes; each goes on where the last died."""
+    start(tmp_path / "warm", tmp_path / "warm.json").join()
+    begin = time.monotonic()
+    start(tmp_path / "whole", tmp_path / "whole.json").join()
+    whole = time.monotonic() - begin
+    draws = random.Random(SEED)
+    kills, attempt = 0, 0
+    while kills < 50:
+        attempt += 1
+        journal, out = tmp_path / f"journal-{attempt}", tmp_path / f"out-{attempt}"
+        while not out.exists():
+            before = entries(journal)
+            driver = start(journal, out)
+            driver.join(draws.uniform(0.0, whole))
+            driver.kill()
+            driver.join()
+            assert driver.exitcode in (0, -signal.SIGKILL)
+            kills += driver.exitcode == -signal.SIGKILL
+            assert kept(journal, before)
+        assert json.loads(out.read_bytes()) == expected
+
+
+def start_with_workers(folder: Path, journal: Path, out: Path) -> subprocess.Popen[bytes]:
+    """A driver of two workers, as a process of its own."""
     path = os.pathsep.join(each for each in sys.path if each)
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, str(DRIVER), str(folder / "net.py"), str(journal), str(out), crew], env=environment
-    )
+    words = (sys.executable, DRIVER, folder / "net.py", journal, out, "2")
+    return subprocess.Popen(list(map(str, words)), env=environment)
 
 
 def workers_of(driver: subprocess.Popen[bytes]) -> list[int]:
@@ -37,11 +95,6 @@ def workers_of(driver: subprocess.Popen[bytes]) -> list[int]:
     return found
 
 
-def entries(journal: Path) -> dict[Path, int]:
-    """What is done, and when."""
-    return {path: path.stat().st_mtime_ns for path in journal.glob("*/*.json")}
-
-
 def wait_for(driver: subprocess.Popen[bytes], journal: Path, n_entries: int) -> None:
     """Until so much is done, or the driver has ended."""
     deadline = time.monotonic() + 300
@@ -50,34 +103,19 @@ def wait_for(driver: subprocess.Popen[bytes], journal: Path, n_entries: int) -> 
         time.sleep(0.02)
 
 
-def kill_one(driver: subprocess.Popen[bytes], draws: random.Random, *, of_workers: bool) -> bool:
-    """Kill the driver or one of its workers, if it is still at work; a driver survives its workers."""
-    victim = draws.choice([driver.pid, *(workers_of(driver) if of_workers else ())])
-    if driver.poll() is not None:
-        return False
-    os.kill(victim, signal.SIGKILL)
-    code = driver.wait(timeout=300)
-    assert code == (-signal.SIGKILL if victim == driver.pid else 0)
-    return True
-
-
-def test_random_kills_lose_nothing(bed: Any, expected: dict[str, Any], tmp_path: Path) -> None:
-    """What was done stays as it is, to the time of the file; the rest is done again, and the result is the same."""
+def test_a_killed_driver_of_workers_and_a_killed_worker_lose_nothing(
+    bed: Any, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    """First the driver dies; the next one goes on, survives the death of a worker, and ends with the same bytes."""
     draws = random.Random(SEED)
-    kills, attempt = 0, 0
-    while kills < KILLS:
-        attempt += 1
-        journal, out = tmp_path / f"journal-{attempt}", tmp_path / f"out-{attempt}"
-        bed.order("pace", "0.01")
-        while kills < KILLS and not out.exists():
-            before = entries(journal)
-            driver = start(bed.folder, journal, out, "2")
-            wait_for(driver, journal, len(before) + draws.randrange(4))
-            time.sleep(draws.uniform(0.0, 0.5))
-            kills += kill_one(driver, draws, of_workers=kills > 0)
-            after = entries(journal)
-            assert all(after[path] == stamp for path, stamp in before.items())
-        (bed.folder / "pace").unlink()
-        if not out.exists():
-            assert start(bed.folder, journal, out, "2").wait(timeout=300) == 0
-        assert json.loads(out.read_bytes()) == expected
+    journal, out = tmp_path / "journal", tmp_path / "out"
+    bed.order("pace", "0.01")
+    for n_entries in (draws.randrange(4), 5):
+        before = entries(journal)
+        driver = start_with_workers(bed.folder, journal, out)
+        wait_for(driver, journal, n_entries)
+        victim = driver.pid if n_entries < 5 else draws.choice(workers_of(driver))
+        os.kill(victim, signal.SIGKILL)
+        assert driver.wait(timeout=300) == (-signal.SIGKILL if victim == driver.pid else 0)
+        assert kept(journal, before)
+    assert json.loads(out.read_bytes()) == expected
