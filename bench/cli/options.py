@@ -74,7 +74,7 @@ Address = Annotated[
 ]
 Engine = Annotated[
     str | None,
-    typer.Option(metavar="reference|fast", help="What runs AutoAttack; reference is its authors' package."),
+    typer.Option(metavar="fast|reference", help="What runs AutoAttack; reference is its authors' package."),
 ]
 JournalDir = Annotated[
     Place | None,

@@ -64,7 +64,7 @@ def diagnose(
     place = torch.device(device) if device is not None else device_of(module)
     chosen = select(checks)
     if attacks is None:
-        attacks = suites.get(_ATTACKS, engine="fast").attacks
+        attacks = suites.get(_ATTACKS).attacks
     with borrowed(module, place), full_float32():
         subject = Subject(
             module=module,

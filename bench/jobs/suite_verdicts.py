@@ -139,7 +139,7 @@ class Library:
         device: str,
         tell: Callable[[str], None],
     ) -> Evaluation:
-        chosen = suites.get(suite, engine="fast")
+        chosen = suites.get(suite)
         identity = Identity(model=model.digest, factory=model.factory_digest, dataset=self.dataset.digest)
         header = plan(
             model.module,

@@ -12,7 +12,7 @@ from bench.suites.suite import AttackSuite, with_engine
 __all__ = ["DEFAULT_ENGINE", "ENGINES", "SUITES", "AttackSuite", "get", "names"]
 
 ENGINES: tuple[str, ...] = get_args(Engine)
-DEFAULT_ENGINE = "reference"
+DEFAULT_ENGINE = "fast"
 
 SUITES: Registry[AttackSuite] = Registry("suite", "bench.suites", key="label")
 
