@@ -1,0 +1,54 @@
+"""docs/analyses.md is what `bench analyze` makes of the results beside it, and those are whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import models
+from bench.analysis import ANALYSES
+from bench.analysis.page import page
+from bench.analysis.report import read
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "docs" / "analyses"
+RESULTS = sorted(FOLDER.glob("*.json"))
+MOST_BYTES = 150_000
+
+
+def test_the_page_is_made_of_the_results():
+    """Byte for byte; run one of its commands with `--output docs/analyses --page docs/analyses.md` to make it again."""
+    text = (ROOT / "docs" / "analyses.md").read_text(encoding="utf-8")
+    assert text == page(map(read, RESULTS), ANALYSES, folder="analyses")
+
+
+def test_every_analysis_is_on_the_page():
+    """Each of them was run on what ships, and more than once where that says more."""
+    assert {read(path).analysis for path in RESULTS} == set(ANALYSES.names())
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_what_a_result_claims_follows_from_its_values(path):
+    """Claims, tables and figures are those that today's analysis makes of the stored values."""
+    report = read(path)
+    assert path.stem == report.stem
+    analysis = ANALYSES.get(report.analysis)
+    assert report.claims == analysis.claims(report.values)
+    assert all(len(row) == len(table.headers) for table in analysis.tables(report.values) for row in table.rows)
+    assert list(report.figures) == list(analysis.draw(report.values))
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_figures_are_there_and_small(path):
+    """Both forms of each, and none that no result shows."""
+    shown = {f"{stem}.{ending}" for stem in read(path).figures.values() for ending in ("png", "svg")}
+    assert {each.name for each in FOLDER.glob(f"{path.stem}-*.*")} == shown
+    assert all(0 < (FOLDER / name).stat().st_size < MOST_BYTES for name in shown)
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_the_models_are_those_of_the_zoo(path):
+    """No result is about a model that nobody can load; one about older weights says so by its digest alone."""
+    named = {model.name for model in read(path).models if model.role == "model"}
+    assert named <= set(models.names())
