@@ -83,11 +83,14 @@
     const span = (keys) => [...rows.flatMap((row) => keys.map((key) => row[key]))];
     const xs = [...span(["clean_low", "clean_high"]), ...others.map((row) => row.clean)];
     const ys = [...span(["low", "high"]), ...others.map((row) => row.robust)];
+    const [left, right] = limits(Math.min(...xs), Math.max(...xs));
+    // Whether the label ends inside the chart if it starts at the mark, at some 7 pixels a letter.
+    const fits = (row) => 54 + ((row.clean - left) / (right - left)) * (width - 84) + 7 * label(row).length < width;
     const accent = colour("--accent"), soft = colour("--soft"), sheet = colour("--sheet"), line = colour("--line");
     const chart = Plot.plot({
       width, height: Math.min(narrow() ? 330 : 430, width * 0.8), marginLeft: 44, marginRight: narrow() ? 16 : 30, marginBottom: 40,
       style: { color: soft, fontSize: "12px" },
-      x: { label: "clean accuracy (%)", domain: limits(Math.min(...xs), Math.max(...xs)), grid: true, ticks: narrow() ? 5 : 9, inset: 6 },
+      x: { label: "clean accuracy (%)", domain: [left, right], grid: true, ticks: narrow() ? 5 : 9, inset: 6 },
       y: { label: "robust accuracy (%)", domain: limits(Math.min(...ys), Math.max(...ys)), grid: true, ticks: 6, inset: 6 },
       marks: [
         Plot.dot(others, { x: "clean", y: "robust", symbol: "times", stroke: soft, strokeOpacity: 0.7, r: 4,
@@ -97,9 +100,9 @@
         Plot.dot(rows, { x: "clean", y: "robust", r: 5.5, stroke: accent, strokeWidth: 1.75, fill: (row) => (row.ranked ? accent : sheet),
           href: (row) => `#${row.id}`, ariaLabel: (row) => `${row.title}: ${row.clean.toFixed(2)} % clean, ${row.robust.toFixed(2)} % robust` }),
         Plot.text(rows, { x: "clean", y: "robust", text: label, dx: 10, dy: -9, textAnchor: "start", fill: colour("--ink"), stroke: sheet, strokeWidth: 3,
-          filter: (row) => (row.clean - Math.min(...xs)) / (Math.max(...xs) - Math.min(...xs) || 1) < 0.8 }),
+          filter: fits }),
         Plot.text(rows, { x: "clean", y: "robust", text: label, dx: -10, dy: -9, textAnchor: "end", fill: colour("--ink"), stroke: sheet, strokeWidth: 3,
-          filter: (row) => (row.clean - Math.min(...xs)) / (Math.max(...xs) - Math.min(...xs) || 1) >= 0.8 }),
+          filter: (row) => !fits(row) }),
         Plot.tip(rows, Plot.pointer({ x: "clean", y: "robust", fill: sheet, stroke: line, format: { x: false, y: false },
           title: (row) => `${row.title}\n${row.clean.toFixed(2)} % clean\n${row.robust.toFixed(2)} % robust (${row.low.toFixed(1)} to ${row.high.toFixed(1)})\n${row.place}` })),
       ],
