@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,11 @@ def test_the_models_are_those_of_the_zoo(path):
     """No result is about a model that nobody can load; one about older weights says so by its digest alone."""
     named = {model.name for model in read(path).models if model.role == "model"}
     assert named <= set(models.names())
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_commands_name_no_folder_of_a_machine(path):
+    """Anyone can repeat them from a folder of their own."""
+    words = shlex.split(read(path).provenance.command)
+    assert words[:2] == ["bench", "analyze"]
+    assert not [word for word in words if word.startswith(("/", "~"))]
