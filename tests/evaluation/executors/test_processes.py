@@ -35,6 +35,13 @@ def test_two_workers_find_the_same_bytes(bed: Any, crew: Processes, same: Callab
     assert len(crew.processes) == 2 and os.getpid() not in crew.processes
 
 
+def test_four_workers_find_the_same_bytes(bed: Any, same: Callable[..., bool]) -> None:
+    """One for each chunk, more than this machine may have cores."""
+    with Processes(["cpu"] * 4, threads=1) as crew:
+        assert same(bed.run(crew))
+        assert len(crew.processes) == 4
+
+
 def test_a_worker_that_is_killed_mid_chunk_loses_nothing(bed: Any, crew: Processes, same: Callable[..., bool]) -> None:
     """SIGKILL while it computes: another one takes its place and the chunk is done again."""
     bed.run(crew, suite=BRIEF)
