@@ -22,6 +22,7 @@ class PlantedRunner:
     """Takes time by a known law: so much a call, so much a step of a batch, so much a step of an example."""
 
     SET_UP, STEP, EXAMPLE = 0.01, 0.002, 0.0005
+    STALL_EVERY, STALL = 0, 5.0
 
     def __init__(self, examples: Examples, log: list[float], robust: float) -> None:
         self.indices = examples.indices.tolist()
@@ -33,6 +34,8 @@ class PlantedRunner:
             steps *= getattr(stage.attack, name, 1)
         n_seen = sum(attacked)
         seconds = self.SET_UP + steps * (self.STEP + self.EXAMPLE * n_seen)
+        if self.STALL_EVERY and len(self.log) % self.STALL_EVERY == 0:
+            seconds += self.STALL
         self.log.append(seconds)
         limit = 0.8 if stage.attack is None else self.robust
         robust = tuple(seen and index % 10 < 10 * limit for seen, index in zip(attacked, self.indices, strict=True))
@@ -78,6 +81,14 @@ def test_the_probe_finds_the_planted_costs(examples, robust):
             assert found.batch == pytest.approx(planted, rel=1e-6)
             assert found.example == pytest.approx(PlantedRunner.EXAMPLE * steps, rel=1e-6)
     assert costs.in_seconds and max(log) < 1.5, "the longest stage takes minutes by the planted law"
+
+
+def test_a_machine_that_stalls_now_and_then_misleads_nobody(examples, monkeypatch):
+    """Every third call takes seconds longer, which multiplied by a stage's steps would be hours."""
+    monkeypatch.setattr(PlantedRunner, "STALL_EVERY", 3)
+    costs, _ = probed(examples, suites.get("standard-v1"))
+    (square,) = [found for key, found in costs.stages.items() if key.endswith("square")]
+    assert square.example == pytest.approx(PlantedRunner.EXAMPLE * 5000, rel=1e-6)
 
 
 def test_the_probe_says_who_survives(examples):
