@@ -51,8 +51,8 @@ def look(number: int) -> Look:
     """The look of series `number`, from 0."""
     return Look(
         color=COLOURS[number % len(COLOURS)],
-        marker=MARKERS[(number + number // len(COLOURS)) % len(MARKERS)],
-        linestyle=DASHES[(number + number // len(COLOURS)) % len(DASHES)],
+        marker=MARKERS[number % len(MARKERS)],
+        linestyle=DASHES[number % len(DASHES)],
     )
 
 
