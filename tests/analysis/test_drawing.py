@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from bench.analysis.drawing import look
 
 
@@ -10,5 +12,5 @@ def test_no_two_series_look_alike():
     looks = [look(number) for number in range(28)]
     assert len({(each.color, each.linestyle) for each in looks}) == 28
     assert len({(each.color, each.marker) for each in looks}) == 28
-    for one, next_one in zip(looks, looks[1:], strict=False):
+    for one, next_one in itertools.pairwise(looks):
         assert all(ours != theirs for ours, theirs in zip(one, next_one, strict=True))
