@@ -68,7 +68,7 @@ class Forms:
         exact = inference_form(module, inputs[:_PROBE])
         if precision != LADDER:
             return cls(module, exact=exact)
-        low = low_form(exact, inputs[:_PROBE])
+        low = low_form(module, inputs[:_PROBE])
         if low is None:
             raise BenchError("This model does not work in bfloat16: choose --precision float32.")
         return cls(module, exact=exact, low=low)

@@ -5,7 +5,7 @@ import torch
 from torch import fx, nn
 
 from bench.attacks.autoattack.fast.fused import fused
-from bench.attacks.autoattack.fast.inference import Bfloat16, inference_form, low_form
+from bench.attacks.autoattack.fast.inference import Silenced, inference_form, low_form
 
 
 class Residual(nn.Module):
@@ -14,11 +14,11 @@ class Residual(nn.Module):
     def __init__(self, *, read_again: bool) -> None:
         super().__init__()
         self.first, self.second, self.third = (nn.Conv2d(3 if n == 0 else 8, 8, 3, padding=1) for n in range(3))
-        self.linear, self.read_again = nn.Linear(8, 10), read_again
+        self.linear, self.relu, self.read_again = nn.Linear(8, 10), nn.ReLU(), read_again
 
     def forward(self, inputs):
         start = torch.relu(self.first(inputs))
-        block = torch.relu(self.third(torch.relu(self.second(start))) + start)
+        block = self.relu(self.third(self.second(start).relu()) + start)
         return self.linear((block + start if self.read_again else block).mean((2, 3)))
 
 
@@ -48,6 +48,26 @@ def test_the_fused_network_gives_the_same_logits(read_again, dtype) -> None:
     assert not any(name.startswith("_fused") for name, _ in network.named_modules())
 
 
+def test_a_sum_does_not_take_the_place_of_what_its_convolution_reads() -> None:
+    """ReLU(conv(x) + x) needs x until it is done."""
+
+    class Short(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+
+        def forward(self, inputs):
+            start = torch.relu(self.first(inputs))
+            return torch.relu(self.second(start) + start).mean((2, 3))
+
+    torch.manual_seed(0)
+    network, inputs = traced(Short()), torch.rand(3, 3, 8, 8)
+    form = fused(network)
+    assert [call.in_place for call in calls(form)] == [False, False]
+    with torch.no_grad():
+        torch.testing.assert_close(form(inputs), network(inputs))
+
+
 def test_a_network_without_such_calls_has_no_fused_form() -> None:
     """A convolution that something else reads, and one with another padding, stay as they are."""
 
@@ -63,30 +83,30 @@ def test_a_network_without_such_calls_has_no_fused_form() -> None:
     assert fused(traced(Plain())) is None
 
 
-def test_the_low_form_uses_it_only_without_gradients() -> None:
+@pytest.mark.parametrize("make", [inference_form, low_form])
+def test_forms_use_it_only_without_gradients(make) -> None:
     """Logits agree up to rounding, and gradients still flow."""
     torch.manual_seed(0)
     model = Residual(read_again=False).eval()
     probe = torch.rand(3, 3, 8, 8)
-    low = low_form(inference_form(model, probe), probe)
-    assert isinstance(low, Bfloat16)
-    assert calls(low.without_gradients)
-    assert not calls(low.module)
+    form = make(model, probe)
+    (silenced,) = (part for part in form.modules() if isinstance(part, Silenced))
+    assert calls(silenced.silent)
+    assert not calls(silenced.network)
     with torch.no_grad():
-        silent = low(probe)
+        silent = form(probe)
     leaf = probe.clone().requires_grad_()
-    logits = low(leaf)
+    logits = form(leaf)
     torch.testing.assert_close(silent, logits.detach(), rtol=0.02, atol=0.02)
     assert torch.autograd.grad(logits.sum(), leaf)[0].abs().sum() > 0
 
 
-def test_a_fused_form_that_answers_otherwise_is_not_used(monkeypatch) -> None:
+@pytest.mark.parametrize("make", [inference_form, low_form])
+def test_a_fused_form_that_answers_otherwise_is_not_used(make, monkeypatch) -> None:
     """The calls are undocumented, so what they give is compared."""
     model = Residual(read_again=False).eval()
     probe = torch.rand(3, 3, 8, 8)
-    exact = inference_form(model, probe)
     monkeypatch.setattr(
         "bench.attacks.autoattack.fast.inference.fused", lambda network: nn.Sequential(network, nn.Tanh())
     )
-    low = low_form(exact, probe)
-    assert low.without_gradients is low.module
+    assert not any(isinstance(part, Silenced) for part in make(model, probe).modules())

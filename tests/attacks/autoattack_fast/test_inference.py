@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.attacks.autoattack.fast.inference import Bfloat16, inference_form, low_form
+from bench.attacks.autoattack.fast.inference import inference_form, low_form
 from bench.models.architectures import ARCHITECTURES
 
 
@@ -90,7 +90,8 @@ def test_what_cannot_be_folded_is_left_alone(kind, probe) -> None:
 def test_bfloat16_takes_and_gives_float32(probe) -> None:
     """The low-precision copy is close to the model, and its gradient reaches the input."""
     model = with_statistics(ARCHITECTURES.get("resnet18").build(num_classes=10, in_channels=3, width=4))
-    low = Bfloat16(inference_form(model, probe))
+    low = low_form(model, probe)
+    assert low is not None
     leaf = probe.clone().requires_grad_()
     logits = low(leaf)
     (gradient,) = torch.autograd.grad(logits.sum(), leaf)
@@ -155,7 +156,7 @@ def test_a_model_that_is_partly_in_float32_has_a_low_form(probe) -> None:
     """Its convolutions and linear layers alone are converted."""
     torch.manual_seed(0)
     model = Mixed(torch.bfloat16).eval()
-    low = low_form(inference_form(model, probe), probe)
+    low = low_form(model, probe)
     assert low is not None
     kinds = {name: parameter.dtype for name, parameter in low.named_parameters()}
     assert {dtype for name, dtype in kinds.items() if "conv" in name} == {torch.bfloat16}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bench.attacks.autoattack import fast
-from bench.attacks.autoattack.fast.inference import Bfloat16
+from bench.attacks.autoattack.fast.inference import low_form
 from bench.attacks.autoattack.fast.ladder import Rungs, climb
 from bench.attacks.autoattack.stages import ApgdCe, ApgdT
 from bench.core.types import ThreatModel
@@ -29,7 +29,7 @@ def correct(net, examples):
 def test_no_fewer_breaks_hold_than_in_float32(net, digits, stage, finish) -> None:
     """The ladder misses at most one break of the search in float32, and stays inside the ball."""
     plain = apgd(stage)(net, digits)
-    climbed = climb(apgd(stage), rungs(net, Bfloat16(net)), digits, THREAT_MODEL, finish=finish)
+    climbed = climb(apgd(stage), rungs(net, low_form(net, digits.inputs)), digits, THREAT_MODEL, finish=finish)
     broken = [net(each).argmax(1) != digits.labels for each in (plain, climbed.points)]
     assert (broken[0] & ~broken[1]).sum() <= 1
     assert norms.size(climbed.points - digits.inputs, THREAT_MODEL.norm).max() <= 0.12 + 1e-6

@@ -1,8 +1,4 @@
-"""Scale and shift of each example's channels in one pass, where images lie channels last.
-
-`x * s[:, :, None, None] + t[:, :, None, None]` broadcasts along the innermost axis, the channels. Where these are few,
-that is an order of magnitude slower on a CPU than adding two images; over whole rows of pixels it is not.
-"""
+"""Scale and shift of each example's channels in one pass, where images lie channels last."""
 
 from __future__ import annotations
 
@@ -11,6 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+
+from bench.attacks.autoattack.fast.pixel_rows import as_images, as_rows, channel_sums, repeated
 
 __all__ = ["fuse_affine", "scale_and_shift"]
 
@@ -47,39 +45,23 @@ def scale_and_shift(features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 
 class _ByRow(torch.autograd.Function):
-    """The same over rows of pixels `(N, H, W * C)`, with scale and shift repeated along a row."""
+    """The same over rows of pixels, with scale and shift repeated along a row."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         ctx.save_for_backward(features, scale)
-        return _images(torch.addcmul(_row(shift, features), _rows(features), _row(scale, features)), features)
+        moved = torch.addcmul(repeated(shift, features), as_rows(features), repeated(scale, features))
+        return as_images(moved, features)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         features, scale = ctx.saved_tensors
-        count, channels, _, width = features.shape
-        rows = _rows(gradient)
-        slope = _images(rows * _row(scale, features), features)
-        along = torch.ones(count, 1, rows.shape[1], dtype=rows.dtype, device=rows.device)  # a product sums fastest
+        rows = as_rows(gradient)
+        slope = as_images(rows * repeated(scale, features), features)
         to_scale, to_shift = (
-            (along @ each).reshape(count, width, channels).sum(1) for each in (rows * _rows(features), rows)
+            channel_sums(each, features.shape[1]).to(scale.dtype) for each in (rows * as_rows(features), rows)
         )
         return slope, to_scale, to_shift
-
-
-def _rows(images: Tensor) -> Tensor:
-    """`(N, C, H, W)` as `(N, H, W * C)`."""
-    return images.permute(0, 2, 3, 1).flatten(2)
-
-
-def _images(rows: Tensor, like: Tensor) -> Tensor:
-    count, channels, height, width = like.shape
-    return rows.reshape(count, height, width, channels).permute(0, 3, 1, 2)
-
-
-def _row(values: Tensor, like: Tensor) -> Tensor:
-    """`(N, C)` repeated along a row: `(N, 1, W * C)`."""
-    return values.repeat(1, like.shape[3])[:, None]
 
 
 def _affine(node: fx.Node) -> tuple[fx.Node, fx.Node, fx.Node] | None:

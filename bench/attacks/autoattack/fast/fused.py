@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from bench.attacks.autoattack.fast.relus import is_relu
+
 __all__ = ["fused"]
 
-_RELU = (torch.relu, nn.functional.relu)
 _ADD = (operator.add, torch.add)
 
 
@@ -34,9 +35,8 @@ def fused(network: fx.GraphModule) -> nn.Module | None:
             continue
         convolution, residual = found
         name = f"_fused_{count}"
-        modules[name] = _FusedConvolution(
-            modules[str(convolution.target)], in_place=residual is not None and _is_spent(residual, node, modules)
-        )
+        replaces = residual not in (None, convolution.args[0]) and _is_spent(residual, node, modules)
+        modules[name] = _FusedConvolution(modules[str(convolution.target)], in_place=replaces)
         form.add_submodule(name, modules[name])
         with form.graph.inserting_before(node):
             inputs = (convolution.args[0],) if residual is None else (convolution.args[0], residual)
@@ -81,9 +81,9 @@ class _FusedConvolution(nn.Module):
 
 def _convolution_into(node: fx.Node, modules: dict[str, Any]) -> tuple[fx.Node, fx.Node | None] | None:
     """The convolution that ends in this ReLU and nowhere else, and what is added to it in between, if anything."""
-    if node.op != "call_function" or node.target not in _RELU or not isinstance(node.args[0], fx.Node):
+    if not is_relu(node, modules):
         return None
-    before = node.args[0]
+    (before,) = node.all_input_nodes
     if _is_convolution(before, modules):
         return before, None
     if before.target not in _ADD or len(before.users) > 1 or len(before.args) != 2:
@@ -96,7 +96,7 @@ def _convolution_into(node: fx.Node, modules: dict[str, Any]) -> tuple[fx.Node, 
 
 def _is_spent(residual: fx.Node, node: fx.Node, modules: dict[str, Any]) -> bool:
     """Whether nothing reads what is added after this ReLU: it is new memory, and only convolutions read it before."""
-    made_new = residual.target in _RELU or _is_new(residual, modules)
+    made_new = is_relu(residual, modules) or _is_new(residual, modules)
     order = {each: number for number, each in enumerate(node.graph.nodes)}
     others = [user for user in residual.users if user not in node.all_input_nodes]
     return made_new and all(_is_new(user, modules) and order[user] < order[node] for user in others)
