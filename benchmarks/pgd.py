@@ -6,7 +6,8 @@
 
 All take 20 steps of epsilon / 4 from a random start in the ball, on the same model, examples and device, in turns,
 after each has warmed up. Foolbox and ART get the model as its class makes it, with parameters that require gradients.
-Ours, in float32, also verifies: every candidate is judged once more on the model itself, as the harness does.
+Ours searches in the precision that a run would (--precision auto), and also verifies: every candidate is judged once
+more on the model itself in float32, as the harness does.
 ART is not needed; it takes part where it is installed (pip install adversarial-robustness-toolbox).
 """
 
@@ -32,6 +33,7 @@ from bench.attacks.pgd import PGD
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.evaluation.forms import Forms
 from bench.evaluation.precision import full_float32
+from bench.evaluation.search_precision import AUTO, PRECISIONS, faster_precision
 from bench.evaluation.verify import judge
 
 STEPS = 20
@@ -51,14 +53,17 @@ def main() -> None:
     if threat_model.norm is not Norm.LINF:
         raise SystemExit("Expected an Linf threat model: the three libraries' L2 steps are not the same.")
     examples = dataset.examples[: options.samples].to(options.device)
-    module = loaded.module.eval().requires_grad_(True)
     with full_float32():
+        if options.precision == AUTO:
+            options.precision = faster_precision(loaded.module, examples.inputs)
+        module = loaded.module.eval().requires_grad_(True)
         runs = make_runs(module, examples, threat_model, options)
         report: dict[str, Any] = {"table": compare(runs, module, examples, threat_model, options)}
         if options.grow and "bench" in runs:
             report["growth"] = growth(runs["bench"], examples, options)
     report["settings"] = (
         f"{options.model}, {threat_model}, {len(examples)} examples in batches of {options.batch_size}, PGD-{STEPS};"
+        f" ours in {options.precision};"
         f" {options.device} ({torch.get_num_threads()} threads), torch {torch.__version__}, {options.clock} seconds,"
         f" best of {options.rounds}; this process had at most {peak_megabytes(options.device):.0f} MB"
     )
@@ -78,6 +83,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="how often each is timed; the best counts")
     parser.add_argument("--only", choices=NAMES, help="run one alone, for its peak memory")
     parser.add_argument("--grow", action="store_true", help="also time ours on more examples and other batch sizes")
+    parser.add_argument("--precision", choices=PRECISIONS, default=AUTO, help="in which ours takes gradients")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall", help="cpu: of this process, all threads")
@@ -93,7 +99,7 @@ def make_runs(
     runs: dict[str, Run] = {}
     for name in (options.only,) if options.only else NAMES:
         try:
-            runs[name] = makers[name](module, examples, threat_model)
+            runs[name] = makers[name](module, examples, threat_model, options)
         except ModuleNotFoundError as error:
             sys.stderr.write(
                 f"{name} takes no part: {error}. Install adversarial-robustness-toolbox or foolbox for it.\n"
@@ -101,10 +107,10 @@ def make_runs(
     return runs
 
 
-def bench_run(module: nn.Module, examples: Examples, threat_model: ThreatModel) -> Run:
+def bench_run(module: nn.Module, examples: Examples, threat_model: ThreatModel, options: argparse.Namespace) -> Run:
     """Ours, on the form that the harness would give it, with the harness's verification."""
     frozen = copy.deepcopy(module).requires_grad_(False)
-    forms = Forms.of(frozen, examples.inputs, engine="fast", precision="float32")
+    forms = Forms.of(frozen, examples.inputs, engine="fast", precision=options.precision)
     attack = PGD(steps=STEPS)
 
     def run(batch: Examples) -> Tensor:
@@ -115,7 +121,7 @@ def bench_run(module: nn.Module, examples: Examples, threat_model: ThreatModel) 
     return run
 
 
-def foolbox_run(module: nn.Module, examples: Examples, threat_model: ThreatModel) -> Run:
+def foolbox_run(module: nn.Module, examples: Examples, threat_model: ThreatModel, _: argparse.Namespace) -> Run:
     """Foolbox's LinfPGD."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -132,7 +138,7 @@ def foolbox_run(module: nn.Module, examples: Examples, threat_model: ThreatModel
     return run
 
 
-def art_run(module: nn.Module, examples: Examples, threat_model: ThreatModel) -> Run:
+def art_run(module: nn.Module, examples: Examples, threat_model: ThreatModel, _: argparse.Namespace) -> Run:
     """ART's ProjectedGradientDescent, its PyTorch version."""
     from art.attacks.evasion.projected_gradient_descent.projected_gradient_descent_pytorch import (
         ProjectedGradientDescentPyTorch,

@@ -14,8 +14,8 @@ __all__ = ["UNRECORDED", "Finish", "SingleAttack", "StepSize", "parameters"]
 UNRECORDED = {"recorded": False}
 """Metadata of a field that changes how an attack is computed, not what it is."""
 
-Finish = Literal["cross-entropy", "margin"]
-"""What float32 steps climb after a search in lower precision."""
+Finish = Literal["cross-entropy", "margin", "nothing"]
+"""What float32 steps climb after a search in lower precision; nothing where an attack is defined by its steps."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

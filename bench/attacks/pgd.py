@@ -3,7 +3,8 @@
 Madry et al. 2018 (arXiv 1706.06083), section 2.1.
 
 Differences: every iterate counts, not only the last; the random start is drawn per example and per restart from a key,
-and an example that is broken takes no further restart; step sizes are relative to epsilon.
+and an example that is broken takes no further restart; step sizes are relative to epsilon. Gradients may be taken in
+bfloat16 (`--precision`); iterates stay in float32, and float32 decides.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from bench.attacks.ascent import Ascent, Best, Loss, random_start
-from bench.attacks.attack import SingleAttack, StepSize
+from bench.attacks.attack import Finish, SingleAttack, StepSize
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import losses
 from bench.ops.sampling import Stream
@@ -50,6 +51,11 @@ class PGD(SingleAttack):
     def logits_only(self) -> bool:
         """Any form of the model will do."""
         return True
+
+    @property
+    def finish(self) -> Finish | None:
+        """Any precision will do: refused breaks are searched again in float32, and no step is added."""
+        return "nothing"
 
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return the iterate with the smallest margin over all steps and restarts, `(N, C, H, W)`."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bench.attacks.autoattack.fast.inference import inference_form, low_form
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.types import Attack
+from bench.evaluation.header import engine_of
 from bench.suites import AttackSuite
 
 __all__ = ["AUTO", "FLOAT32", "LADDER", "PRECISIONS", "faster_precision", "settled_precision"]
@@ -35,7 +36,7 @@ def settled_precision(asked: str, suite: AttackSuite) -> str:
     """
     if asked not in PRECISIONS:
         raise UnknownNameError("precision", asked, PRECISIONS)
-    if any(getattr(part, "finish", None) for part in _stages(suite)):
+    if engine_of(suite) == "fast" and any(getattr(part, "finish", None) for part in _stages(suite)):
         return asked
     if asked == LADDER:
         raise BenchError(

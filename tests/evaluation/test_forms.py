@@ -9,6 +9,7 @@ from torch import nn
 from bench import suites
 from bench.attacks.autoattack import ApgdCe, AutoAttack, FabT
 from bench.attacks.fgsm import FGSM
+from bench.attacks.pgd import PGD
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.types import ThreatModel
 from bench.evaluation import cost_of, evaluate, plan, search_precision
@@ -61,6 +62,17 @@ def test_every_attack_gets_the_form_that_it_may_search_on(examples) -> None:
     assert forms.exact is forms.original
 
 
+def test_an_attack_that_is_defined_by_its_steps_gets_no_more_of_them(examples) -> None:
+    """PGD climbs in bfloat16; in float32 its breaks are judged, and searched again only where they did not hold."""
+    for steps in (1, 4):
+        attack = PGD(steps=steps)
+        forms, searched = search(attack, examples, precision=LADDER)
+        refused = int(searched.refused.sum())
+        assert forms.low.backwards == 20 * steps
+        assert forms.original.forwards == 20 + (2 if refused else 0) * refused
+        assert forms.exact.backwards == steps * refused
+
+
 def test_passes_are_summed_over_the_forms_and_start_from_zero(examples) -> None:
     """The verification on the original counts as well."""
     forms, _ = search(STAGE, examples, precision=LADDER)
@@ -89,6 +101,12 @@ def test_a_model_that_refuses_bfloat16_is_named(examples) -> None:
 def test_a_choice_stays_open_where_an_attack_has_one(engine, asked, settled) -> None:
     """Our own AutoAttack searches in either precision."""
     assert settled_precision(asked, suites.get("standard-v1", engine=engine)) == settled
+
+
+def test_pgd_has_the_choice_too_but_fgsm_has_none(make) -> None:
+    """One gradient more or less is not worth a probe."""
+    assert settled_precision(AUTO, make["suite"](PGD())) == AUTO
+    assert settled_precision(AUTO, make["suite"](FGSM())) == FLOAT32
 
 
 def test_the_reference_engine_has_no_choice() -> None:

@@ -2,7 +2,8 @@
 
 A stage runs on the first rung, a form that answers fastest: in lower precision, or float32 with rounding of its own.
 Every break that it claims is checked on the original model. After a search in lower precision, all that is not broken
-gets a short float32 climb from its best iterate, refused breaks among it. A refused break that outlives this is
+gets a short float32 climb from its best iterate, refused breaks among it, unless the attack is defined by its steps. A
+refused break that outlives this is
 searched again, once, on the next rung: its first search ended early. What remains is missed breaks, the dangerous
 side: they are to be measured against an all-float32 run.
 """
@@ -77,8 +78,8 @@ def climb(search: Search, rungs: Rungs, examples: Examples, threat_model: Threat
         rungs: the model.
         examples: what to attack, N at least 0.
         threat_model: within which ball.
-        finish: what the float32 climb after a search in lower precision raises: the cross-entropy, or the margin of
-            each of the three closest targets.
+        finish: what the float32 climb after a search in lower precision raises: the cross-entropy, the margin of each
+            of the three closest targets, or nothing: then there is none.
     """
     if not len(examples):
         none = torch.zeros(0, dtype=torch.bool, device=examples.inputs.device)
@@ -89,7 +90,7 @@ def climb(search: Search, rungs: Rungs, examples: Examples, threat_model: Threat
     best = Best.none_yet(examples.inputs)
     best.note(points, judge(predict(rungs.original, points), examples.labels))
     refused = claimed & ~best.broken
-    if rungs.low is not None:
+    if rungs.low is not None and finish != "nothing":
         _finish(rungs.exact, examples, best, threat_model, finish)
     again = (refused & ~best.broken).nonzero().squeeze(1)
     if len(again):
