@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, NamedTuple
 
+from bench.attacks.attack import Finish
 from bench.core.types import Attack
 
-__all__ = ["Miniature", "miniature"]
+__all__ = ["Miniature", "SearchAlone", "miniature"]
 
 _LENGTHS = ("queries", "steps")
 _REPEATS = ("restarts", "targets")
@@ -25,6 +26,25 @@ class Miniature(NamedTuple):
     attack: Attack
     n_steps: int
     n_full: int
+
+
+class SearchAlone:
+    """An attack without the float32 steps that follow its search in lower precision.
+
+    Args:
+        attack: one stage.
+    """
+
+    def __init__(self, attack: Attack) -> None:
+        self._attack = attack
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._attack, name)
+
+    @property
+    def finish(self) -> Finish | None:
+        """No steps, but lower precision where the attack has it."""
+        return "nothing" if getattr(self._attack, "finish", None) else None
 
 
 def miniature(attack: Attack, n_steps: int, *, n_classes: int) -> Miniature:

@@ -1,7 +1,9 @@
 """Some seconds on the real model and device that tell what a suite will cost there.
 
 The examples' clean verdicts and a ten-step attack say how many will survive to the long stages. Each stage then runs in
-small, twice as long and on two batch sizes, on examples that survived; the differences give its seconds per step.
+small, at two lengths and on two batch sizes, on examples that survived; the differences give its seconds per step. The
+float32 steps after a search in lower precision are timed apart, once for each kind of them: in a stage in small they
+would drown the steps that are to be timed.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from bench.attacks.cw import CW
 from bench.attacks.fgsm import FGSM
@@ -16,7 +19,7 @@ from bench.core.errors import WorkFailedError
 from bench.core.types import Attack, Examples
 from bench.evaluation.costs import Costs, StageCost, share_of_broken
 from bench.evaluation.grid import CHUNK_SIZE, chunks_of
-from bench.evaluation.miniature import Miniature, miniature
+from bench.evaluation.miniature import Miniature, SearchAlone, miniature
 from bench.evaluation.runner import Runner
 from bench.evaluation.stage import CLEAN, Stage, Verdicts
 
@@ -120,6 +123,7 @@ class _Timing:
         self._per_pass = per_pass
         self._allowed = seconds
         self._preferred = (held, correct, [True] * len(indices))
+        self._finishes: dict[str, float] = {}
 
     def cost(self, stage: Stage, *, n_classes: int, batch_size: int) -> StageCost:
         """Of one batch and of one example that withstands the stage."""
@@ -135,7 +139,10 @@ class _Timing:
         full = {size: self._seconds(stage, suitable[:size], factor, n_classes) for size in {small, large}}
         slope = max(0.0, (full[large] - full[small]) / (large - small)) if large > small else full[large] / large
         slope = min(slope, full[large] / large)
-        return StageCost(batch=full[large] - slope * large, example=slope, broken=share_of_broken(stage.attack))
+        finish = self._finish(stage, suitable[:small], n_classes)
+        return StageCost(
+            batch=full[large] - slope * large, example=slope + finish, broken=share_of_broken(stage.attack)
+        )
 
     def _suitable(self, positions: Sequence[int]) -> list[int]:
         """Of the best kind of example that there are two of: survivors, correct ones, any."""
@@ -150,21 +157,36 @@ class _Timing:
         per_step = max(0.0, more - less) / (long.n_steps - short.n_steps)
         return max(0.0, less - per_step * short.n_steps) + per_step * long.n_full
 
+    def _finish(self, stage: Stage, positions: Sequence[int], n_classes: int) -> float:
+        """Seconds of each example for the float32 steps at the end of a stage."""
+        kind = getattr(stage.attack, "finish", None)
+        if kind in (None, "nothing"):
+            return 0.0
+        if kind not in self._finishes:
+            (_, alone), (_, all_of_it) = (
+                self._quickest(stage, positions, _STEPS[0], n_classes, finished=finished) for finished in (False, True)
+            )
+            self._finishes[kind] = max(0.0, all_of_it - alone) / len(positions)
+        return self._finishes[kind]
+
     def _quickest(
-        self, stage: Stage, positions: Sequence[int], n_steps: int, n_classes: int
+        self, stage: Stage, positions: Sequence[int], n_steps: int, n_classes: int, *, finished: bool = False
     ) -> tuple[Miniature, float]:
         """The shortest of some timings of the same work."""
-        timings = [self._time(stage, positions, n_steps, n_classes) for _ in range(_REPEATS)]
+        timings = [self._time(stage, positions, n_steps, n_classes, finished=finished) for _ in range(_REPEATS)]
         return min(timings, key=lambda timing: timing[1])
 
-    def _time(self, stage: Stage, positions: Sequence[int], n_steps: int, n_classes: int) -> tuple[Miniature, float]:
-        """Run the stage with so few steps, or whole where it has no more."""
+    def _time(
+        self, stage: Stage, positions: Sequence[int], n_steps: int, n_classes: int, *, finished: bool = False
+    ) -> tuple[Miniature, float]:
+        """Run the stage with so few steps, or whole where it has no more; its search alone unless `finished`."""
         if stage.attack is None:
             raise ValueError("Expected `stage` to be an attack's, but got the clean inputs.")
         small = miniature(stage.attack, n_steps, n_classes=n_classes)
         chosen = set(positions)
         attacked = [position in chosen for position in range(len(self._indices))]
-        return small, _run(self._runner, Stage(key="probe", attack=small.attack), attacked).seconds
+        attack = small.attack if finished else cast("Attack", SearchAlone(small.attack))
+        return small, _run(self._runner, Stage(key="probe", attack=attack), attacked).seconds
 
 
 def _run(runner: Runner, stage: Stage, attacked: Sequence[bool]) -> Verdicts:
