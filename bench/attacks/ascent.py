@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bench.core.types import Classifier, Examples, Norm, ThreatModel
 from bench.ops import losses, norms
+from bench.ops.choosing import chosen_rows
 from bench.ops.projections import project
 from bench.ops.sampling import Stream, normal, uniform
 
@@ -37,8 +38,7 @@ class Best(NamedTuple):
         """The better of the two for each example; the earlier one where they are equal."""
         margin = margin.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf)
         better = margin < self.margin
-        chosen = torch.where(norms.per_example(better, inputs), inputs, self.inputs)
-        return Best(chosen, torch.where(better, margin, self.margin))
+        return Best(chosen_rows(better, inputs, self.inputs), torch.where(better, margin, self.margin))
 
 
 @dataclass(frozen=True, kw_only=True)

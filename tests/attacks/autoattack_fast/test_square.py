@@ -132,7 +132,7 @@ def test_windows_reach_every_pixel() -> None:
     """Keyed windows of one pixel touch the whole image, its last row and column included."""
     choices = KeyedDraws(seed=0, restart=0, channels=3).block(torch.arange(100), 0)
     plan = square_linf.plan(choices, [1] * QUERIES_PER_DRAW, (8, 8))
-    assert (plan.rows[..., :, None] & plan.columns[..., None, :]).flatten(0, 1).any(0).all()
+    assert (plan.rows[..., :, None] * plan.columns[..., None, :]).flatten(0, 1).any(0).all()
     whole = square_linf.plan(choices, [8] * QUERIES_PER_DRAW, (8, 8))
     assert whole.rows.all()
     assert whole.columns.all()

@@ -10,6 +10,7 @@ from torch import Tensor
 from bench.attacks.autoattack.fast.ball import Ball
 from bench.attacks.autoattack.fast.ledger import Best
 from bench.ops import norms
+from bench.ops.choosing import chosen_rows
 
 __all__ = ["ApgdState"]
 
@@ -105,7 +106,7 @@ class ApgdState:
         self.last_loss = loss
         better = loss > self.best_loss
         rows = norms.per_example(better, gradient)
-        self.best = torch.where(rows, self.current, self.best)
+        self.best = chosen_rows(better, self.current, self.best)
         self.best_gradient = torch.where(rows, gradient, self.best_gradient)
         self.best_loss = torch.where(better, loss, self.best_loss)
 
@@ -120,7 +121,7 @@ class ApgdState:
         self.halved = oscillates | stands_still
         self.step_size = torch.where(self.halved, self.step_size / 2, self.step_size)
         rows = norms.per_example(self.halved, self.current)
-        self.current = torch.where(rows, self.best, self.current)
+        self.current = chosen_rows(self.halved, self.best, self.current)
         self.gradient = torch.where(rows, self.best_gradient, self.gradient)
         self.checked_loss = self.best_loss
         self.n_rises = torch.zeros_like(self.n_rises)

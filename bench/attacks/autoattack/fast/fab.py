@@ -27,6 +27,7 @@ from bench.attacks.autoattack.fast.targets import gap, rank
 from bench.attacks.autoattack.fast.waves import Part, joined, waves
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import norms, sampling
+from bench.ops.choosing import chosen_rows
 
 if TYPE_CHECKING:
     from bench.attacks.autoattack.stages import FabT
@@ -158,12 +159,11 @@ def _enter(state: _State, verdict: Verdict) -> None:
     distance = state.ball.distance(state.current)
     state.found.note(state.current, verdict, allowed=distance <= state.ball.radius)
     closer = verdict.broken & (distance < state.distance)
-    state.closest = torch.where(norms.per_example(closer, state.current), state.current, state.closest)
+    state.closest = chosen_rows(closer, state.current, state.closest)
     state.distance = torch.where(closer, distance, state.distance)
 
 
 def _step_back(state: _State, verdict: Verdict, beta: float) -> None:
     """Draw adversarial iterates towards the clean input."""
     center = state.ball.center
-    rows = norms.per_example(verdict.broken, center)
-    state.current = torch.where(rows, center + beta * (state.current - center), state.current)
+    state.current = chosen_rows(verdict.broken, center + beta * (state.current - center), state.current)

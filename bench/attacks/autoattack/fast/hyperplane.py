@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from bench.core.types import Norm
+from bench.ops.choosing import chosen
 
 __all__ = ["move_onto_hyperplane"]
 
@@ -42,7 +43,7 @@ def move_onto_hyperplane(points: Tensor, weights: Tensor, residual: Tensor, norm
     residual = residual / scale.squeeze(-1)
     size = weights.abs()
     heading = -torch.sign(weights) * torch.where(residual >= 0, 1.0, -1.0)[..., None]
-    room = torch.where(heading < 0, points, 1 - points)
+    room = chosen((-heading).clamp_min(0), points, 1 - points)
     rate = size if norm is Norm.L2 else None
     level = _level(size, rate, room, residual.abs())
     return heading * torch.minimum(_at(level, rate), room)
@@ -59,7 +60,7 @@ def _level(size: Tensor, rate: Tensor | None, room: Tensor, wanted: Tensor) -> T
     for iteration in range(1, MAX_ITERATIONS + 1):
         moved = _at(level, rate)
         lacking = wanted - (size * torch.minimum(moved, room)).sum(dim=-1)
-        slope = (slopes * (moved < room)).sum(dim=-1)
+        slope = (slopes * (room - moved).sign().clamp_min(0)).sum(dim=-1)  # those that have room left
         step = torch.where((slope > 0) & (lacking > 0), lacking / slope, 0.0)
         level = level + step
         if (level.device.type == "cpu" or iteration % LOOK_EVERY == 0) and bool((step <= _ROUNDING * level).all()):

@@ -11,7 +11,8 @@ from torch import Tensor
 from bench.attacks.autoattack.fast.model_calls import predict
 from bench.attacks.autoattack.fast.rows import pick
 from bench.core.types import Classifier, Examples
-from bench.ops import losses, norms
+from bench.ops import losses
+from bench.ops.choosing import chosen_rows
 
 __all__ = ["Best", "Ledger", "Rows", "Verdict", "judge", "open_ledger"]
 
@@ -77,7 +78,7 @@ class Best:
         better = (verdict.broken | (verdict.margins < self.margins)) & ~self.broken
         if allowed is not None:
             better &= allowed
-        self.points = torch.where(norms.per_example(better, points), points, self.points)
+        self.points = chosen_rows(better, points, self.points)
         self.margins = torch.where(better, verdict.margins, self.margins)
         self.broken = self.broken | (better & verdict.broken)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench.attacks.autoattack.fast.ball import Ball
 from bench.attacks.autoattack.fast.square_draws import Choices, Draws
+from bench.ops.choosing import chosen
 
 __all__ = ["Plan", "corners", "covered", "move", "plan", "start"]
 
@@ -19,9 +20,9 @@ class Plan:
     """The windows of a block of Q queries, one row per example.
 
     Args:
-        rows: bool `(N, Q, H)`, which rows the window covers.
-        columns: bool `(N, Q, W)`, which columns.
-        up: bool `(N, Q, C)`, whether the channel goes to the upper end of the ball.
+        rows: `(N, Q, H)`, 1 for the rows that the window covers, else 0.
+        columns: `(N, Q, W)`, the same for columns.
+        up: `(N, Q, C)`, 1 where the channel goes to the upper end of the ball, else 0.
     """
 
     rows: Tensor
@@ -33,7 +34,7 @@ def start(ball: Ball, draws: Draws, indices: Tensor) -> Tensor:
     """Vertical stripes of one pixel, each of one sign: `(N, C, H, W)`."""
     _, channels, _, width = ball.center.shape
     up = draws.first(indices, (channels, 1, width)) >= 0.5
-    return torch.where(up, ball.upper, ball.lower)
+    return chosen(up.to(ball.lower.dtype), ball.upper, ball.lower)
 
 
 def plan(choices: Choices, sides: Sequence[int], size: Sequence[int]) -> Plan:
@@ -41,9 +42,9 @@ def plan(choices: Choices, sides: Sequence[int], size: Sequence[int]) -> Plan:
     side = torch.tensor(sides, device=choices.places.device)
     height, width = size
     return Plan(
-        rows=covered(corners(choices.places[..., 0], side, height), side, height),
-        columns=covered(corners(choices.places[..., 1], side, width), side, width),
-        up=choices.signs > 0,
+        rows=covered(corners(choices.places[..., 0], side, height), side, height).to(choices.signs.dtype),
+        columns=covered(corners(choices.places[..., 1], side, width), side, width).to(choices.signs.dtype),
+        up=(choices.signs > 0).to(choices.signs.dtype),
     )
 
 
@@ -52,9 +53,9 @@ def move(best: Tensor, ball: Ball, plan: Plan, number: int) -> Tensor:
 
     Adding 2 epsilon of either sign and clipping, as the paper writes it, ends at the same place.
     """
-    inside = plan.rows[:, number, None, :, None] & plan.columns[:, number, None, None, :]
-    ends = torch.where(plan.up[:, number, :, None, None], ball.upper, ball.lower)
-    return torch.where(inside, ends, best)
+    inside = plan.rows[:, number, None, :, None] * plan.columns[:, number, None, None, :]
+    ends = chosen(plan.up[:, number, :, None, None], ball.upper, ball.lower)
+    return chosen(inside, ends, best)
 
 
 def corners(places: Tensor, side: Tensor, length: int) -> Tensor:
