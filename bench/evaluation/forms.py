@@ -76,7 +76,7 @@ class Forms:
     def search(self, attack: Attack, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Searched:
         """Run an attack on what it may search on."""
         finish = getattr(attack, "finish", None)
-        if finish is None:
+        if finish is None or (finish == "nothing" and self.low is None):
             classifier = self.exact if getattr(attack, "logits_only", False) else self.original
             return Searched(attack.perturb(classifier, examples, threat_model, seed=seed))
         rungs = Rungs(original=self.original, exact=self.exact, low=self.low)

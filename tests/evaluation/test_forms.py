@@ -65,7 +65,7 @@ def test_every_attack_gets_the_form_that_it_may_search_on(examples) -> None:
 def test_an_attack_that_is_defined_by_its_steps_gets_no_more_of_them(examples) -> None:
     """PGD climbs in bfloat16; in float32 its breaks are judged, and searched again only where they did not hold."""
     for steps in (1, 4):
-        attack = PGD(steps=steps)
+        attack = PGD(steps=steps, any_precision=True)
         forms, searched = search(attack, examples, precision=LADDER)
         refused = int(searched.refused.sum())
         assert forms.low.backwards == 20 * steps
@@ -103,10 +103,12 @@ def test_a_choice_stays_open_where_an_attack_has_one(engine, asked, settled) -> 
     assert settled_precision(asked, suites.get("standard-v1", engine=engine)) == settled
 
 
-def test_pgd_has_the_choice_too_but_fgsm_has_none(make) -> None:
-    """One gradient more or less is not worth a probe."""
-    assert settled_precision(AUTO, make["suite"](PGD())) == AUTO
-    assert settled_precision(AUTO, make["suite"](FGSM())) == FLOAT32
+def test_pgd_has_the_choice_where_a_suite_gives_it(make) -> None:
+    """Columns that stand beside those of papers keep float32; FGSM is one gradient, which is not worth a probe."""
+    assert settled_precision(AUTO, make["suite"](PGD(any_precision=True))) == AUTO
+    assert settled_precision(AUTO, make["suite"](FGSM(), PGD())) == FLOAT32
+    standard = suites.get("standard-v1").attacks
+    assert not any(attack.finish for attack in standard if isinstance(attack, PGD))
 
 
 def test_the_reference_engine_has_no_choice() -> None:
