@@ -104,7 +104,7 @@ def _slope(gradient: Tensor, images: Tensor, mean: Tensor, inverse: Tensor, scal
     of_product = (scale * channel_sums(rows * x, channels).view(apart)).sum(2, keepdim=True)
     size = height * width * channels // groups
     u, v = of_gradient / size, (of_product - mean * of_gradient) * inverse / size
-    to_gradient, to_x, rest = ((each.expand(apart)).flatten(1) for each in _factors(inverse, mean, scale, u, v))
+    to_gradient, to_x, rest = (each.expand(apart).flatten(1) for each in _factors(inverse, mean, scale, u, v))
     moved = torch.addcmul(repeated(rest, images), x, repeated(to_x, images))
     return as_images(moved.addcmul_(rows, repeated(to_gradient, images)), images)
 

@@ -118,8 +118,11 @@ def _bfloat16(network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> nn.Modu
 def _in_fewer_calls(network: nn.Module, probe: Tensor, *, rounding: float) -> nn.Module | None:
     """The fused network, if it answers as the network does on `probe`, which is of the network's type."""
     form = _tried(fused, network) if isinstance(network, fx.GraphModule) else None
+    if form is None:
+        return None
     try:
-        alike = form is not None and all(_close(network(x), form(x), rounding) for x in (probe, probe[:1]))
+        with contextlib.redirect_stderr(io.StringIO()):  # a traced module prints where it failed
+            alike = all(_close(network(x).float(), form(x).float(), rounding) for x in (probe, probe[:1]))
     except Exception:  # noqa: BLE001 - as below; the calls are not documented
         return None
     return form if alike else None
@@ -160,7 +163,7 @@ def _same(first: nn.Module, second: nn.Module, probe: Tensor, *, rounding: float
         turning: how far gradients may be apart, relative to their norm.
     """
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # a traced module prints where it failed
+        with contextlib.redirect_stderr(io.StringIO()):  # as above
             answers = [(_answer(first, inputs), _answer(second, inputs)) for inputs in (probe, probe[:1])]
     except Exception:  # noqa: BLE001 - as above; a form that fails is no form
         return False

@@ -3,9 +3,8 @@
 A stage runs on the first rung, a form that answers fastest: in lower precision, or float32 with rounding of its own.
 Every break that it claims is checked on the original model. After a search in lower precision, all that is not broken
 gets a short float32 climb from its best iterate, refused breaks among it, unless the attack is defined by its steps. A
-refused break that outlives this is
-searched again, once, on the next rung: its first search ended early. What remains is missed breaks, the dangerous
-side: they are to be measured against an all-float32 run.
+refused break that outlives this is searched again, once, on the next rung: its first search ended early. What remains
+is missed breaks, the dangerous side: they are to be measured against an all-float32 run.
 """
 
 from __future__ import annotations
