@@ -9,7 +9,9 @@ def test_it_is_where_to_the_bit() -> None:
     """Row by row and pixel by pixel, with tiny and huge values on either side."""
     generator = torch.Generator().manual_seed(0)
     old, new = (
-        torch.randn(50, 3, 4, 5, generator=generator) * 10.0 ** torch.randint(-30, 30, (50, 1, 1, 1)) for _ in "ab"
+        torch.randn(50, 3, 4, 5, generator=generator)
+        * 10.0 ** torch.randint(-30, 30, (50, 1, 1, 1), generator=generator)
+        for _ in "ab"
     )
     mask = torch.rand(50, 1, 4, 5, generator=generator) < 0.5
     assert torch.equal(chosen(mask.float(), new, old), torch.where(mask, new, old))

@@ -5,7 +5,7 @@ import torch
 from torch import fx, nn
 
 from bench.attacks.autoattack.fast.group_norm import GroupNorm, fuse_group_norms
-from bench.attacks.autoattack.fast.inference import low_form
+from bench.attacks.autoattack.fast.inference import inference_form, low_form
 
 
 def norm(channels: int = 8) -> nn.GroupNorm:
@@ -72,7 +72,8 @@ def test_a_traced_network_has_its_norms_replaced_with_the_relu_where_that_alone_
 
 
 def test_the_low_form_has_it() -> None:
-    """There torch's own takes several times as long."""
-    form = low_form(Normed().eval(), torch.rand(2, 3, 8, 8))
-    assert form is not None
-    assert sum(isinstance(part, GroupNorm) for part in form.modules()) == 2
+    """And the exact form keeps torch's own."""
+    probe = torch.rand(2, 3, 8, 8)
+    low, exact = low_form(Normed().eval(), probe), inference_form(Normed().eval(), probe)
+    assert low is not None
+    assert [sum(isinstance(part, GroupNorm) for part in form.modules()) for form in (low, exact)] == [2, 0]

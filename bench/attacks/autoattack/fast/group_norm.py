@@ -1,8 +1,9 @@
 """Group norm and the ReLU after it where images lie channels last.
 
-In this layout torch's own takes several times what the passes over memory do, above all for its gradient. With mean
-`m` and inverse deviation `r` of a group, scale `a`, and gradient `g` at the output, the gradient at the input `x` is
-`r a g - r u - r^2 (x - m) v`, where `u` is the mean of `a g` over the group and `v` that of `a g (x - m) r`.
+In bfloat16 a pass of aw-net takes a tenth less with it, forwards and back, than with torch's own, though not every norm
+alone does. With mean `m` and inverse deviation `r` of a group, scale `a`, and gradient `g` at the output, the gradient
+at the input `x` is `r a g - r u - r^2 (x - m) v`, where `u` is the mean of `a g` over the group and `v` that of
+`a g (x - m) r`.
 """
 
 from __future__ import annotations
