@@ -32,7 +32,7 @@ from bench.evaluation.verify import judge
 from bench.models.architectures import ARCHITECTURES
 
 ATTACKS = (
-    PGD(steps=10, any_precision=True),
+    PGD(steps=10, verdict_only=True),
     ApgdCe(engine="fast", steps=10),
     ApgdT(engine="fast", steps=10, targets=2),
     FabT(engine="fast", steps=10, targets=2),

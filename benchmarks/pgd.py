@@ -111,7 +111,7 @@ def bench_run(module: nn.Module, examples: Examples, threat_model: ThreatModel, 
     """Ours, on the form that the harness would give it, with the harness's verification."""
     frozen = copy.deepcopy(module).requires_grad_(False)
     forms = Forms.of(frozen, examples.inputs, engine="fast", precision=options.precision)
-    attack = PGD(steps=STEPS, any_precision=True)
+    attack = PGD(steps=STEPS, verdict_only=True)
 
     def run(batch: Examples) -> Tensor:
         points = forms.search(attack, batch, threat_model, seed=0).points

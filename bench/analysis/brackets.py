@@ -126,8 +126,7 @@ class Bisection:
                 break
             norm = self.ceiling.norm
             found = climb(counted, part[left], target[left], radius[left], start[left], norm=norm, steps=self.steps)
-            found = Best(best.inputs[left], best.margin[left]).improved(*found)
-            best = Best(best.inputs.index_copy(0, left, found.inputs), best.margin.index_copy(0, left, found.margin))
+            best = best.entered(left, best.rows(left).improved(*found))
         return best.inputs
 
     def _shrunk(self, counted: CountingClassifier, examples: Examples, old: Brackets, rows: Tensor) -> Brackets:

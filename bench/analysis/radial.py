@@ -92,8 +92,8 @@ def climb(
     for step in range(steps):
         part = examples[left]
         slope, logits = gradient(classifier, moved, part.labels, functools.partial(gap, targets=targets[left]))
-        seen = Best(best.inputs[left], best.margin[left]).improved(moved, losses.margin(logits, part.labels))
-        best = Best(best.inputs.index_copy(0, left, seen.inputs), best.margin.index_copy(0, left, seen.margin))
+        seen = best.rows(left).improved(moved, losses.margin(logits, part.labels))
+        best = best.entered(left, seen)
         goes_on = seen.margin >= 0
         left, moved, slope = left[goes_on], moved[goes_on], slope[goes_on]
         if not len(left):
@@ -104,6 +104,5 @@ def climb(
     if len(left):
         with torch.no_grad():
             margin = losses.margin(classifier(moved), examples.labels[left])
-        seen = Best(best.inputs[left], best.margin[left]).improved(moved, margin)
-        best = Best(best.inputs.index_copy(0, left, seen.inputs), best.margin.index_copy(0, left, seen.margin))
+        best = best.entered(left, best.rows(left).improved(moved, margin))
     return best

@@ -18,6 +18,8 @@ from bench.ops.sampling import Stream, normal, uniform
 
 __all__ = ["Ascent", "Best", "gradient", "random_start"]
 
+LOOK_EVERY = 8
+"""On an accelerator, how many steps pass between two looks at what is broken: each look waits for the device."""
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -40,6 +42,14 @@ class Best(NamedTuple):
         better = margin < self.margin
         return Best(chosen_rows(better, inputs, self.inputs), torch.where(better, margin, self.margin))
 
+    def rows(self, which: Tensor) -> Best:
+        """Rows `which`, int64 `(M,)`."""
+        return Best(self.inputs[which], self.margin[which])
+
+    def entered(self, which: Tensor, found: Best) -> Best:
+        """The same with rows `which`, int64 `(M,)`, as in `found`."""
+        return Best(self.inputs.index_copy(0, which, found.inputs), self.margin.index_copy(0, which, found.margin))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ascent:
@@ -49,24 +59,32 @@ class Ascent:
         loss: of logits `(N, K)` and labels `(N,)`, one value per example; what is increased.
         steps: number of steps.
         step_size: length of a step in input units.
+        until_broken: whether misclassified examples stop, on a CPU at once, instead of going on to smaller margins.
     """
 
     loss: Loss
     steps: int
     step_size: float
+    until_broken: bool = False
 
     def run(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, start: Tensor) -> Best:
         """Climb from `start` `(N, C, H, W)`; every iterate counts, the first and the last included."""
-        moved = start
-        best = Best(start, torch.full_like(start.flatten(1)[:, 0], math.inf))
-        for _ in range(self.steps):
+        moved, here = start, Best(start, torch.full_like(start.flatten(1)[:, 0], math.inf))
+        found, climbing = here, torch.arange(len(start), device=start.device)
+        for step in range(self.steps):
             slope, logits = gradient(classifier, moved, examples.labels, self.loss)
-            best = best.improved(moved, losses.margin(logits, examples.labels))
+            here = here.improved(moved, losses.margin(logits, examples.labels))
             moved = moved + self.step_size * norms.direction(slope, threat_model.norm)
             moved = project(moved, examples.inputs, threat_model)
+            looks = self.until_broken and (moved.device.type == "cpu" or step % LOOK_EVERY == 0)
+            if looks and bool((here.margin < 0).any()):
+                found, left = found.entered(climbing, here), (here.margin >= 0).nonzero().squeeze(1)
+                if not len(left):
+                    return found
+                moved, here, climbing, examples = moved[left], here.rows(left), climbing[left], examples[left]
         with torch.no_grad():
             logits = classifier(moved)
-        return best.improved(moved, losses.margin(logits, examples.labels))
+        return found.entered(climbing, here.improved(moved, losses.margin(logits, examples.labels)))
 
 
 def gradient(classifier: Classifier, inputs: Tensor, labels: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:

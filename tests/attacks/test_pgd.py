@@ -13,6 +13,7 @@ from bench.attacks import StepSize
 from bench.attacks.fgsm import FGSM
 from bench.attacks.pgd import PGD
 from bench.core.types import ThreatModel
+from bench.evaluation.counting import CountingClassifier
 from bench.ops.losses import margin
 
 with warnings.catch_warnings():
@@ -80,6 +81,25 @@ def test_restarts_only_help(examples_of, network):
     broken = network(many).argmax(1) != examples.labels
     assert broken[broken_once].all()
     assert broken.sum() > broken_once.sum()
+
+
+def test_for_the_verdict_alone_an_example_stops_where_it_is_broken(examples_of, network):
+    """The verdicts and the survivors stay as they are; a broken example costs only the steps up to its break."""
+    examples, small, steps = examples_of(network), ThreatModel.parse("Linf:1/60"), 12
+    whole, short = CountingClassifier(network), CountingClassifier(network)
+    expected = PGD(steps=steps).perturb(whole, examples, small, seed=0)
+    found = PGD(steps=steps, verdict_only=True).perturb(short, examples, small, seed=0)
+    lasts = network(expected).argmax(1) == examples.labels
+    assert 0 < lasts.sum() < len(lasts)
+    assert torch.equal(found[lasts], expected[lasts])
+    assert (network(found[~lasts]).argmax(1) != examples.labels[~lasts]).all()
+
+    def left(after):
+        points = PGD(steps=after).perturb(network, examples, small, seed=0)
+        return int((network(points).argmax(1) == examples.labels).sum())
+
+    assert whole.backwards == steps * len(examples)
+    assert short.backwards == len(examples) + sum(left(after) for after in range(steps - 1))
 
 
 def test_an_iterate_without_a_margin_reaches_the_harness(examples_of, network):

@@ -71,11 +71,11 @@ def test_an_attack_that_is_defined_by_its_steps_gets_no_more_of_them(examples) -
 
     for low, steps in ((Net(), 4), (Contrary(), 4), (Contrary(), 1)):
         forms = Forms(Net(), exact=Net(), low=low)
-        searched = forms.search(PGD(steps=steps, any_precision=True), examples[:20], THREAT_MODEL, seed=0)
+        searched = forms.search(PGD(steps=steps, verdict_only=True), examples[:20], THREAT_MODEL, seed=0)
         refused = int(searched.refused.sum())
         assert (refused > 0) is isinstance(low, Contrary)
-        assert forms.low.backwards == 20 * steps
-        assert forms.exact.backwards == steps * refused
+        assert 20 <= forms.low.backwards <= 20 * steps  # what is broken stops earlier
+        assert refused <= forms.exact.backwards <= steps * refused
         assert forms.original.forwards == 20 + refused
 
 
@@ -111,7 +111,7 @@ def test_a_choice_stays_open_where_an_attack_has_one(engine, asked, settled) -> 
 
 def test_pgd_has_the_choice_where_a_suite_gives_it(make) -> None:
     """Columns that stand beside those of papers keep float32; FGSM is one gradient, which is not worth a probe."""
-    assert settled_precision(AUTO, make["suite"](PGD(any_precision=True))) == AUTO
+    assert settled_precision(AUTO, make["suite"](PGD(verdict_only=True))) == AUTO
     assert settled_precision(AUTO, make["suite"](FGSM(), PGD())) == FLOAT32
     standard = suites.get("standard-v1").attacks
     assert not any(attack.finish for attack in standard if isinstance(attack, PGD))
