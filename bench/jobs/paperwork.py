@@ -13,7 +13,8 @@ from bench.core.errors import BenchError, OtherFileError, RowContradictionError
 from bench.core.packing import unpack_margins
 from bench.core.place import Place
 from bench.core.ranges import parse_indices
-from bench.core.record import Record, dumps
+from bench.core.record import Record
+from bench.core.record_json import dumps
 from bench.core.structure import Structure
 from bench.jobs.verification import Check, Status
 from bench.leaderboard.evidence import Kind, link_of

@@ -17,7 +17,8 @@ from bench.core.breaks import Breaks, merge
 from bench.core.errors import BenchError, FoundSomethingError
 from bench.core.place import Place
 from bench.core.ranges import parse_indices
-from bench.core.record import ExternalBreak, Record, row_digest
+from bench.core.record import ExternalBreak, Record
+from bench.core.record_json import row_digest
 from bench.core.types import ThreatModel
 from bench.data import Dataset
 from bench.evaluation.confirm import Advance, Judge

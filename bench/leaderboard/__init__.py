@@ -1,7 +1,8 @@
 """The rows: where they lie, when one may replace another, how two compare, and the pages made of them."""
 
 from bench.leaderboard.compare import AttackComparison, Comparison, compare, mcnemar
-from bench.leaderboard.store import Identity, Written, amend, check_suite, find, read, read_all, write
+from bench.leaderboard.store import Identity, Written, amend, find, read, read_all, write
+from bench.leaderboard.suite_file import check_suite
 
 __all__ = [
     "AttackComparison",

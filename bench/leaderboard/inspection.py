@@ -18,7 +18,8 @@ from bench.leaderboard import evidence as files
 from bench.leaderboard.case import Case, Level, tried
 from bench.leaderboard.evidence import Kind
 from bench.leaderboard.publish import outdated
-from bench.leaderboard.store import Identity, check_suite, read
+from bench.leaderboard.store import Identity, read
+from bench.leaderboard.suite_file import check_suite
 
 __all__ = ["Inspection", "inspect_board", "inspect_checkpoints"]
 

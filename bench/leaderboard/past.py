@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bench.core.errors import BenchError
 from bench.core.place import Place
-from bench.core.record import Record, loads
+from bench.core.record import Record
+from bench.core.record_json import loads
 from bench.leaderboard.agreement import agree
 from bench.leaderboard.case import Case, Level
 from bench.leaderboard.compare import compare

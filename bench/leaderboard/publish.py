@@ -15,8 +15,8 @@ from bench.leaderboard import history, markdown
 from bench.leaderboard.board import Board, load
 from bench.leaderboard.model_index import model_index
 from bench.leaderboard.page import html_page
+from bench.leaderboard.real_path import checked
 from bench.leaderboard.spreadsheet import read_csv, to_csv
-from bench.leaderboard.store import checked
 
 __all__ = ["Publication", "outdated", "publish", "render"]
 

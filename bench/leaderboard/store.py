@@ -6,7 +6,6 @@ What a row's adversarial examples are called and when they are written is in `ev
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,16 +17,18 @@ from bench.core.holding import held
 from bench.core.lease import LEASE_SECONDS
 from bench.core.place import Place
 from bench.core.ranges import parse_indices
-from bench.core.record import Record, dumps, loads, result_bytes
+from bench.core.record import Record
+from bench.core.record_json import dumps, loads, result_bytes
 from bench.core.remote import RemotePath
 from bench.core.types import ThreatModel
 from bench.leaderboard import evidence as files
 from bench.leaderboard.compare import Comparison, compare
+from bench.leaderboard.real_path import checked
+from bench.leaderboard.suite_file import check_suite, definition_of, publish_suite
 
-__all__ = ["Identity", "Written", "amend", "check_suite", "checked", "find", "read", "read_all", "write"]
+__all__ = ["Identity", "Written", "amend", "find", "read", "read_all", "write"]
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
-_SUITE = "suite.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +155,7 @@ def write(
 def _write(
     record: Record, root: Place, path: Place, *, force: bool, suite: dict[str, Any] | None, evidence: bytes | None
 ) -> Written:
-    definition = suite or _definition(record)
+    definition = suite or definition_of(record)
     check_suite(record, root, definition, whole=suite is not None)
     contents = {} if evidence is None else {files.Kind.OWN: evidence}
     old = find(root, Identity.of(record))
@@ -211,9 +212,7 @@ def _alone(path: Place) -> Iterator[None]:
 def _store(
     record: Record, root: Place, path: Place, definition: dict[str, Any], contents: Mapping[files.Kind, bytes]
 ) -> None:
-    suite = root / record.suite / _SUITE
-    if not suite.exists():
-        write_durably(suite, _dump_suite(definition))
+    publish_suite(record, root, definition)
     _store_row(record, path, contents)
 
 
@@ -288,64 +287,3 @@ def _flips(comparison: Comparison) -> list[str]:
                 f"{column.name}: same verdicts, best margins differ by up to {column.largest_margin_change:.2g}"
             )
     return found
-
-
-def _definition(record: Record) -> dict[str, Any]:
-    """The suite as its rows record it: every parameter of every attack."""
-    attacks = [{"name": attack.name, "parameters": attack.parameters} for attack in record.result.attacks]
-    return {"suite": record.suite, "digest": record.digests.suite, "attacks": attacks}
-
-
-def _dump_suite(definition: dict[str, Any]) -> bytes:
-    return (json.dumps(definition, indent=1, allow_nan=False) + "\n").encode()
-
-
-def check_suite(record: Record, root: Place, definition: dict[str, Any], *, whole: bool) -> None:
-    """Refuse a row whose suite is not the one that is published under its name.
-
-    Args:
-        record: the row.
-        root: the leaderboard's folder.
-        definition: of the suite, as `suite.json` has it.
-        whole: it is all of the suite, not only what one row shows of it.
-
-    Raises:
-        BenchError: if it is another one, or the published one cannot be read.
-    """
-    path = checked(root, root / record.suite / _SUITE)
-    if not path.exists():
-        return
-    try:
-        published = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise BenchError(f"Cannot read the published suite {path}: {error}.") from error
-    known = json.loads(_dump_suite(definition))
-    same = published == known if whole or "rules" not in published else _is_part(known, published)
-    if not same:
-        raise BenchError(
-            f"Suite {record.suite} is not the one published in {path}. A published suite never changes:"
-            " give the new one the next version."
-        )
-
-
-def _is_part(known: dict[str, Any], published: dict[str, Any]) -> bool:
-    """Whether what one row shows of a suite with rules is in its published definition."""
-    rules = [attack for rule in published["rules"] for attack in rule["attacks"]]
-    plain = published["attacks"]
-    shown, count = known["attacks"], len(plain)
-    same = known["suite"] == published["suite"] and known["digest"] == published["digest"]
-    return same and shown[:count] == plain and all(attack in rules for attack in shown[count:])
-
-
-def checked(root: Place, path: Place) -> Place:
-    """The path, if nothing between it and `root` is a symbolic link.
-
-    Raises:
-        BenchError: if something is.
-    """
-    for step in (path, *path.parents):
-        if step == root:
-            break
-        if step.is_symlink():
-            raise BenchError(f"Cannot use {path}: {step} is a symbolic link. Put a real file or folder there.")
-    return path

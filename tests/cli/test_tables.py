@@ -7,7 +7,8 @@ import pytest
 
 from bench.cli.tables import clock, percent, row_table, rows_table, table
 from bench.core.packing import pack_verdicts
-from bench.core.record import Audit, Reported, StageResult, loads
+from bench.core.record import Audit, Reported, StageResult
+from bench.core.record_json import loads
 
 FROZEN = Path(__file__).parent.parent / "core" / "frozen" / "record_v1.json"
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from bench.core.record import loads, result_bytes
+from bench.core.record_json import loads, result_bytes
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from bench.core.errors import BenchError, RowContradictionError
-from bench.core.record import Diagnostic, ExternalBreak, Record, dumps, loads, result_bytes, row_digest
+from bench.core.record import Diagnostic, ExternalBreak, Record
+from bench.core.record_json import dumps, loads, result_bytes, row_digest
 
 FROZEN = Path(__file__).with_name("frozen") / "record_v1.json"
 FROZEN_2 = FROZEN.with_name("record_v2.json")
@@ -216,7 +217,7 @@ def test_a_row_of_the_future_asks_for_an_update(row: dict[str, Any]) -> None:
 
 def test_an_old_row_is_migrated_step_by_step(row: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Every version has one function that makes the next; a row passes through all of them."""
-    monkeypatch.setattr("bench.core.record.SCHEMA_VERSION", 3)
+    monkeypatch.setattr("bench.core.record_json.SCHEMA_VERSION", 3)
     old = copy.deepcopy(row)
     old["network"] = old.pop("model")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from torch import nn
 
 from bench import data, models
-from bench.core.record import Card, dumps, loads
+from bench.core.record import Card
+from bench.core.record_json import dumps, loads
 from bench.jobs.card import card_of
 
 FROZEN = Path(__file__).parent.parent / "core" / "frozen" / "record_v1.json"

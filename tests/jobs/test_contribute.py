@@ -13,7 +13,7 @@ import pytest
 from bench import data, leaderboard, models
 from bench.attacks.pgd import PGD
 from bench.core.errors import BenchError, FoundSomethingError
-from bench.core.record import dumps
+from bench.core.record_json import dumps
 from bench.evaluation.verify import judge
 from bench.jobs.contribute import Contribution, add
 from bench.jobs.verify import Lookup, verify

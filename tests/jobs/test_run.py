@@ -6,7 +6,7 @@ import pytest
 
 from bench import leaderboard
 from bench.core.errors import BenchError
-from bench.core.record import dumps, result_bytes
+from bench.core.record_json import dumps, result_bytes
 from bench.jobs.run import Outcome, RunRequest, run
 from bench.jobs.writable import check_writable
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.errors import BenchError
-from bench.core.record import result_bytes
+from bench.core.record_json import result_bytes
 from bench.jobs.run import RunRequest, run
 from bench.jobs.shards import Shard, merge, run_shard
 

@@ -18,7 +18,8 @@ from bench.core import digest, evidence
 from bench.core.breaks import Breaks
 from bench.core.errors import BenchError
 from bench.core.packing import pack_margins, pack_verdicts, unpack_margins
-from bench.core.record import EvidenceFile, dumps
+from bench.core.record import EvidenceFile
+from bench.core.record_json import dumps
 from bench.core.types import Norm, ThreatModel
 from bench.evaluation.confirm import Judge
 from bench.jobs.replay import replay_breaks, replay_clean
