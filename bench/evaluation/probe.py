@@ -9,15 +9,18 @@ would drown the steps that are to be timed.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import cast
 
 from bench.attacks.cw import CW
 from bench.attacks.fgsm import FGSM
+from bench.attacks.pgd import PGD_20_STEP
 from bench.core.errors import WorkFailedError
 from bench.core.types import Attack, Examples
 from bench.evaluation.costs import Costs, StageCost, share_of_broken
+from bench.evaluation.effort import effort
 from bench.evaluation.grid import CHUNK_SIZE, chunks_of
 from bench.evaluation.miniature import Miniature, SearchAlone, miniature
 from bench.evaluation.runner import Runner
@@ -25,17 +28,22 @@ from bench.evaluation.stage import CLEAN, Stage, Verdicts
 
 __all__ = ["Probe"]
 
-_SHORT_ATTACK = CW(name="probe", steps=10)
+_SHORT_ATTACK = CW(name="probe", steps=10, relative_step_size=PGD_20_STEP, verdict_only=True)
+"""On pgd-at, trades and ducat steps of a quarter of epsilon leave 4, 5 and 68 per cent more than AutoAttack does, of a
+tenth 19, 36 and 137."""
 _MOST_SIFTED = 4 * CHUNK_SIZE
 _FEWEST = 4
 _SHARE_FOR_SIFTING = 0.3
 _STEPS = (1, 3)
-_MOST_STEPS = 50
-"""Factor on the steps where a step is so quick that the clock would see little."""
-_LEAST_SECONDS = 0.2
+_LEAST_FACTOR = 2
+"""On these steps, in the choice of a batch size: what a call costs beside its steps would blur fewer."""
+_MOST_FACTOR = 50
+_LEAST_SECONDS = 0.1
 """For each stage, whatever the limit: less would be a guess from a few ticks of a busy machine."""
 _SMALL_BATCH = 4
 """How many times smaller the second batch size is."""
+_FOR_FINISH = 8
+"""Examples for the float32 steps, which nothing shortens; a row of fewer would cost much more than in the run."""
 _REPEATS = 2
 """A machine that was busy elsewhere makes a call longer, never shorter: the quickest of so many counts."""
 
@@ -80,7 +88,9 @@ class Probe:
         """
         start = time.perf_counter()
         passes = limit / per_pass
-        n_sifted = _between(_SHARE_FOR_SIFTING * passes / (2 * _SHORT_ATTACK.steps), _FEWEST, _MOST_SIFTED)
+        n_sifted = _between(
+            _SHARE_FOR_SIFTING * passes / _SHORT_ATTACK.steps, _FEWEST, _MOST_SIFTED
+        )  # half leave early
         sifted = self._examples[: max(n_sifted, 1)]
         runner = self._make_runner(sifted)
         everything = [True] * len(sifted)
@@ -89,11 +99,12 @@ class Probe:
         indices = sifted.indices.tolist()
         stages = {CLEAN.key: StageCost(batch=0.0, example=clean.seconds / len(sifted))}
         todo = [Stage.of(attack, part) for attack in attacks for part in attack.stages]
-        seconds = max(_LEAST_SECONDS, (1 - _SHARE_FOR_SIFTING) * limit / max(1, len(todo)))
-        timing = _Timing(runner, indices, held, clean.robust, per_pass=per_pass, seconds=seconds)
-        for stage in todo:
+        timing = _Timing(runner, indices, held, clean.robust, n_classes=self._n_classes, batch_size=self._batch_size)
+        weights = [math.sqrt(effort(part)) for attack in attacks for part in attack.stages]
+        for stage, weight in zip(todo, weights, strict=True):
+            seconds = max(_LEAST_SECONDS, (1 - _SHARE_FOR_SIFTING) * limit * weight / sum(weights))
             with contextlib.suppress(WorkFailedError):  # passes are counted for it, and the run itself will say why
-                stages[stage.key] = timing.cost(stage, n_classes=self._n_classes, batch_size=self._batch_size)
+                stages[stage.key] = timing.cost(stage, seconds)
         correct = [position for position, right in enumerate(clean.robust) if right]
         return Costs(
             stages=stages,
@@ -106,7 +117,7 @@ class Probe:
 
 
 class _Timing:
-    """Times stages in small on examples that resemble those they will see, each for so many seconds."""
+    """Times stages in small on examples that resemble those they will see."""
 
     def __init__(
         self,
@@ -115,74 +126,88 @@ class _Timing:
         held: Sequence[bool],
         correct: Sequence[bool],
         *,
-        per_pass: float,
-        seconds: float,
+        n_classes: int,
+        batch_size: int,
     ) -> None:
         self._runner = runner
         self._indices = indices
-        self._per_pass = per_pass
-        self._allowed = seconds
+        self._n_classes = n_classes
+        self._batch_size = batch_size
         self._preferred = (held, correct, [True] * len(indices))
         self._finishes: dict[str, float] = {}
 
-    def cost(self, stage: Stage, *, n_classes: int, batch_size: int) -> StageCost:
-        """Of one batch and of one example that withstands the stage."""
+    def cost(self, stage: Stage, allowed: float) -> StageCost:
+        """Of one batch and of one example that withstands the stage, measured for so many seconds."""
         together = chunks_of(self._indices)[0].rows.stop if stage.per_chunk else len(self._indices)
         suitable = self._suitable(range(together))
-        # Two batch sizes, each at two lengths; a step is about three passes.
-        n_steps = sum(_STEPS) * (1 + 1 / _SMALL_BATCH)
-        large = _between(self._allowed / (3 * self._per_pass * n_steps), 1, min(len(suitable), batch_size))
+        n_steps = sum(_STEPS) * (1 + 1 / _SMALL_BATCH) * _REPEATS  # two batch sizes, each at two lengths
+        large = self._large(stage, suitable, allowed / n_steps)
         small = max(1, large // _SMALL_BATCH)
-        for size in (small, large, small, large):  # the first calls import, and set up kernels for each batch size
-            _, step = self._time(stage, suitable[:size], _STEPS[0], n_classes)
-        factor = _between(self._allowed / (step * n_steps * _REPEATS), 1, _MOST_STEPS) if step else 1
-        full = {size: self._seconds(stage, suitable[:size], factor, n_classes) for size in {small, large}}
+        for size in (small, large):
+            _, step = self._warm(stage, suitable[:size])
+        factor = _between(allowed / (step * n_steps), 1, _MOST_FACTOR) if step else 1
+        full = {size: self._seconds(stage, suitable[:size], factor) for size in {small, large}}
         slope = max(0.0, (full[large] - full[small]) / (large - small)) if large > small else full[large] / large
         slope = min(slope, full[large] / large)
-        finish = self._finish(stage, suitable[:small], n_classes)
+        finish = self._finish(stage, suitable[: min(large, _FOR_FINISH)])
         return StageCost(
             batch=full[large] - slope * large, example=slope + finish, broken=share_of_broken(stage.attack)
         )
+
+    def _large(self, stage: Stage, suitable: list[int], seconds: float) -> int:
+        """The largest batch, up to the run's, of which some steps take so long; a row of a small one costs more."""
+        size, most = min(_FEWEST, len(suitable)), min(len(suitable), self._batch_size)
+        while size < most:
+            _, step = self._warm(stage, suitable[:size])
+            if 2 * step * _LEAST_FACTOR > seconds:
+                break
+            size = min(2 * size, most)
+        return size
+
+    def _warm(self, stage: Stage, positions: Sequence[int]) -> tuple[Miniature, float]:
+        """The second of two timings: the first imports, and sets up kernels for the batch size."""
+        self._time(stage, positions, _STEPS[0])
+        return self._time(stage, positions, _STEPS[0])
 
     def _suitable(self, positions: Sequence[int]) -> list[int]:
         """Of the best kind of example that there are two of: survivors, correct ones, any."""
         kinds = [[position for position in positions if kind[position]] for kind in self._preferred]
         return next((kind for kind in kinds if len(kind) > 1), kinds[-1])
 
-    def _seconds(self, stage: Stage, positions: Sequence[int], factor: int, n_classes: int) -> float:
+    def _seconds(self, stage: Stage, positions: Sequence[int], factor: int) -> float:
         """What the whole stage would take on these examples in one batch."""
-        (short, less), (long, more) = (self._quickest(stage, positions, factor * n, n_classes) for n in _STEPS)
+        (short, less), (long, more) = (self._quickest(stage, positions, factor * n) for n in _STEPS)
         if long.n_full == 1:
             return more
         per_step = max(0.0, more - less) / (long.n_steps - short.n_steps)
         return max(0.0, less - per_step * short.n_steps) + per_step * long.n_full
 
-    def _finish(self, stage: Stage, positions: Sequence[int], n_classes: int) -> float:
+    def _finish(self, stage: Stage, positions: Sequence[int]) -> float:
         """Seconds of each example for the float32 steps at the end of a stage."""
         kind = getattr(stage.attack, "finish", None)
         if kind in (None, "nothing"):
             return 0.0
         if kind not in self._finishes:
             (_, alone), (_, all_of_it) = (
-                self._quickest(stage, positions, _STEPS[0], n_classes, finished=finished) for finished in (False, True)
+                self._quickest(stage, positions, _STEPS[0], finished=finished) for finished in (False, True)
             )
             self._finishes[kind] = max(0.0, all_of_it - alone) / len(positions)
         return self._finishes[kind]
 
     def _quickest(
-        self, stage: Stage, positions: Sequence[int], n_steps: int, n_classes: int, *, finished: bool = False
+        self, stage: Stage, positions: Sequence[int], n_steps: int, *, finished: bool = False
     ) -> tuple[Miniature, float]:
         """The shortest of some timings of the same work."""
-        timings = [self._time(stage, positions, n_steps, n_classes, finished=finished) for _ in range(_REPEATS)]
+        timings = [self._time(stage, positions, n_steps, finished=finished) for _ in range(_REPEATS)]
         return min(timings, key=lambda timing: timing[1])
 
     def _time(
-        self, stage: Stage, positions: Sequence[int], n_steps: int, n_classes: int, *, finished: bool = False
+        self, stage: Stage, positions: Sequence[int], n_steps: int, *, finished: bool = False
     ) -> tuple[Miniature, float]:
         """Run the stage with so few steps, or whole where it has no more; its search alone unless `finished`."""
         if stage.attack is None:
             raise ValueError("Expected `stage` to be an attack's, but got the clean inputs.")
-        small = miniature(stage.attack, n_steps, n_classes=n_classes)
+        small = miniature(stage.attack, n_steps, n_classes=self._n_classes)
         chosen = set(positions)
         attacked = [position in chosen for position in range(len(self._indices))]
         attack = small.attack if finished else cast("Attack", SearchAlone(small.attack))

@@ -13,8 +13,11 @@ from bench.jobs.durations import in_short, in_words
 
 __all__ = ["Extent", "choose"]
 
-_LONGEST_PROBE = 4.0
+_LONGEST_PROBE = 20.0
 _SHARE_FOR_PROBE = 0.03
+_USUAL_PROBE = 4.0
+_SHARE_OF_A_LONG_RUN = 0.001
+"""By how much more a long run is probed; both shares are of an upper bound, which is several times the run."""
 _SHARE_OF_BUDGET_FOR_PROBE = 0.1
 _WORTH_A_PROBE = 20.0
 """A run below so many seconds, at most, is not probed: it is done before anybody looks."""
@@ -88,9 +91,9 @@ def _measure(prospect: Prospect, budget: float | None) -> Costs | None:
         most = prospect.most_seconds(per_pass)
         if budget is None and most < _WORTH_A_PROBE:
             return None
-        limit = min(_LONGEST_PROBE, _SHARE_FOR_PROBE * most)
-        if budget is not None:
-            limit = min(_LONGEST_PROBE, _SHARE_OF_BUDGET_FOR_PROBE * budget)
+        limit = min(_LONGEST_PROBE, _USUAL_PROBE + _SHARE_OF_A_LONG_RUN * most)
+        spared = _SHARE_FOR_PROBE * most if budget is None else _SHARE_OF_BUDGET_FOR_PROBE * budget
+        limit = min(limit, spared)
         return probe.measure(prospect.attacks, per_pass=per_pass, limit=limit)
 
 

@@ -111,6 +111,24 @@ def test_the_steps_after_a_search_do_not_drown_it(examples, monkeypatch):
     assert sum(seconds > 0.06 * 16 for seconds in log) < len(log) / 4, "few calls have the steps at the end"
 
 
+def test_batches_as_large_as_the_runs_are_timed_where_a_step_is_quick_enough(examples, monkeypatch):
+    """A row of a small batch costs more, and passes of the plain model say nothing of the form that is searched on."""
+    planted = PlantedRunner.run
+
+    def no_fewer_than_sixteen(self, stage, attacked, report):
+        found = planted(self, stage, attacked, report)
+        idle = max(0, 16 - sum(attacked)) if stage.attack is not None else 0
+        return dataclasses.replace(
+            found, seconds=found.seconds + idle * self.EXAMPLE * getattr(stage.attack, "queries", 1)
+        )
+
+    monkeypatch.setattr(PlantedRunner, "run", no_fewer_than_sixteen)
+    costs, _ = probed(examples, suites.get("standard-v1", engine="fast"), limit=20.0, robust=0.8, per_pass=0.01)
+    square = costs.stages["autoattack.square"]
+    seconds = square.batch + 64 * (square.example - FINISH["margin"])
+    assert seconds == pytest.approx(0.01 + 5000 * (0.002 + 64 * 0.0005), rel=0.05)
+
+
 def test_the_probe_says_who_survives(examples):
     """Clean verdicts of the first 256 examples, and of the correct ones whether they withstood a short attack."""
     costs, _ = probed(examples, suites.get("quick-v1", engine="fast"))

@@ -82,11 +82,12 @@ def test_fewer_than_a_few_examples_are_enough_if_there_are_no_more():
 
 
 def test_the_probe_is_short_beside_the_budget():
-    """A tenth of it at most, and never more than some seconds."""
+    """A tenth of it at most, and never more than some seconds; a little more where the run is long."""
     planted = Planted(per_example=0.01)
-    chosen(planted, 10)
-    chosen(planted, 1e5)
-    assert planted.limits == [1.0, 4.0]
+    for budget, most in ((10, 1e6), (1e5, 1e6), (1e5, 1000), (None, 1e6), (None, 1000), (None, 50)):
+        planted.most = most
+        chosen(planted, budget)
+    assert planted.limits == [1.0, 20.0, 5.0, 20.0, 5.0, 1.5]
 
 
 def test_a_run_that_is_over_soon_is_not_measured():
