@@ -87,10 +87,8 @@ class Probe:
             limit: seconds that the probe may take, roughly; a slow model takes longer on the least there is to do.
         """
         start = time.perf_counter()
-        passes = limit / per_pass
-        n_sifted = _between(
-            _SHARE_FOR_SIFTING * passes / _SHORT_ATTACK.steps, _FEWEST, _MOST_SIFTED
-        )  # half leave early
+        half = _SHORT_ATTACK.steps  # of its passes: about half of the examples leave early
+        n_sifted = _between(_SHARE_FOR_SIFTING * limit / (per_pass * half), _FEWEST, _MOST_SIFTED)
         sifted = self._examples[: max(n_sifted, 1)]
         runner = self._make_runner(sifted)
         everything = [True] * len(sifted)
@@ -98,11 +96,11 @@ class Probe:
         held = _run(runner, Stage(key="probe", attack=_SHORT_ATTACK), clean.robust).robust
         indices = sifted.indices.tolist()
         stages = {CLEAN.key: StageCost(batch=0.0, example=clean.seconds / len(sifted))}
-        todo = [Stage.of(attack, part) for attack in attacks for part in attack.stages]
         timing = _Timing(runner, indices, held, clean.robust, n_classes=self._n_classes, batch_size=self._batch_size)
-        weights = [math.sqrt(effort(part)) for attack in attacks for part in attack.stages]
-        for stage, weight in zip(todo, weights, strict=True):
-            seconds = max(_LEAST_SECONDS, (1 - _SHARE_FOR_SIFTING) * limit * weight / sum(weights))
+        todo = [(Stage.of(attack, part), math.sqrt(effort(part))) for attack in attacks for part in attack.stages]
+        for stage, weight in todo:
+            share = weight / sum(each for _, each in todo)
+            seconds = max(_LEAST_SECONDS, (1 - _SHARE_FOR_SIFTING) * limit * share)
             with contextlib.suppress(WorkFailedError):  # passes are counted for it, and the run itself will say why
                 stages[stage.key] = timing.cost(stage, seconds)
         correct = [position for position, right in enumerate(clean.robust) if right]
