@@ -16,7 +16,7 @@ from bench.ops.choosing import chosen_rows
 from bench.ops.projections import project
 from bench.ops.sampling import Stream, normal, uniform
 
-__all__ = ["Ascent", "Best", "gradient", "random_start"]
+__all__ = ["LOOK_EVERY", "Ascent", "Best", "gradient", "random_start"]
 
 LOOK_EVERY = 8
 """On an accelerator, how many steps pass between two looks at what is broken: each look waits for the device."""

@@ -98,9 +98,9 @@ class Probe:
         stages = {CLEAN.key: StageCost(batch=0.0, example=clean.seconds / len(sifted))}
         timing = _Timing(runner, indices, held, clean.robust, n_classes=self._n_classes, batch_size=self._batch_size)
         todo = [(Stage.of(attack, part), math.sqrt(effort(part))) for attack in attacks for part in attack.stages]
+        total = sum(weight for _, weight in todo)
         for stage, weight in todo:
-            share = weight / sum(each for _, each in todo)
-            seconds = max(_LEAST_SECONDS, (1 - _SHARE_FOR_SIFTING) * limit * share)
+            seconds = max(_LEAST_SECONDS, (1 - _SHARE_FOR_SIFTING) * limit * weight / total)
             with contextlib.suppress(WorkFailedError):  # passes are counted for it, and the run itself will say why
                 stages[stage.key] = timing.cost(stage, seconds)
         correct = [position for position, right in enumerate(clean.robust) if right]

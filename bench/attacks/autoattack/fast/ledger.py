@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from bench.attacks.ascent import LOOK_EVERY
 from bench.attacks.autoattack.fast.model_calls import predict
 from bench.attacks.autoattack.fast.rows import pick
 from bench.core.types import Classifier, Examples
@@ -20,8 +21,6 @@ LOWEST = float(torch.finfo(torch.float32).min)
 """The margin of logits that are not finite."""
 NO_RUN = 2**62
 """Later than every run."""
-LOOK_EVERY = 8
-"""On an accelerator, how many steps pass between two looks at who is done: each look waits for the device."""
 
 
 class Verdict(NamedTuple):
