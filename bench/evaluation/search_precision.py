@@ -12,6 +12,7 @@ from bench.attacks.autoattack.fast.inference import inference_form, low_form
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.types import Attack
 from bench.evaluation.header import engine_of
+from bench.ops.waiting import wait_for
 from bench.suites import AttackSuite
 
 __all__ = ["AUTO", "FLOAT32", "LADDER", "PRECISIONS", "faster_precision", "settled_precision"]
@@ -66,7 +67,7 @@ def faster_precision(module: nn.Module, inputs: Tensor) -> str:
 
 
 def _seconds(form: nn.Module, inputs: Tensor) -> float:
-    _wait(inputs)
+    wait_for(inputs.device)
     start = time.perf_counter()
     for _ in range(_FORWARDS_PER_GRADIENT):
         form(inputs)
@@ -75,13 +76,8 @@ def _seconds(form: nn.Module, inputs: Tensor) -> float:
         logits = form(leaf)
         if logits.requires_grad:
             torch.autograd.grad(logits.sum(), leaf, allow_unused=True)
-    _wait(inputs)
+    wait_for(inputs.device)
     return time.perf_counter() - start
-
-
-def _wait(inputs: Tensor) -> None:
-    if inputs.device.type == "cuda":
-        torch.cuda.synchronize(inputs.device)
 
 
 def _stages(suite: AttackSuite) -> Sequence[Attack]:

@@ -17,9 +17,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from bench.attacks.autoattack.fast.affine import fuse_affine
+from bench.attacks.autoattack.fast.alike import alike, close
 from bench.attacks.autoattack.fast.constants import precomputed
 from bench.attacks.autoattack.fast.fused import fused
 from bench.attacks.autoattack.fast.group_norm import fuse_group_norms
+from bench.attacks.autoattack.fast.replayed import Replayed
 from bench.ops.folding import Folded
 
 __all__ = ["Silenced", "inference_form", "low_form"]
@@ -43,7 +45,7 @@ def inference_form(module: nn.Module, probe: Tensor) -> nn.Module:
     """
     plain = _plain_form(module, probe)
     silent = _in_fewer_calls(plain, probe, rounding=ROUNDING)
-    return plain if silent is None else Silenced(plain, silent)
+    return _replayed(plain if silent is None else Silenced(plain, silent), plain, probe)
 
 
 def low_form(module: nn.Module, probe: Tensor) -> nn.Module | None:
@@ -57,7 +59,7 @@ def low_form(module: nn.Module, probe: Tensor) -> nn.Module | None:
         form = _tried(lambda each, kinds=kinds: _bfloat16(each, kinds), plain)  # type: ignore[misc]
         if form is not None and _same(module, Bfloat16(form), probe, rounding=LOW_ROUNDING, turning=LOW_TURNING):
             silent = _in_fewer_calls(form, probe.to(torch.bfloat16), rounding=LOW_ROUNDING / 4)
-            return Bfloat16(form if silent is None else Silenced(form, silent))
+            return _replayed(Bfloat16(form if silent is None else Silenced(form, silent)), form, probe)
     return None
 
 
@@ -122,10 +124,15 @@ def _in_fewer_calls(network: nn.Module, probe: Tensor, *, rounding: float) -> nn
         return None
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # a traced module prints where it failed
-            alike = all(_close(network(x).float(), form(x).float(), rounding) for x in (probe, probe[:1]))
+            same = all(close(network(x).float(), form(x).float(), rounding) for x in (probe, probe[:1]))
     except Exception:  # noqa: BLE001 - as below; the calls are not documented
         return None
-    return form if alike else None
+    return form if same else None
+
+
+def _replayed(form: nn.Module, network: nn.Module, probe: Tensor) -> nn.Module:
+    """The form, on a GPU from CUDA graphs: where its network is traced, nothing in it depends on values."""
+    return Replayed(form) if probe.is_cuda and isinstance(network, fx.GraphModule) else form
 
 
 def _folded(module: nn.Module) -> nn.Module:
@@ -153,46 +160,5 @@ def _tried(make: Callable[[Any], nn.Module | None], module: nn.Module) -> nn.Mod
 
 
 def _same(first: nn.Module, second: nn.Module, probe: Tensor, *, rounding: float, turning: float) -> bool:
-    """Whether two modules give the same up to rounding, for a batch and for one input alone.
-
-    Args:
-        first: what is expected.
-        second: what is asked about.
-        probe: `(N, C, H, W)`.
-        rounding: how far logits may be apart, relative to the largest.
-        turning: how far gradients may be apart, relative to their norm.
-    """
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):  # as above
-            answers = [(_answer(first, inputs), _answer(second, inputs)) for inputs in (probe, probe[:1])]
-    except Exception:  # noqa: BLE001 - as above; a form that fails is no form
-        return False
-    return all(
-        _close(logits, others, rounding) and _parallel(slope, other, turning)
-        for (logits, slope), (others, other) in answers
-    )
-
-
-def _answer(module: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits, and the gradient of the largest at the input; 0 where none flows."""
-    leaf = inputs.detach().clone().requires_grad_()
-    with torch.enable_grad():
-        logits = module(leaf)
-        strongest = logits.amax(dim=1).sum()
-        if not strongest.requires_grad:
-            return logits, torch.zeros_like(leaf)
-        (slope,) = torch.autograd.grad(strongest, leaf, allow_unused=True, materialize_grads=True)
-    return logits.detach(), slope
-
-
-def _close(expected: Tensor, got: Tensor, rounding: float) -> bool:
-    """Whether nothing differs by more than rounding, relative to the largest expected value; NaN equals nothing."""
-    if expected.shape != got.shape:
-        return False
-    scale = expected.abs().max().clamp_min(torch.finfo(torch.float32).tiny)
-    return bool(((expected - got).abs() <= rounding * scale).all()) or bool((expected == got).all())
-
-
-def _parallel(expected: Tensor, got: Tensor, turning: float) -> bool:
-    """Whether gradients differ by no more than `turning` times the norm of what is expected; NaN equals nothing."""
-    return bool((expected - got).norm() <= turning * expected.norm())
+    """Whether two modules give the same up to rounding, for a batch and for one input alone."""
+    return all(alike(first, second, inputs, rounding=rounding, turning=turning) for inputs in (probe, probe[:1]))
