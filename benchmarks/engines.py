@@ -23,6 +23,7 @@ from bench.core.types import Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier, Passes
 from bench.evaluation.forms import Forms
 from bench.ops import norms
+from bench.ops.waiting import wait_for
 
 __all__ = [
     "CLOCKS",
@@ -33,7 +34,6 @@ __all__ = [
     "measure",
     "predictions",
     "reference_engine",
-    "synchronize",
     "trainable",
 ]
 
@@ -77,10 +77,10 @@ def measure(
     clock = CLOCKS[options.clock]
     left = engine.robust.nonzero().squeeze(1)
     before = engine.passes()
-    synchronize(examples.inputs.device)
+    wait_for(examples.inputs.device)
     start = clock()
     found = [engine.search(stage, part) for part in examples[left].split(options.batch_size)]
-    synchronize(examples.inputs.device)
+    wait_for(examples.inputs.device)
     engine.seconds[stage.name] = clock() - start
     after = engine.passes()
     engine.forwards[stage.name] = after.forwards - before.forwards
@@ -149,12 +149,6 @@ def predictions(module: nn.Module, inputs: Tensor) -> Tensor:
     with torch.no_grad():
         classes: Tensor = torch.cat([module(part).argmax(1) for part in torch.split(inputs, 64)])
     return classes
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait until the device has done all it was asked."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 @contextlib.contextmanager

@@ -35,6 +35,7 @@ from bench.evaluation.forms import Forms
 from bench.evaluation.precision import full_float32
 from bench.evaluation.search_precision import AUTO, PRECISIONS, faster_precision
 from bench.evaluation.verify import judge
+from bench.ops.waiting import wait_for
 
 STEPS = 20
 RELATIVE_STEP = 0.25
@@ -214,10 +215,10 @@ def growth(run: Run, examples: Examples, options: argparse.Namespace) -> list[di
 def timed(run: Run, examples: Examples, size: int, options: argparse.Namespace) -> tuple[float, Tensor]:
     """Seconds for all examples, batch by batch, and what came back."""
     clock = CLOCKS[options.clock]
-    _wait(options.device)
+    wait_for(examples.inputs.device)
     start = clock()
     points = [run(part) for part in examples.split(size)]
-    _wait(options.device)
+    wait_for(examples.inputs.device)
     return clock() - start, torch.cat(points)
 
 
@@ -234,11 +235,6 @@ def render(report: dict[str, Any]) -> str:
     if "growth" in report:
         parts.append(tabulate(report["growth"], headers="keys", floatfmt=".2f"))
     return "\n\n".join(parts) + "\n"
-
-
-def _wait(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
 
 
 if __name__ == "__main__":

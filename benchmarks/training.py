@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from bench.core.types import ThreatModel
 from bench.models.architectures import ARCHITECTURES
+from bench.ops.waiting import wait_for
 from bench.training.averaging import averaged
 from bench.training.loop import Run, step
 from bench.training.objectives.objective import Context
@@ -82,8 +83,7 @@ def measure(steps: dict[str, Callable[[], None]], rounds: int, device: torch.dev
             began = time.perf_counter()
             for _ in range(STEPS_PER_ROUND):
                 run()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            wait_for(device)
             if turn:
                 seconds[name].append(time.perf_counter() - began)
     return seconds

@@ -1,0 +1,116 @@
+"""How our AutoAttack's seconds grow with the number of examples and with the batch size.
+
+    python benchmarks/growth.py --model pgd-at --clock cpu --threads 1
+    python benchmarks/growth.py --model pgd-at --samples 32 --sizes 1 8 --counts
+
+The whole ensemble on the first 32, 64 and 128 test images in batches of 64, then on the first 32 in smaller batches
+(`--counts`, `--samples`, `--sizes`). An example that withstands everything costs far more than one that breaks at once,
+so seconds are also given per survivor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from engines import CLOCKS, Stage, exercise, fast_engine, measure, predictions
+from tabulate import tabulate
+from torch import nn
+
+from bench import data, models
+from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
+from bench.core.types import Examples, ThreatModel
+from bench.evaluation.forms import Forms
+from bench.evaluation.precision import full_float32
+from bench.evaluation.search_precision import AUTO, PRECISIONS, faster_precision
+
+
+def main() -> None:
+    """Parse the options, measure, print one table or JSON."""
+    options = parse()
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    dataset = data.load(options.dataset, data_dir=options.data_dir)
+    loaded = models.load(options.model, weights=options.weights, dataset=dataset, device=options.device)
+    threat_model = ThreatModel.parse(options.threat_model) if options.threat_model else dataset.default_threat_model
+    examples = dataset.examples[: max(*options.counts, options.samples)].to(options.device)
+    module = loaded.module.eval().requires_grad_(False)
+    with full_float32():
+        if options.precision == AUTO:
+            options.precision = faster_precision(module, examples.inputs)
+        rows = growth(module, examples, threat_model, options)
+    if options.json:
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        return
+    sys.stdout.write(
+        f"{options.model}, {threat_model}, {options.device} ({torch.get_num_threads()} threads), torch"
+        f" {torch.__version__}, {options.clock} seconds, search in {options.precision}\n"
+        + tabulate(rows, headers="keys", floatfmt=".2f")
+        + "\n"
+    )
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Our AutoAttack's seconds against examples and batch size.")
+    parser.add_argument("--model", required=True, help="a name of `bench list models`, or FILE.py:FACTORY")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--dataset", default="cifar10")
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--threat-model", help="such as Linf:8/255; default: the dataset's")
+    parser.add_argument("--counts", type=int, nargs="*", default=[32, 64, 128], help="numbers of examples")
+    parser.add_argument("--batch-size", type=int, default=64, help="most examples at once while these grow")
+    parser.add_argument("--samples", type=int, default=32, help="examples while the batch size grows")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[2, 8, 32], help="batch sizes")
+    parser.add_argument("--steps", type=int, default=100, help="of APGD and FAB; fewer for a quick look")
+    parser.add_argument("--queries", type=int, default=5000, help="of Square; fewer for a quick look")
+    parser.add_argument("--precision", choices=PRECISIONS, default=AUTO, help="of the search")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall", help="cpu: of this process, all threads")
+    parser.add_argument("--warm-up", type=int, default=3, help="gradient and forward passes before the clock starts")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    return parser.parse_args()
+
+
+def growth(
+    module: nn.Module, examples: Examples, threat_model: ThreatModel, options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """A row for each number of examples, then one for each batch size."""
+    forms = Forms.of(module, examples.inputs, engine="fast", precision=options.precision)
+    for form in (forms.exact, forms.low):
+        if form is not None:
+            exercise(form, examples, options)
+    cases = [(count, options.batch_size) for count in options.counts]
+    cases += [(options.samples, size) for size in options.sizes]
+    rows = []
+    for count, size in cases:
+        options.batch_size = size
+        rows.append({"n": count, "batch": size, **ensemble(forms, module, examples[:count], threat_model, options)})
+    return rows
+
+
+def ensemble(
+    forms: Forms, module: nn.Module, examples: Examples, threat_model: ThreatModel, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Seconds of each stage and of all, and what they leave."""
+    stages: tuple[Stage, ...] = (
+        ApgdCe(engine="fast", steps=options.steps),
+        ApgdT(engine="fast", steps=options.steps),
+        FabT(engine="fast", steps=options.steps),
+        Square(engine="fast", queries=options.queries),
+    )
+    engine = fast_engine(forms, threat_model, predictions(module, examples.inputs) == examples.labels)
+    for stage in stages:
+        measure(engine, stage, module, examples, threat_model, options)
+    seconds = sum(engine.seconds.values())
+    survivors = int(engine.robust.sum())
+    each = seconds / survivors if survivors else float("nan")
+    return {**engine.seconds, "all": seconds, "robust": survivors, "s per survivor": each}
+
+
+if __name__ == "__main__":
+    main()
