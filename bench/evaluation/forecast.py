@@ -29,8 +29,8 @@ _Array = NDArray[np.float64]
 
 _TRUST_IN_PROBE = 0.1
 """The probe's word that the pace did not change, against that of one stage that was measured at length."""
-_AT_LENGTH = 0.1
-"""Seconds from which a stage's pace has half a word; the clock says little about less."""
+_AT_LENGTH = 2.0
+"""Seconds from which a stage's pace has half a word: of short ones neither probe nor clock can say much."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,18 +34,24 @@ tenth 19, 36 and 137."""
 _MOST_SIFTED = 4 * CHUNK_SIZE
 _FEWEST = 4
 _SHARE_FOR_SIFTING = 0.3
-_STEPS = (1, 3)
-_LEAST_FACTOR = 2
-"""On these steps, in the choice of a batch size: what a call costs beside its steps would blur fewer."""
-_MOST_FACTOR = 50
+_SHORT, _TRIED = 1, 8
+"""Steps: what a call costs beside them shows in one; from some more can be told how many there is time for."""
+_FEWEST_LONG, _MOST_LONG = 3, 300
+"""Steps that are then timed. The more, the less it matters that the difference of two timings is taken."""
 _LEAST_SECONDS = 0.1
 """For each stage, whatever the limit: less would be a guess from a few ticks of a busy machine."""
 _SMALL_BATCH = 4
 """How many times smaller the second batch size is."""
-_FOR_FINISH = 8
+_CALLS = 10
+"""Calls on each batch size, in the choice of the larger one: as many shortest ones as they usually take."""
+_LEAST_SLOPE = 0.1
+"""Of what an example costs in the larger batch, at least so much it costs in any: two timings of few examples that
+differ by chance would else make all others cost nothing."""
+_FOR_FINISH = 4
 """Examples for the float32 steps, which nothing shortens; a row of fewer would cost much more than in the run."""
-_REPEATS = 2
-"""A machine that was busy elsewhere makes a call longer, never shorter: the quickest of so many counts."""
+_REPEATS = 3
+"""Of so many timings the median counts: one that a busy machine made long misleads nobody, and the quickest would be
+the pace that a machine has at its best, which it does not keep."""
 
 
 class Probe:
@@ -138,47 +144,49 @@ class _Timing:
         """Of one batch and of one example that withstands the stage, measured for so many seconds."""
         together = chunks_of(self._indices)[0].rows.stop if stage.per_chunk else len(self._indices)
         suitable = self._suitable(range(together))
-        n_steps = sum(_STEPS) * (1 + 1 / _SMALL_BATCH) * _REPEATS  # two batch sizes, each at two lengths
-        large = self._large(stage, suitable, allowed / n_steps)
+        large = self._large(stage, suitable, allowed)
         small = max(1, large // _SMALL_BATCH)
-        for size in (small, large):
-            _, step = self._warm(stage, suitable[:size])
-        factor = _between(allowed / (step * n_steps), 1, _MOST_FACTOR) if step else 1
-        full = {size: self._seconds(stage, suitable[:size], factor) for size in {small, large}}
-        slope = max(0.0, (full[large] - full[small]) / (large - small)) if large > small else full[large] / large
-        slope = min(slope, full[large] / large)
+        share = large / (large + small)
+        full = {large: self._seconds(stage, suitable[:large], share * allowed)}
+        full[small] = self._seconds(stage, suitable[:small], (1 - share) * allowed) if small < large else full[large]
+        each = full[large] / large
+        slope = (full[large] - full[small]) / (large - small) if large > small else each
+        slope = min(max(slope, _LEAST_SLOPE * each), each)
         finish = self._finish(stage, suitable[: min(large, _FOR_FINISH)])
         return StageCost(
             batch=full[large] - slope * large, example=slope + finish, broken=share_of_broken(stage.attack)
         )
 
-    def _large(self, stage: Stage, suitable: list[int], seconds: float) -> int:
-        """The largest batch, up to the run's, of which some steps take so long; a row of a small one costs more."""
+    def _large(self, stage: Stage, suitable: list[int], allowed: float) -> int:
+        """The largest batch, up to the run's, that can be timed in so many seconds; a row of a small one costs more."""
         size, most = min(_FEWEST, len(suitable)), min(len(suitable), self._batch_size)
         while size < most:
-            _, step = self._warm(stage, suitable[:size])
-            if 2 * step * _LEAST_FACTOR > seconds:
+            self._time(stage, suitable[:size], _SHORT)  # sets up kernels for the batch size
+            if 2 * _CALLS * self._time(stage, suitable[:size], _SHORT)[1] > allowed:
                 break
             size = min(2 * size, most)
         return size
-
-    def _warm(self, stage: Stage, positions: Sequence[int]) -> tuple[Miniature, float]:
-        """The second of two timings: the first imports, and sets up kernels for the batch size."""
-        self._time(stage, positions, _STEPS[0])
-        return self._time(stage, positions, _STEPS[0])
 
     def _suitable(self, positions: Sequence[int]) -> list[int]:
         """Of the best kind of example that there are two of: survivors, correct ones, any."""
         kinds = [[position for position in positions if kind[position]] for kind in self._preferred]
         return next((kind for kind in kinds if len(kind) > 1), kinds[-1])
 
-    def _seconds(self, stage: Stage, positions: Sequence[int], factor: int) -> float:
-        """What the whole stage would take on these examples in one batch."""
-        (short, less), (long, more) = (self._quickest(stage, positions, factor * n) for n in _STEPS)
+    def _seconds(self, stage: Stage, positions: Sequence[int], allowed: float) -> float:
+        """What the whole stage would take on these examples in one batch, timed for so many seconds."""
+        self._time(stage, positions, _SHORT)  # the first call imports, and sets up kernels for the batch size
+        short, less = self._typical(stage, positions, _SHORT)
+        n_long = self._fitting(stage, positions, allowed) if less < allowed else _FEWEST_LONG
+        long, more = self._typical(stage, positions, n_long)
         if long.n_full == 1:
             return more
         per_step = max(0.0, more - less) / (long.n_steps - short.n_steps)
         return max(0.0, less - per_step * short.n_steps) + per_step * long.n_full
+
+    def _fitting(self, stage: Stage, positions: Sequence[int], allowed: float) -> int:
+        """How many steps can be timed in so many seconds."""
+        tried, seconds = self._time(stage, positions, _TRIED)
+        return _between(allowed / _REPEATS / max(seconds, 1e-9) * tried.n_steps, _FEWEST_LONG, _MOST_LONG)
 
     def _finish(self, stage: Stage, positions: Sequence[int]) -> float:
         """Seconds of each example for the float32 steps at the end of a stage."""
@@ -186,18 +194,17 @@ class _Timing:
         if kind in (None, "nothing"):
             return 0.0
         if kind not in self._finishes:
-            (_, alone), (_, all_of_it) = (
-                self._quickest(stage, positions, _STEPS[0], finished=finished) for finished in (False, True)
+            alone, all_of_it = (
+                min(self._time(stage, positions, _SHORT, finished=finished)[1] for _ in range(2))
+                for finished in (False, True)
             )
             self._finishes[kind] = max(0.0, all_of_it - alone) / len(positions)
         return self._finishes[kind]
 
-    def _quickest(
-        self, stage: Stage, positions: Sequence[int], n_steps: int, *, finished: bool = False
-    ) -> tuple[Miniature, float]:
-        """The shortest of some timings of the same work."""
-        timings = [self._time(stage, positions, n_steps, finished=finished) for _ in range(_REPEATS)]
-        return min(timings, key=lambda timing: timing[1])
+    def _typical(self, stage: Stage, positions: Sequence[int], n_steps: int) -> tuple[Miniature, float]:
+        """The median of some timings of the same work."""
+        timings = [self._time(stage, positions, n_steps) for _ in range(_REPEATS)]
+        return sorted(timings, key=lambda timing: timing[1])[_REPEATS // 2]
 
     def _time(
         self, stage: Stage, positions: Sequence[int], n_steps: int, *, finished: bool = False

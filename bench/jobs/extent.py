@@ -16,7 +16,7 @@ __all__ = ["Extent", "choose"]
 _LONGEST_PROBE = 20.0
 _SHARE_FOR_PROBE = 0.03
 _USUAL_PROBE = 4.0
-_SHARE_OF_A_LONG_RUN = 0.001
+_SHARE_OF_A_LONG_RUN = 0.01
 """By how much more a long run is probed; both shares are of an upper bound, which is several times the run."""
 _SHARE_OF_BUDGET_FOR_PROBE = 0.1
 _WORTH_A_PROBE = 20.0

@@ -97,6 +97,51 @@ def test_a_machine_that_stalls_now_and_then_misleads_nobody(examples, monkeypatc
     assert square.example == pytest.approx(PlantedRunner.EXAMPLE * 5000 + FINISH["margin"], rel=1e-6)
 
 
+def test_the_pace_that_is_told_is_the_usual_one(examples, monkeypatch):
+    """A machine that is a third quicker now and then does not stay so for the hours of a run."""
+    planted, pace = PlantedRunner.run, itertools.cycle([1.0, 1.0, 0.75])
+    monkeypatch.setattr(
+        PlantedRunner,
+        "run",
+        lambda *given: dataclasses.replace(found := planted(*given), seconds=found.seconds * next(pace)),
+    )
+    costs, _ = probed(examples, suites.get("standard-v1", engine="fast"))
+    square = costs.stages["autoattack.square"]
+    expected = 5000 * (0.002 + 64 * 0.0005) + 64 * FINISH["margin"]
+    assert square.batch + 64 * square.example == pytest.approx(expected, rel=0.02)
+
+
+def test_an_estimate_wanders_no_further_than_the_pace(examples, monkeypatch):
+    """Half as quick again while one length is timed, and half as slow while the other is, whichever comes first."""
+    planted, pace = PlantedRunner.run, itertools.cycle([1.5] * 3 + [0.75] * 3)
+    monkeypatch.setattr(
+        PlantedRunner,
+        "run",
+        lambda *given: dataclasses.replace(found := planted(*given), seconds=found.seconds * next(pace)),
+    )
+    suite = suites.get("standard-v1", engine="fast")
+    found = probed(examples, suite, limit=60.0, robust=0.8)[0].stages
+    for stage, steps in (("autoattack.apgd-t", 900), ("autoattack.fab-t", 900), ("autoattack.square", 5000)):
+        seconds = found[stage].batch + 64 * (found[stage].example - FINISH["margin"])
+        assert 0.7 < seconds / (steps * (0.002 + 64 * 0.0005)) < 1.6
+
+
+def test_what_a_call_costs_does_not_hide_its_steps(examples, monkeypatch):
+    """Clean logits and verdicts take as long as five steps, and the clock is off by a tenth of a call."""
+    planted, errors = PlantedRunner.run, itertools.cycle([1.0, 1.1, 0.9, 1.05, 0.95])
+    monkeypatch.setattr(PlantedRunner, "SET_UP", 0.05)
+    monkeypatch.setattr(
+        PlantedRunner,
+        "run",
+        lambda *given: dataclasses.replace(found := planted(*given), seconds=found.seconds * next(errors)),
+    )
+    suite = suites.get("standard-v1", engine="fast")
+    found = probed(examples, suite, limit=6.0, robust=0.8)[0].stages
+    for stage, steps in (("autoattack.apgd-t", 900), ("autoattack.fab-t", 900), ("autoattack.square", 5000)):
+        seconds = found[stage].batch + 16 * (found[stage].example - FINISH["margin"])
+        assert seconds == pytest.approx(0.05 + steps * (0.002 + 16 * 0.0005), rel=0.25)
+
+
 def test_the_steps_after_a_search_do_not_drown_it(examples, monkeypatch):
     """On a clock that is off by a tenth of a call, Square's queries are told though each call ended in long steps."""
     planted, errors = PlantedRunner.run, itertools.cycle([1.0, 1.1, 0.9])

@@ -87,7 +87,7 @@ def test_the_probe_is_short_beside_the_budget():
     for budget, most in ((10, 1e6), (1e5, 1e6), (1e5, 1000), (None, 1e6), (None, 1000), (None, 50)):
         planted.most = most
         chosen(planted, budget)
-    assert planted.limits == [1.0, 20.0, 5.0, 20.0, 5.0, 1.5]
+    assert planted.limits == [1.0, 20.0, 14.0, 20.0, 14.0, 1.5]
 
 
 def test_a_run_that_is_over_soon_is_not_measured():
