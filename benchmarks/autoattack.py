@@ -16,19 +16,26 @@ import argparse
 import json
 import resource
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
-from engines import CLOCKS, Engine, Stage, exercise, fast_engine, measure, predictions, reference_engine, trainable
+from engines import (
+    Engine,
+    exercise,
+    fast_engine,
+    measure,
+    predictions,
+    reference_engine,
+    stages_of,
+    trainable,
+    warm_forms,
+)
+from subject import load_subject, parser_of
 from tabulate import tabulate
 from torch import Tensor, nn
 
-from bench import data, models
-from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier
-from bench.evaluation.forms import Forms
 from bench.evaluation.precision import full_float32
 from bench.evaluation.search_precision import AUTO, PRECISIONS, faster_precision
 
@@ -40,12 +47,7 @@ HEADERS = ["stage", "s ref", "s fast", "fwd ref", "fwd fast", "bwd ref", "bwd fa
 def main() -> None:
     """Parse the options, measure, print one table or JSON."""
     options = parse()
-    torch.set_num_threads(options.threads or torch.get_num_threads())
-    dataset = data.load(options.dataset, data_dir=options.data_dir)
-    loaded = models.load(options.model, weights=options.weights, dataset=dataset, device=options.device)
-    threat_model = ThreatModel.parse(options.threat_model) if options.threat_model else dataset.default_threat_model
-    examples = dataset.examples[: options.samples].to(options.device)
-    module = loaded.module.eval().requires_grad_(False)
+    module, examples, threat_model = load_subject(options, options.samples)
     with full_float32():
         if options.precision == AUTO:
             options.precision = faster_precision(module, examples.inputs)
@@ -66,12 +68,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Our AutoAttack engine beside pyautoattack.")
-    parser.add_argument("--model", required=True, help="a name of `bench list models`, or FILE.py:FACTORY")
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--dataset", default="cifar10")
-    parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--threat-model", help="such as Linf:8/255; default: the dataset's")
+    parser = parser_of("Our AutoAttack engine beside pyautoattack.")
     parser.add_argument("--samples", type=int, default=200)
     parser.add_argument("--batch-size", type=int, default=64, help="most examples at once, for both engines")
     parser.add_argument("--steps", type=int, default=100, help="of APGD and FAB; fewer for a quick look")
@@ -79,11 +76,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--precision", choices=PRECISIONS, default=AUTO, help="what the fast engine searches in")
     parser.add_argument("--frozen-reference", action="store_true", help="spare pyautoattack the weights' gradients")
     parser.add_argument("--only", choices=ENGINES, help="run one engine alone, for its peak memory")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall", help="cpu: of this process, all threads")
     parser.add_argument("--warm-up", type=int, default=3, help="gradient and forward passes before the clock starts")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args()
 
 
@@ -98,18 +91,8 @@ def compare(
         exercise(module, examples, options)
         engines["pyautoattack"] = reference_engine(counting, threat_model, correct)
     if options.only != "pyautoattack":
-        forms = Forms.of(module, examples.inputs, engine="fast", precision=options.precision)
-        for form in (forms.exact, forms.low):
-            if form is not None:
-                exercise(form, examples, options)
-        engines["fast"] = fast_engine(forms, threat_model, correct)
-    stages: tuple[Stage, ...] = (
-        ApgdCe(engine="fast", steps=options.steps),
-        ApgdT(engine="fast", steps=options.steps),
-        FabT(engine="fast", steps=options.steps),
-        Square(engine="fast", queries=options.queries),
-    )
-    for number, stage in enumerate(stages):
+        engines["fast"] = fast_engine(warm_forms(module, examples, options), threat_model, correct)
+    for number, stage in enumerate(stages_of(options)):
         for name in sorted(engines, reverse=bool(number % 2)):  # whoever goes first takes turns
             with trainable(module, name == "pyautoattack" and not options.frozen_reference):
                 measure(engines[name], stage, module, examples, threat_model, options)

@@ -12,16 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
-import torch
-from engines import CLOCKS, Stage, exercise, measure, predictions, reference_engine, trainable
+from engines import Stage, exercise, measure, predictions, reference_engine, trainable
+from subject import CLOCKS, load_subject, parser_of
 from tabulate import tabulate
 
-from bench import data, models, suites
+from bench import suites
 from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
-from bench.core.types import ThreatModel
 from bench.evaluation import Evaluation, evaluate
 from bench.evaluation.counting import CountingClassifier
 from bench.evaluation.precision import full_float32
@@ -33,7 +31,6 @@ SLOW: tuple[Stage, ...] = (FabT(), Square())
 def main() -> None:
     """Parse the options, measure, print a table or JSON."""
     options = parse()
-    torch.set_num_threads(options.threads or torch.get_num_threads())
     report = compare(options)
     if options.json:
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
@@ -43,28 +40,15 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description="cascade-v1 beside pyautoattack.")
-    parser.add_argument("--model", required=True, help="a name of `bench list models`, or FILE.py:FACTORY")
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--dataset", default="cifar10")
-    parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--threat-model", help="such as Linf:8/255; default: the dataset's")
+    parser = parser_of("cascade-v1 beside pyautoattack.")
     parser.add_argument("--samples", type=int, default=300)
     parser.add_argument("--batch-size", type=int, default=64, help="most examples at once, for both")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall", help="cpu: of this process, all threads")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args()
 
 
 def compare(options: argparse.Namespace) -> dict[str, Any]:
     """Seconds and robust examples of both."""
-    dataset = data.load(options.dataset, data_dir=options.data_dir)
-    loaded = models.load(options.model, weights=options.weights, dataset=dataset, device=options.device)
-    threat_model = ThreatModel.parse(options.threat_model) if options.threat_model else dataset.default_threat_model
-    examples = dataset.examples[: options.samples].to(options.device)
-    module = loaded.module.eval().requires_grad_(False)
+    module, examples, threat_model = load_subject(options, options.samples)
     options.warm_up, options.steps, options.queries = 3, ApgdT().steps, Square().queries
     with full_float32():
         exercise(module, examples, options)
@@ -75,7 +59,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
                 measure(theirs, stage, module, examples, threat_model, options)
     start = CLOCKS[options.clock]()
     found = evaluate(
-        loaded.module,
+        module,
         examples,
         threat_model=threat_model,
         suite=suites.get("cascade-v1"),

@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
 from pyautoattack import AutoAttack as Package
+from subject import CLOCKS
 from torch import Tensor, nn
 
 from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
@@ -26,7 +26,6 @@ from bench.ops import norms
 from bench.ops.waiting import wait_for
 
 __all__ = [
-    "CLOCKS",
     "Engine",
     "Stage",
     "exercise",
@@ -34,11 +33,12 @@ __all__ = [
     "measure",
     "predictions",
     "reference_engine",
+    "stages_of",
     "trainable",
+    "warm_forms",
 ]
 
 TOLERANCE = 1 + 1e-5
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 Stage = ApgdCe | ApgdT | FabT | Square
 
 
@@ -91,6 +91,25 @@ def measure(
         broken = predictions(module, points) != examples.labels[left]
         engine.robust[left[broken & (distance <= float(threat_model.epsilon) * TOLERANCE)]] = False
     engine.n_robust[stage.name] = int(engine.robust.sum())
+
+
+def stages_of(options: argparse.Namespace) -> tuple[Stage, ...]:
+    """AutoAttack's stages on our engine, as long as the options say."""
+    return (
+        ApgdCe(engine="fast", steps=options.steps),
+        ApgdT(engine="fast", steps=options.steps),
+        FabT(engine="fast", steps=options.steps),
+        Square(engine="fast", queries=options.queries),
+    )
+
+
+def warm_forms(module: nn.Module, examples: Examples, options: argparse.Namespace) -> Forms:
+    """The forms that our engine searches on, warmed up."""
+    forms = Forms.of(module, examples.inputs, engine="fast", precision=options.precision)
+    for form in (forms.exact, forms.low):
+        if form is not None:
+            exercise(form, examples, options)
+    return forms
 
 
 def fast_engine(forms: Forms, threat_model: ThreatModel, correct: Tensor) -> Engine:

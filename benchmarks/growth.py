@@ -13,16 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
-from engines import CLOCKS, Stage, exercise, fast_engine, measure, predictions
+from engines import fast_engine, measure, predictions, stages_of, warm_forms
+from subject import load_subject, parser_of
 from tabulate import tabulate
 from torch import nn
 
-from bench import data, models
-from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.forms import Forms
 from bench.evaluation.precision import full_float32
@@ -32,12 +30,7 @@ from bench.evaluation.search_precision import AUTO, PRECISIONS, faster_precision
 def main() -> None:
     """Parse the options, measure, print one table or JSON."""
     options = parse()
-    torch.set_num_threads(options.threads or torch.get_num_threads())
-    dataset = data.load(options.dataset, data_dir=options.data_dir)
-    loaded = models.load(options.model, weights=options.weights, dataset=dataset, device=options.device)
-    threat_model = ThreatModel.parse(options.threat_model) if options.threat_model else dataset.default_threat_model
-    examples = dataset.examples[: max(*options.counts, options.samples)].to(options.device)
-    module = loaded.module.eval().requires_grad_(False)
+    module, examples, threat_model = load_subject(options, max([*options.counts, options.samples]))
     with full_float32():
         if options.precision == AUTO:
             options.precision = faster_precision(module, examples.inputs)
@@ -55,12 +48,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Our AutoAttack's seconds against examples and batch size.")
-    parser.add_argument("--model", required=True, help="a name of `bench list models`, or FILE.py:FACTORY")
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--dataset", default="cifar10")
-    parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--threat-model", help="such as Linf:8/255; default: the dataset's")
+    parser = parser_of("Our AutoAttack's seconds against examples and batch size.")
     parser.add_argument("--counts", type=int, nargs="*", default=[32, 64, 128], help="numbers of examples")
     parser.add_argument("--batch-size", type=int, default=64, help="most examples at once while these grow")
     parser.add_argument("--samples", type=int, default=32, help="examples while the batch size grows")
@@ -68,11 +56,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=100, help="of APGD and FAB; fewer for a quick look")
     parser.add_argument("--queries", type=int, default=5000, help="of Square; fewer for a quick look")
     parser.add_argument("--precision", choices=PRECISIONS, default=AUTO, help="of the search")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall", help="cpu: of this process, all threads")
     parser.add_argument("--warm-up", type=int, default=3, help="gradient and forward passes before the clock starts")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args()
 
 
@@ -80,10 +64,7 @@ def growth(
     module: nn.Module, examples: Examples, threat_model: ThreatModel, options: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """A row for each number of examples, then one for each batch size."""
-    forms = Forms.of(module, examples.inputs, engine="fast", precision=options.precision)
-    for form in (forms.exact, forms.low):
-        if form is not None:
-            exercise(form, examples, options)
+    forms = warm_forms(module, examples, options)
     cases = [(count, options.batch_size) for count in options.counts]
     cases += [(options.samples, size) for size in options.sizes]
     rows = []
@@ -97,14 +78,8 @@ def ensemble(
     forms: Forms, module: nn.Module, examples: Examples, threat_model: ThreatModel, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Seconds of each stage and of all, and what they leave."""
-    stages: tuple[Stage, ...] = (
-        ApgdCe(engine="fast", steps=options.steps),
-        ApgdT(engine="fast", steps=options.steps),
-        FabT(engine="fast", steps=options.steps),
-        Square(engine="fast", queries=options.queries),
-    )
     engine = fast_engine(forms, threat_model, predictions(module, examples.inputs) == examples.labels)
-    for stage in stages:
+    for stage in stages_of(options):
         measure(engine, stage, module, examples, threat_model, options)
     seconds = sum(engine.seconds.values())
     survivors = int(engine.robust.sum())

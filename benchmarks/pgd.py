@@ -18,17 +18,15 @@ import copy
 import json
 import resource
 import sys
-import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
+from subject import CLOCKS, load_subject, parser_of
 from tabulate import tabulate
 from torch import Tensor, nn
 
-from bench import data, models
 from bench.attacks.pgd import PGD
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.evaluation.forms import Forms
@@ -39,7 +37,6 @@ from bench.ops.waiting import wait_for
 
 STEPS = 20
 RELATIVE_STEP = 0.25
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 NAMES = ("bench", "foolbox", "art")
 Run = Callable[[Examples], Tensor]
 
@@ -47,17 +44,13 @@ Run = Callable[[Examples], Tensor]
 def main() -> None:
     """Parse the options, measure, print tables or JSON."""
     options = parse()
-    torch.set_num_threads(options.threads or torch.get_num_threads())
-    dataset = data.load(options.dataset, data_dir=options.data_dir)
-    loaded = models.load(options.model, weights=options.weights, dataset=dataset, device=options.device)
-    threat_model = ThreatModel.parse(options.threat_model) if options.threat_model else dataset.default_threat_model
+    module, examples, threat_model = load_subject(options, options.samples)
     if threat_model.norm is not Norm.LINF:
         raise SystemExit("Expected an Linf threat model: the three libraries' L2 steps are not the same.")
-    examples = dataset.examples[: options.samples].to(options.device)
     with full_float32():
         if options.precision == AUTO:
-            options.precision = faster_precision(loaded.module, examples.inputs)
-        module = loaded.module.eval().requires_grad_(True)
+            options.precision = faster_precision(module, examples.inputs)
+        module.requires_grad_(True)
         runs = make_runs(module, examples, threat_model, options)
         report: dict[str, Any] = {"table": compare(runs, module, examples, threat_model, options)}
         if options.grow and "bench" in runs:
@@ -73,22 +66,13 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description="PGD-20 beside foolbox and ART.")
-    parser.add_argument("--model", required=True, help="a name of `bench list models`, or FILE.py:FACTORY")
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--dataset", default="cifar10")
-    parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--threat-model", help="such as Linf:8/255; default: the dataset's")
+    parser = parser_of("PGD-20 beside foolbox and ART.")
     parser.add_argument("--samples", type=int, default=200)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3, help="how often each is timed; the best counts")
     parser.add_argument("--only", choices=NAMES, help="run one alone, for its peak memory")
     parser.add_argument("--grow", action="store_true", help="also time ours on more examples and other batch sizes")
     parser.add_argument("--precision", choices=PRECISIONS, default=AUTO, help="in which ours takes gradients")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall", help="cpu: of this process, all threads")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     return parser.parse_args()
 
 
