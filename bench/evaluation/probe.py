@@ -1,4 +1,4 @@
-"""Some seconds on the real model and device that tell what a suite will cost there.
+"""A short time on the real model and device that tell what a suite will cost there.
 
 The examples' clean verdicts and a ten-step attack say how many will survive to the long stages. Each stage then runs in
 small, at two lengths and on two batch sizes, on examples that survived; the differences give its seconds per step. The
@@ -43,7 +43,7 @@ _LEAST_SECONDS = 0.1
 _SMALL_BATCH = 4
 """How many times smaller the second batch size is."""
 _CALLS = 10
-"""Calls on each batch size, in the choice of the larger one: as many shortest ones as they usually take."""
+"""How many of the shortest calls take as long as all calls on a batch size do, for the choice of the larger one."""
 _LEAST_SLOPE = 0.1
 """Of what an example costs in the larger batch, at least so much it costs in any: two timings of few examples that
 differ by chance would else make all others cost nothing."""

@@ -71,6 +71,17 @@ def probed(examples, suite, *, limit=4.0, robust=0.4, per_pass=1e-4):
     return probe.measure(suite.attacks, per_pass=per_pass, limit=limit), log
 
 
+def run_at_pace(monkeypatch, paces):
+    """From call to call the machine takes so many times what is planted, in turns."""
+    planted, pace = PlantedRunner.run, itertools.cycle(paces)
+
+    def run(*given):
+        found = planted(*given)
+        return dataclasses.replace(found, seconds=found.seconds * next(pace))
+
+    monkeypatch.setattr(PlantedRunner, "run", run)
+
+
 @pytest.mark.parametrize("robust", [0.4, 0.0])
 def test_the_probe_finds_the_planted_costs(examples, robust):
     """Per batch and per example, for every stage of the standard suite, though none runs at length."""
@@ -99,12 +110,7 @@ def test_a_machine_that_stalls_now_and_then_misleads_nobody(examples, monkeypatc
 
 def test_the_pace_that_is_told_is_the_usual_one(examples, monkeypatch):
     """A machine that is a third quicker now and then does not stay so for the hours of a run."""
-    planted, pace = PlantedRunner.run, itertools.cycle([1.0, 1.0, 0.75])
-    monkeypatch.setattr(
-        PlantedRunner,
-        "run",
-        lambda *given: dataclasses.replace(found := planted(*given), seconds=found.seconds * next(pace)),
-    )
+    run_at_pace(monkeypatch, [1.0, 1.0, 0.75])
     costs, _ = probed(examples, suites.get("standard-v1", engine="fast"))
     square = costs.stages["autoattack.square"]
     expected = 5000 * (0.002 + 64 * 0.0005) + 64 * FINISH["margin"]
@@ -113,12 +119,7 @@ def test_the_pace_that_is_told_is_the_usual_one(examples, monkeypatch):
 
 def test_an_estimate_wanders_no_further_than_the_pace(examples, monkeypatch):
     """Half as quick again while one length is timed, and half as slow while the other is, whichever comes first."""
-    planted, pace = PlantedRunner.run, itertools.cycle([1.5] * 3 + [0.75] * 3)
-    monkeypatch.setattr(
-        PlantedRunner,
-        "run",
-        lambda *given: dataclasses.replace(found := planted(*given), seconds=found.seconds * next(pace)),
-    )
+    run_at_pace(monkeypatch, [1.5] * 3 + [0.75] * 3)
     suite = suites.get("standard-v1", engine="fast")
     found = probed(examples, suite, limit=60.0, robust=0.8)[0].stages
     for stage, steps in (("autoattack.apgd-t", 900), ("autoattack.fab-t", 900), ("autoattack.square", 5000)):
@@ -128,13 +129,8 @@ def test_an_estimate_wanders_no_further_than_the_pace(examples, monkeypatch):
 
 def test_what_a_call_costs_does_not_hide_its_steps(examples, monkeypatch):
     """Clean logits and verdicts take as long as five steps, and the clock is off by a tenth of a call."""
-    planted, errors = PlantedRunner.run, itertools.cycle([1.0, 1.1, 0.9, 1.05, 0.95])
     monkeypatch.setattr(PlantedRunner, "SET_UP", 0.05)
-    monkeypatch.setattr(
-        PlantedRunner,
-        "run",
-        lambda *given: dataclasses.replace(found := planted(*given), seconds=found.seconds * next(errors)),
-    )
+    run_at_pace(monkeypatch, [1.0, 1.1, 0.9, 1.05, 0.95])
     suite = suites.get("standard-v1", engine="fast")
     found = probed(examples, suite, limit=6.0, robust=0.8)[0].stages
     for stage, steps in (("autoattack.apgd-t", 900), ("autoattack.fab-t", 900), ("autoattack.square", 5000)):
@@ -144,12 +140,7 @@ def test_what_a_call_costs_does_not_hide_its_steps(examples, monkeypatch):
 
 def test_the_steps_after_a_search_do_not_drown_it(examples, monkeypatch):
     """On a clock that is off by a tenth of a call, Square's queries are told though each call ended in long steps."""
-    planted, errors = PlantedRunner.run, itertools.cycle([1.0, 1.1, 0.9])
-    monkeypatch.setattr(
-        PlantedRunner,
-        "run",
-        lambda *given: dataclasses.replace(found := planted(*given), seconds=found.seconds * next(errors)),
-    )
+    run_at_pace(monkeypatch, [1.0, 1.1, 0.9])
     costs, log = probed(examples, suites.get("standard-v1", engine="fast"))
     square = costs.stages["autoattack.square"]
     assert square.batch + 64 * square.example == pytest.approx(5000 * (0.002 + 64 * 0.0005), rel=0.25)
