@@ -25,14 +25,9 @@ DRIVER = Path(__file__).with_name("killed_driver.py")
 SEED = int(os.environ.get("BENCH_KILLS_SEED", "0"))
 
 
-def entries(journal: Path) -> dict[Path, int]:
-    """What is done, and when."""
-    return {path: path.stat().st_mtime_ns for path in journal.glob("*/*.json")}
-
-
-def kept(journal: Path, before: dict[Path, int]) -> bool:
-    """Whether all that was done then is there, and none of it was done again."""
-    after = entries(journal)
+def kept(bed: Any, journal: Path, before: dict[Path, int]) -> bool:
+    """Whether all that was finished then is there, and none of it was done again."""
+    after = bed.finished(journal)
     return all(after.get(path) == stamp for path, stamp in before.items())
 
 
@@ -55,7 +50,7 @@ def start(bed: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Path], F
 
 
 def test_fifty_kills_lose_nothing(
-    start: Callable[[Path, Path], ForkServerProcess], expected: dict[str, Any], tmp_path: Path
+    bed: Any, start: Callable[[Path, Path], ForkServerProcess], expected: dict[str, Any], tmp_path: Path
 ) -> None:
     """The driver dies at 50 moments, drawn from the time that an evaluation takes; each goes on where the last died."""
     start(tmp_path / "warm", tmp_path / "warm.json").join()
@@ -68,15 +63,31 @@ def test_fifty_kills_lose_nothing(
         attempt += 1
         journal, out = tmp_path / f"journal-{attempt}", tmp_path / f"out-{attempt}"
         while not out.exists():
-            before = entries(journal)
+            before = bed.finished(journal)
             driver = start(journal, out)
             driver.join(draws.uniform(0.0, whole))
             driver.kill()
             driver.join()
             assert driver.exitcode in (0, -signal.SIGKILL)
             kills += driver.exitcode == -signal.SIGKILL
-            assert kept(journal, before)
+            assert kept(bed, journal, before)
         assert json.loads(out.read_bytes()) == expected
+
+
+def test_a_batch_of_which_a_part_is_stored_is_computed_again_as_a_whole(
+    bed: Any, start: Callable[[Path, Path], ForkServerProcess], expected: dict[str, Any], tmp_path: Path
+) -> None:
+    """As after a death between two entries: both are written again, nothing else is, and the bytes are the same."""
+    journal, out = tmp_path / "journal", tmp_path / "out"
+    start(journal, out).join()
+    before = bed.finished(journal)
+    first, last = (journal / "pgd-20" / name for name in bed.batch_mates)
+    last.unlink()
+    assert set(before) - set(bed.finished(journal)) == {first, last}
+    start(journal, out).join()
+    after = bed.finished(journal)
+    assert {path for path in before if after[path] != before[path]} == {first, last}
+    assert json.loads(out.read_bytes()) == expected
 
 
 def start_with_workers(folder: Path, journal: Path, out: Path) -> subprocess.Popen[bytes]:
@@ -98,7 +109,7 @@ def workers_of(driver: subprocess.Popen[bytes]) -> list[int]:
 def wait_for(driver: subprocess.Popen[bytes], journal: Path, n_entries: int) -> None:
     """Until so much is done, or the driver has ended."""
     deadline = time.monotonic() + 300
-    while driver.poll() is None and len(entries(journal)) < n_entries:
+    while driver.poll() is None and len(list(journal.glob("*/*.json"))) < n_entries:
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -111,11 +122,11 @@ def test_a_killed_driver_of_workers_and_a_killed_worker_lose_nothing(
     journal, out = tmp_path / "journal", tmp_path / "out"
     bed.order("pace", "0.01")
     for n_entries in (draws.randrange(4), 5):
-        before = entries(journal)
+        before = bed.finished(journal)
         driver = start_with_workers(bed.folder, journal, out)
         wait_for(driver, journal, n_entries)
         victim = driver.pid if n_entries < 5 else draws.choice(workers_of(driver))
         os.kill(victim, signal.SIGKILL)
         assert driver.wait(timeout=300) == (-signal.SIGKILL if victim == driver.pid else 0)
-        assert kept(journal, before)
+        assert kept(bed, journal, before)
     assert json.loads(out.read_bytes()) == expected

@@ -31,7 +31,7 @@ def wait(shown: Any, condition: Callable[[], object]) -> None:
     """Until something is so; the browser tells of some things a moment later."""
     from selenium.webdriver.support.ui import WebDriverWait
 
-    WebDriverWait(shown, 5).until(lambda _: condition())
+    WebDriverWait(shown, 20).until(lambda _: condition())
 
 
 def opened(shown: Any) -> Any:
@@ -150,6 +150,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(shown: Any, scheme: str) ->
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     shown.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     try:
+        wait(shown, lambda: _chart_width(shown) <= 390)  # drawn anew, it moves the table that the click aims at
         assert shown.execute_script("return document.documentElement.scrollWidth") <= 390
         shown.find_element("css selector", f"{ROWS} th a").click()
         panel = opened(shown)
@@ -162,6 +163,11 @@ def test_a_phone_shows_it_without_scrolling_sideways(shown: Any, scheme: str) ->
     finally:
         shown.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         shown.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def _chart_width(shown: Any) -> float:
+    """The width that the chart above the table was drawn for."""
+    return float(shown.find_element("css selector", f"#{TABLE} .chart svg").get_attribute("width"))
 
 
 def _luminance(colour: str) -> float:
