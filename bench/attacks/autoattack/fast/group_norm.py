@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from bench.attacks.autoattack.fast.bit_relu import quick_relu_, relu_slope
 from bench.attacks.autoattack.fast.pixel_rows import as_images, as_rows, channel_sums, repeated
 from bench.attacks.autoattack.fast.relus import is_relu
 
@@ -76,7 +77,7 @@ class _Differentiable(torch.autograd.Function):
         images, mean, inverse, *results = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         for result in results:
-            gradient = torch.ops.aten.threshold_backward(gradient, result, 0)
+            gradient = relu_slope(gradient, result)
         return _slope(gradient, images, mean, inverse, ctx.scale), None, None
 
 
@@ -91,7 +92,7 @@ def _computed(images: Tensor, norm: nn.GroupNorm, relu: bool) -> tuple[Tensor, T
     scale = inverse * norm.weight.detach().float().view(1, *apart[1:])
     shift = norm.bias.detach().float().view(1, *apart[1:]) - mean * scale
     moved = torch.addcmul(repeated(shift.flatten(1), images), rows, repeated(scale.flatten(1), images))
-    return as_images(moved.relu_() if relu else moved, images), mean, inverse
+    return as_images(quick_relu_(moved) if relu else moved, images), mean, inverse
 
 
 def _slope(gradient: Tensor, images: Tensor, mean: Tensor, inverse: Tensor, scale: Tensor) -> Tensor:

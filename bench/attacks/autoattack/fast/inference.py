@@ -21,6 +21,7 @@ from bench.attacks.autoattack.fast.alike import alike, close
 from bench.attacks.autoattack.fast.constants import precomputed
 from bench.attacks.autoattack.fast.fused import fused
 from bench.attacks.autoattack.fast.group_norm import fuse_group_norms
+from bench.attacks.autoattack.fast.relus import use_quick_relus
 from bench.attacks.autoattack.fast.replayed import Replayed
 from bench.ops.folding import Folded
 
@@ -113,7 +114,7 @@ def _bfloat16(network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> nn.Modu
     for part in low.modules():
         if isinstance(part, kinds):
             part.to(torch.bfloat16)
-    return fuse_group_norms(low) if isinstance(low, fx.GraphModule) else low
+    return use_quick_relus(fuse_group_norms(low)) if isinstance(low, fx.GraphModule) else low
 
 
 @torch.no_grad()
