@@ -21,6 +21,7 @@ from bench.attacks.autoattack.fast.alike import alike, close
 from bench.attacks.autoattack.fast.constants import precomputed
 from bench.attacks.autoattack.fast.fused import fused
 from bench.attacks.autoattack.fast.group_norm import fuse_group_norms
+from bench.attacks.autoattack.fast.joined import join_products
 from bench.attacks.autoattack.fast.relus import use_quick_relus
 from bench.attacks.autoattack.fast.replayed import Replayed
 from bench.ops.folding import Folded
@@ -140,7 +141,9 @@ def _folded(module: nn.Module) -> nn.Module:
     plain = copy.deepcopy(module).eval()
     folded = Folded.of(plain)
     network = folded.refreshed() if folded is not None else fx.symbolic_trace(plain)
-    return _channels_last(fuse_affine(precomputed(network)) if isinstance(network, fx.GraphModule) else network)
+    if isinstance(network, fx.GraphModule):
+        network = fuse_affine(join_products(precomputed(network)))
+    return _channels_last(network)
 
 
 def _frozen(module: nn.Module) -> nn.Module:
