@@ -57,6 +57,7 @@ class Bent(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv, self.relu = nn.Conv2d(3, 8, 3, bias=False).requires_grad_(False), nn.ReLU()
+        self.conv.weight.normal_(generator=torch.Generator().manual_seed(0))
 
     def forward(self, inputs):
         hidden = self.conv(inputs)

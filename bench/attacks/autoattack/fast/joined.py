@@ -67,13 +67,8 @@ def _is_product(node: fx.Node, left: fx.Node, network: fx.GraphModule) -> bool:
 def _join_layers(network: fx.GraphModule, left: fx.Node, nodes: Sequence[fx.Node], layers: Sequence[nn.Linear]) -> None:
     name = f"_joined_layers_of_{left.name}"
     network.add_submodule(name, _one_layer(layers))
-    _split(
-        network.graph,
-        left,
-        nodes,
-        [layer.out_features for layer in layers],
-        lambda graph: graph.call_module(name, (left,)),
-    )
+    sizes = [layer.out_features for layer in layers]
+    _split(network.graph, left, nodes, sizes, lambda graph: graph.call_module(name, (left,)))
 
 
 def _one_layer(layers: Sequence[nn.Linear]) -> nn.Linear:
@@ -100,18 +95,12 @@ def _split(
     graph: fx.Graph, left: fx.Node, nodes: Sequence[fx.Node], sizes: list[int], make: Callable[[fx.Graph], fx.Node]
 ) -> None:
     """Put the joined node behind `left`, and its parts in the place of `nodes`."""
-    with graph.inserting_after(left):
-        anchor = graph.call_function(operator.pos, (left,))
-    with graph.inserting_before(anchor):
+    with graph.inserting_before(left.next):
         parts = graph.call_function(torch.split, (make(graph), sizes), {"dim": -1})
         for number, node in enumerate(nodes):
             node.replace_all_uses_with(graph.call_function(operator.getitem, (parts, number)))
-    graph.erase_node(anchor)
 
 
 def _constant(network: fx.GraphModule, node: Any) -> Tensor:
-    found: Any = network
-    for name in str(node.target).split("."):
-        found = getattr(found, name)
-    value: Tensor = found
+    value: Tensor = operator.attrgetter(str(node.target))(network)
     return value
