@@ -13,9 +13,8 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -30,17 +29,6 @@ def kept(bed: Any, journal: Path, before: dict[Path, int]) -> bool:
     """Whether all that was finished then is there, and none of it was done again."""
     after = bed.finished(journal)
     return all(after.get(path) == stamp for path, stamp in before.items())
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where the system has such a place: a kill loses nothing that was written, synchronised or not."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=memory) as name:
-        yield Path(name)
 
 
 @pytest.fixture
@@ -62,18 +50,18 @@ def start(bed: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Path], F
 
 
 def test_fifty_kills_lose_nothing(
-    bed: Any, start: Callable[[Path, Path], ForkServerProcess], expected: dict[str, Any], folder: Path
+    bed: Any, start: Callable[[Path, Path], ForkServerProcess], expected: dict[str, Any], tmp_path: Path
 ) -> None:
     """The driver dies at 50 moments, drawn from the time that an evaluation takes; each goes on where the last died."""
-    start(folder / "warm", folder / "warm.json").join()
+    start(tmp_path / "warm", tmp_path / "warm.json").join()
     begin = time.monotonic()
-    start(folder / "whole", folder / "whole.json").join()
+    start(tmp_path / "whole", tmp_path / "whole.json").join()
     whole = time.monotonic() - begin
     draws = random.Random(SEED)
     kills, attempt = 0, 0
     while kills < 50:
         attempt += 1
-        journal, out = folder / f"journal-{attempt}", folder / f"out-{attempt}"
+        journal, out = tmp_path / f"journal-{attempt}", tmp_path / f"out-{attempt}"
         while not out.exists():
             before = bed.finished(journal)
             driver = start(journal, out)
