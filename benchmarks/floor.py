@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import torch
 from engines import stages_of
-from subject import CLOCKS, load_subject, parser_of
+from subject import CLOCKS, load_subject, parser_of, positive
 from tabulate import tabulate
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -102,10 +102,10 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = parser_of("A model's passes beside their floor.")
-    parser.add_argument("--samples", type=int, default=64, help="images at once")
-    parser.add_argument("--repeats", type=int, default=30, help="turns")
-    parser.add_argument("--steps", type=int, default=100, help="of APGD and FAB, for the cost of a survivor")
-    parser.add_argument("--queries", type=int, default=5000, help="of Square, likewise")
+    parser.add_argument("--samples", type=positive, default=64, help="images at once")
+    parser.add_argument("--repeats", type=positive, default=30, help="turns")
+    parser.add_argument("--steps", type=positive, default=100, help="of APGD and FAB, for the cost of a survivor")
+    parser.add_argument("--queries", type=positive, default=5000, help="of Square, likewise")
     return parser.parse_args()
 
 

@@ -14,7 +14,7 @@ from bench.core.errors import BenchError
 from bench.core.types import Examples, ThreatModel
 from bench.jobs.request import pick_device
 
-__all__ = ["CLOCKS", "load_subject", "parser_of"]
+__all__ = ["CLOCKS", "load_subject", "parser_of", "positive"]
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
@@ -32,6 +32,13 @@ def parser_of(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall", help="cpu: of this process, all threads")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     return parser
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, for an option's `type`."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, but got {text!r}")
+    return int(text)
 
 
 def load_subject(options: argparse.Namespace, n_examples: int) -> tuple[nn.Module, Examples, ThreatModel]:

@@ -58,6 +58,15 @@ def test_the_floor_counts_operations_and_passes(run: Run) -> None:
         assert cost["in passes"] == pytest.approx(ms / 1e3)
 
 
+@pytest.mark.parametrize("mistake", [("--samples", "0"), ("--repeats", "-1"), ("--steps", "x"), ("--model", "pgd-ta")])
+def test_a_mistake_is_one_line(run: Run, capsys: pytest.CaptureFixture[str], mistake: tuple[str, str]) -> None:
+    """It names what was wrong, below the usage where an option is malformed."""
+    with pytest.raises(SystemExit) as caught:
+        run("floor.py", *SUBJECT, *mistake)
+    said = caught.value.code if isinstance(caught.value.code, str) else capsys.readouterr().err.splitlines()[-1]
+    assert mistake[1] in said and "\n" not in said
+
+
 def test_our_autoattack_beside_the_package(run: Run) -> None:
     """Both engines, stage by stage, and the verdicts that differ."""
     found = json.loads(run("autoattack.py", *SUBJECT, *SHORT, "--samples", "8", "--json"))
