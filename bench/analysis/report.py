@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.analysis import Claim
+from bench.core import strict_json
 from bench.core.errors import BenchError
 from bench.core.record import Provenance
+from bench.core.regular_file import read_regular
 from bench.core.schema import from_json, to_json
 
 __all__ = ["FORMAT", "Looked", "Report", "dumps", "read"]
@@ -93,12 +95,12 @@ def read(path: Path) -> Report:
         BenchError: if the file is missing, or is no such result, naming it.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"Expected at most {_MOST_BYTES:,} bytes.")
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = strict_json.loads(read_regular(path, most_bytes=_MOST_BYTES))
         found = value.get("format") if isinstance(value, dict) else None
         if found != FORMAT:
             raise ValueError(f"Expected `format` to be {FORMAT}, but got {found!r}.")
         return from_json(Report, value, "report")
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise BenchError(f"Cannot read {path} as the result of an analysis: {error.strerror or error}.") from None
+    except ValueError as error:
         raise BenchError(f"Cannot read {path} as the result of an analysis: {error}") from None

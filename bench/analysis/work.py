@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis.analysis import Task, Values
-from bench.core import digest
+from bench.core import digest, strict_json
 from bench.core.durable import write_durably
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.place import Place
+from bench.core.regular_file import read_regular
 
 __all__ = ["Done", "Progress", "carry_out"]
+
+_MOST_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +132,8 @@ def _read(path: Place | None) -> dict[str, Any] | None:
     if path is None:
         return None
     try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        value = strict_json.loads(read_regular(path, most_bytes=_MOST_BYTES))
+    except (OSError, ValueError):
         return None
     whole = isinstance(value, dict) and isinstance(value.get("values"), dict)
     return value if whole and isinstance(value.get("seconds"), float) else None

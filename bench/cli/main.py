@@ -14,6 +14,7 @@ from bench.cli import list as list_command
 from bench.cli import run as run_command
 from bench.cli import train as train_command
 from bench.core.errors import BenchError
+from bench.core.plain_text import one_line
 
 __all__ = ["app", "main"]
 
@@ -27,7 +28,7 @@ class _Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except BenchError as error:
-            typer.echo(f"bench: {' '.join(str(error).split())}", err=True)
+            typer.echo(f"bench: {one_line(str(error))}", err=True)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt:
             typer.echo("bench: interrupted; what was finished is kept. The same command resumes.", err=True)

@@ -32,6 +32,7 @@ from bench.cli.options import (
 )
 from bench.cli.tables import row_table
 from bench.core.errors import BenchError
+from bench.core.plain_text import one_line
 
 if TYPE_CHECKING:
     from bench.jobs.run import Ran
@@ -192,7 +193,7 @@ def show_runs(names: Sequence[str], found: Sequence[Ran | BenchError], *, as_jso
     else:
         typer.echo("\n\n".join(_as_text(ran) for ran in runs))
     for name, error in errors:
-        typer.echo(f"bench: {name}: {' '.join(str(error).split())}", err=True)
+        typer.echo(f"bench: {one_line(f'{name}: {error}')}", err=True)
     if errors:
         raise typer.Exit(max(error.exit_code for _, error in errors))
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bench.core.regular_file import MOST_WEIGHTS_BYTES, open_regular
+
 __all__ = ["of_bytes", "of_content", "of_file", "of_json", "of_sources"]
 
 _BLOCK = 1 << 20
@@ -32,9 +34,13 @@ def of_content(content: bytes) -> str:
 
 
 def of_file(path: Path) -> str:
-    """Plain SHA-256 of a file's bytes (what `sha256sum` prints)."""
+    """Plain SHA-256 of a regular file's bytes (what `sha256sum` prints).
+
+    Raises:
+        OSError: see `open_regular`.
+    """
     state = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path, most_bytes=MOST_WEIGHTS_BYTES) as file:
         while block := file.read(_BLOCK):
             state.update(block)
     return state.hexdigest()

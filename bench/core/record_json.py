@@ -6,12 +6,15 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench.core import digest
+from bench.core import digest, strict_json
 from bench.core.errors import BenchError, ContradictionError, RowContradictionError
 from bench.core.record import SCHEMA_VERSION, Record
 from bench.core.schema import from_json, to_json
 
-__all__ = ["MIGRATIONS", "dumps", "loads", "result_bytes", "row_digest"]
+__all__ = ["MIGRATIONS", "MOST_BYTES", "dumps", "loads", "result_bytes", "row_digest"]
+
+MOST_BYTES = 16 << 20
+"""No row has more; one of 50,000 examples and twenty attacks has 3 million."""
 
 _CHECKSUM = "checksum"
 
@@ -57,9 +60,9 @@ def loads(text: str | bytes, *, source: str = "record", migrations: Mapping[int,
         BenchError: if it is no row, damaged, or of a later version than this program knows.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = strict_json.loads(text)
         changed = _changed(value)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BenchError(f"Cannot read {source} as a row: {error}") from error
     try:
         record = from_json(Record, _up_to_date(value, source, migrations), "record")
@@ -96,7 +99,3 @@ def _up_to_date(value: Any, source: str, migrations: Mapping[int, Any]) -> dict[
     for old in range(version, SCHEMA_VERSION):
         value = migrations[old](value)
     return dict(value)
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"Expected finite numbers, but got {name}.")

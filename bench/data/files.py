@@ -17,7 +17,9 @@ from torch import Tensor
 
 from bench.core import digest
 from bench.core.errors import BenchError
+from bench.core.regular_file import read_regular
 from bench.core.types import Examples
+from bench.data import images
 from bench.data.resized_crop import ResizedCrop
 
 __all__ = ["FileExamples", "ImageFile", "open_files"]
@@ -141,6 +143,6 @@ def _sha256(path: Path) -> str:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path, most_bytes=images.MOST_BYTES)
     except OSError as error:
         raise BenchError(f"Cannot read data file {path}: {error.strerror or error}.") from error

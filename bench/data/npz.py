@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import BenchError
+from bench.core.regular_file import open_regular
 from bench.data.dataset import Content
 
 __all__ = ["read"]
 
 _REQUIRED = ("inputs", "labels")
 _MOST_CLASSES = 100_000
+_MOST_BYTES = 64 << 30
 
 
 def read(path: Path) -> Content:
@@ -45,7 +47,7 @@ def read(path: Path) -> Content:
 def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     if path.is_dir():
         raise ValueError("it is a folder; for one folder of images per class, use folder:PATH")
-    with path.open("rb") as file:
+    with open_regular(path, most_bytes=_MOST_BYTES) as file:
         if not zipfile.is_zipfile(file):
             raise ValueError("it is not a zip archive; write it with numpy.savez")
         file.seek(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.core.errors import BenchError
+from bench.data import images
 
 __all__ = ["ResizedCrop"]
 
@@ -45,11 +44,8 @@ class ResizedCrop:
         Raises:
             BenchError: if they are no image.
         """
-        try:
-            with Image.open(io.BytesIO(content)) as image:
-                pixels = np.asarray(self._resized(image.convert("RGB")), dtype=np.uint8)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise BenchError(f"Cannot read {source} as an image: the file is damaged or of another kind.") from error
+        with images.opened(content, source=source) as image:
+            pixels = np.asarray(self._resized(image.convert("RGB")), dtype=np.uint8)
         height, width, _ = pixels.shape
         top, left = round((height - self.crop) / 2), round((width - self.crop) / 2)
         cut: NDArray[np.uint8] = pixels[top : top + self.crop, left : left + self.crop].transpose(2, 0, 1)

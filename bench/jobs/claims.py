@@ -16,6 +16,7 @@ from bench.core import arrays
 from bench.core.arrays import Array, Layout
 from bench.core.breaks import LEVELS
 from bench.core.errors import BenchError
+from bench.core.regular_file import read_regular
 from bench.data import Dataset
 
 __all__ = ["Claims", "read_claims"]
@@ -51,9 +52,7 @@ def read_claims(path: Path, dataset: Dataset) -> Claims:
     pixels = int(np.prod(dataset.shape))
     most = len(dataset) * _LARGEST_NUMBER * (pixels + 1) + _HEADERS
     try:
-        if path.stat().st_size > most:
-            raise ValueError(f"it is larger than breaks of all {len(dataset)} examples could be")
-        found = arrays.load(path.read_bytes(), _LAYOUTS, most_bytes=most)
+        found = arrays.load(read_regular(path, most_bytes=most), _LAYOUTS, most_bytes=most)
         return _claims(found, dataset)
     except OSError as error:
         raise BenchError(f"Cannot read breaks {path}: {error.strerror or error}.") from error

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from bench import leaderboard, suites
 from bench.attacks import parameters
-from bench.core import evidence
+from bench.core import evidence, strict_json
 from bench.core.breaks import Breaks
 from bench.core.errors import BenchError, OtherFileError, RowContradictionError
 from bench.core.packing import unpack_margins
@@ -41,14 +41,15 @@ def read_row(path: Place) -> tuple[Record | None, Check]:
 
 def check_row(path: Place, record: Record) -> Check:
     """Checksum, form, place, and margins against verdicts; that counts fit verdicts was checked when it was read."""
-    stored = json.loads(path.read_bytes())
+    content = leaderboard.read_bytes(path)
+    stored = strict_json.loads(content)
     problem = _misplaced(path, record) or _margins_against_verdicts(record)
     if stored["schema_version"] < record.schema_version:
         says = f"it is of version {stored['schema_version']}, which had no checksum; its counts fit its verdicts"
         return _check("row", problem, says, otherwise=Status.WARN)
     if "checksum" not in stored:
         problem = problem or "its checksum is gone: it was changed after it was written"
-    elif path.read_bytes() != dumps(record).encode():
+    elif content != dumps(record).encode():
         problem = problem or "it is not in the form that bench writes: it was changed after it was written"
     columns = len(record.result.attacks)
     return _check("row", problem, f"its checksum fits, and so do the counts and margins of {columns} attacks")

@@ -1,7 +1,7 @@
 """The rows: where they lie, when one may replace another, how two compare, and the pages made of them."""
 
 from bench.leaderboard.compare import AttackComparison, Comparison, compare, mcnemar
-from bench.leaderboard.store import Identity, Written, amend, find, read, read_all, write
+from bench.leaderboard.store import Identity, Written, amend, find, read, read_all, read_bytes, write
 from bench.leaderboard.suite_file import check_suite
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "mcnemar",
     "read",
     "read_all",
+    "read_bytes",
     "write",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,6 +13,7 @@ from bench.core.record import Record
 from bench.leaderboard import evidence as files
 from bench.leaderboard.standing import Entry, Group, Row, arrange
 from bench.leaderboard.store import read_all
+from bench.leaderboard.suite_file import NAME, read_suite
 
 __all__ = ["Board", "Suite", "load"]
 
@@ -73,7 +73,7 @@ def load(root: Place) -> Board:
     if not rows:
         raise BenchError(f"No rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
     labels = sorted({row.record.suite for row in rows})
-    return Board(groups=arrange(rows), suites=tuple(_suite(root / label / "suite.json", label) for label in labels))
+    return Board(groups=arrange(rows), suites=tuple(_suite(root / label / NAME, label) for label in labels))
 
 
 def _row(root: Place, path: Place, record: Record) -> Row:
@@ -94,10 +94,7 @@ def _row(root: Place, path: Place, record: Record) -> Row:
 
 
 def _suite(path: Place, label: str) -> Suite:
-    try:
-        value = json.loads(path.read_bytes())
-        shown = [*value["attacks"], *(attack for rule in value.get("rules", ()) for attack in rule["attacks"])]
-        attacks = tuple((str(attack["name"]), dict(attack["parameters"])) for attack in shown)
-        return Suite(label=label, digest=str(value["digest"]), attacks=attacks)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BenchError(f"Cannot read the published suite {path}: {error!r:.100}.") from error
+    value = read_suite(path)
+    shown = [*value["attacks"], *(attack for rule in value.get("rules", ()) for attack in rule["attacks"])]
+    attacks = tuple((attack["name"], attack["parameters"]) for attack in shown)
+    return Suite(label=label, digest=value["digest"], attacks=attacks)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bench.core.errors import BenchError, FoundSomethingError, RowContradictionError
+from bench.core.plain_text import one_line
 
 __all__ = ["Case", "Level", "exit_code", "tried"]
 
@@ -55,11 +56,7 @@ def tried(check: str, subject: str, look: Callable[[], str | None]) -> Case:
     try:
         found = look()
     except (FoundSomethingError, RowContradictionError) as error:
-        return Case(check=check, subject=subject, level=Level.FINDING, message=_line(error))
+        return Case(check=check, subject=subject, level=Level.FINDING, message=one_line(str(error)))
     except BenchError as error:
-        return Case(check=check, subject=subject, level=Level.MISTAKE, message=_line(error))
+        return Case(check=check, subject=subject, level=Level.MISTAKE, message=one_line(str(error)))
     return Case(check=check, subject=subject, level=Level.FINDING if found else Level.FINE, message=found or "")
-
-
-def _line(error: BenchError) -> str:
-    return " ".join(str(error).split())

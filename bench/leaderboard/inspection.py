@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from bench.core import digest, evidence
+from bench.core import digest, evidence, strict_json
 from bench.core.errors import BenchError, OtherFileError
 from bench.core.place import Place
 from bench.core.ranges import parse_indices
 from bench.core.record import Record
+from bench.core.regular_file import read_regular
 from bench.core.types import ThreatModel
 from bench.leaderboard import evidence as files
 from bench.leaderboard.case import Case, Level, tried
@@ -195,11 +195,13 @@ def _checkpoint(manifest: Path) -> str | None:
         if path.is_symlink():
             raise BenchError(f"{path} is a symbolic link. Put the real file there.")
     try:
-        with manifest.open("rb") as file:
-            expected = json.loads(file.read(_MANIFEST_BYTES)).get("sha256")
+        content = strict_json.loads(read_regular(manifest, most_bytes=_MANIFEST_BYTES))
+        expected = content["sha256"]
         actual = digest.of_file(weights)
-    except (OSError, ValueError, AttributeError) as error:
-        raise BenchError(f"Cannot read checkpoint {manifest} and its weights: {error!s:.80}.") from error
+    except OSError as error:
+        raise BenchError(f"Cannot read {error.filename or manifest}: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BenchError(f"Cannot read {manifest} as a manifest with a sha256: {error!s:.80}.") from error
     if actual != expected:
         return f"the weights' SHA-256 is {actual[:12]}, but their manifest says {str(expected)[:12]}"
     return None

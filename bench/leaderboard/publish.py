@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from bench.core.durable import write_durably
 from bench.core.errors import BenchError
 from bench.core.place import Place
+from bench.core.regular_file import read_regular
 from bench.leaderboard import history, markdown
 from bench.leaderboard.board import Board, load
 from bench.leaderboard.model_index import model_index
@@ -24,6 +25,7 @@ _README = "README.md"
 _RESULTS = "results.csv"
 _CHANGELOG = "CHANGELOG.md"
 _MODEL_INDEX = "model-index"
+_MOST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,7 @@ def _text(root: Place, path: PurePosixPath) -> str | None:
     """A page as it lies there; None where there is none."""
     place = checked(root, root / path)
     try:
-        return place.read_bytes().decode(errors="replace")
+        return read_regular(place, most_bytes=_MOST_BYTES).decode(errors="replace")
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -18,7 +18,8 @@ from bench.core.lease import LEASE_SECONDS
 from bench.core.place import Place
 from bench.core.ranges import parse_indices
 from bench.core.record import Record
-from bench.core.record_json import dumps, loads, result_bytes
+from bench.core.record_json import MOST_BYTES, dumps, loads, result_bytes
+from bench.core.regular_file import read_regular
 from bench.core.remote import RemotePath
 from bench.core.types import ThreatModel
 from bench.leaderboard import evidence as files
@@ -26,7 +27,7 @@ from bench.leaderboard.compare import Comparison, compare
 from bench.leaderboard.real_path import checked
 from bench.leaderboard.suite_file import check_suite, definition_of, publish_suite
 
-__all__ = ["Identity", "Written", "amend", "find", "read", "read_all", "write"]
+__all__ = ["Identity", "Written", "amend", "find", "read", "read_all", "read_bytes", "write"]
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
 
@@ -100,8 +101,17 @@ def read(path: Place) -> Record:
     Raises:
         BenchError: if the file is missing, damaged, or of a later version.
     """
+    return loads(read_bytes(path), source=str(path))
+
+
+def read_bytes(path: Place) -> bytes:
+    """The text of one row.
+
+    Raises:
+        BenchError: if the file is missing, too large or none.
+    """
     try:
-        return loads(path.read_bytes(), source=str(path))
+        return read_regular(path, most_bytes=MOST_BYTES)
     except OSError as error:
         raise BenchError(f"Cannot read row {path}: {error.strerror or error}.") from error
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from bench.core import strict_json
 from bench.core.durable import write_durably
 from bench.core.errors import BenchError
 from bench.core.place import Place
 from bench.core.record import Record
+from bench.core.regular_file import read_regular
 from bench.leaderboard.real_path import checked
 
-__all__ = ["check_suite", "definition_of", "publish_suite"]
+__all__ = ["NAME", "check_suite", "definition_of", "publish_suite", "read_suite"]
 
-_NAME = "suite.json"
+NAME = "suite.json"
+
+_MOST_BYTES = 1 << 20
 
 
 def publish_suite(record: Record, root: Place, definition: dict[str, Any]) -> None:
     """Store the definition of a row's suite, unless one is there."""
-    path = root / record.suite / _NAME
+    path = root / record.suite / NAME
     if not path.exists():
         write_durably(path, _dump(definition))
 
@@ -45,13 +49,10 @@ def check_suite(record: Record, root: Place, definition: dict[str, Any], *, whol
     Raises:
         BenchError: if it is another one, or the published one cannot be read.
     """
-    path = checked(root, root / record.suite / _NAME)
+    path = checked(root, root / record.suite / NAME)
     if not path.exists():
         return
-    try:
-        published = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise BenchError(f"Cannot read the published suite {path}: {error}.") from error
+    published = read_suite(path)
     known = json.loads(_dump(definition))
     same = published == known if whole or "rules" not in published else _is_part(known, published)
     if not same:
@@ -59,6 +60,29 @@ def check_suite(record: Record, root: Place, definition: dict[str, Any], *, whol
             f"Suite {record.suite} is not the one published in {path}. A published suite never changes:"
             " give the new one the next version."
         )
+
+
+def read_suite(path: Place) -> dict[str, Any]:
+    """The definition in `path`: name, digest, attacks with their parameters, and rules if it has some.
+
+    Raises:
+        BenchError: if it is missing, or no such definition.
+    """
+    try:
+        published = strict_json.loads(read_regular(path, most_bytes=_MOST_BYTES))
+        if not isinstance(published, dict):
+            raise ValueError("it is no object")
+        rules = published.get("rules", [])
+        attacks = [*published["attacks"], *(attack for rule in rules for attack in rule["attacks"])]
+        texts = [published["suite"], published["digest"], *(attack["name"] for attack in attacks)]
+        fine = all(isinstance(text, str) for text in texts)
+        if not fine or not all(isinstance(attack["parameters"], dict) for attack in attacks):
+            raise ValueError("its texts and parameters are of other types")
+    except OSError as error:
+        raise BenchError(f"Cannot read the published suite {path}: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BenchError(f"Cannot read the published suite {path}: {error!s:.100}.") from error
+    return published
 
 
 def _is_part(known: dict[str, Any], published: dict[str, Any]) -> bool:

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bench.core import strict_json
 from bench.core.errors import BenchError, nearest
+from bench.core.regular_file import read_regular
 
 __all__ = ["SCHEMA_VERSION", "Accuracy", "ArchitectureSpec", "Manifest"]
 
@@ -156,9 +158,9 @@ class Manifest:
             BenchError: if the text is no JSON object, or a field is missing, unknown or of the wrong type.
         """
         try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise BenchError(f"Expected a manifest in JSON, but {str(error)[:MAX_TEXT]}.") from None
+            values = strict_json.loads(text)
+        except ValueError as error:
+            raise BenchError(f"It is no manifest in JSON: {str(error)[:MAX_TEXT]}") from None
         values = _checked(values, dict, "the manifest")
         version = _checked(values.get("schema_version"), int, "`schema_version`")
         if version != SCHEMA_VERSION:
@@ -175,12 +177,12 @@ class Manifest:
             BenchError: if there is none, or it is not one; the message names the file.
         """
         try:
-            if path.stat().st_size > MAX_BYTES:
-                raise BenchError(f"a file of at most {MAX_BYTES:,} bytes was expected")
-            return cls.from_json(path.read_text(encoding="utf-8"))
+            return cls.from_json(read_regular(path, most_bytes=MAX_BYTES).decode())
         except FileNotFoundError:
             raise BenchError(f"No manifest {path}: weights need their <dataset>.json beside them.") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise BenchError(f"Cannot read manifest {path}: {error.strerror or error}.") from None
+        except UnicodeDecodeError as error:
             raise BenchError(f"Cannot read manifest {path}: {error}.") from None
         except BenchError as error:
             raise BenchError(f"Cannot use manifest {path}: {error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bench.core.errors import BenchError
+from bench.core.regular_file import MOST_WEIGHTS_BYTES, open_regular
 
 __all__ = ["read", "unwrap"]
 
@@ -29,9 +31,9 @@ def read(path: Path) -> dict[str, Tensor]:
         BenchError: if there is no such file, it holds no weights, it is damaged, or it asks to run code.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path, most_bytes=MOST_WEIGHTS_BYTES) as file:
             head = file.read(_HEAD)
+            size = os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         raise BenchError(f"No weights file {path}.") from None
     except OSError as error:
@@ -84,7 +86,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def _read_torch(path: Path) -> Any:
     try:
         # Through an open file: given a path, torch would go by its name.
-        with path.open("rb") as file:
+        with open_regular(path, most_bytes=MOST_WEIGHTS_BYTES) as file:
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         refused = _REFUSED_GLOBAL.search(str(error))

@@ -12,6 +12,7 @@ import torch
 
 from bench.core.durable import write_durably
 from bench.core.errors import BenchError
+from bench.core.regular_file import MOST_WEIGHTS_BYTES, open_regular
 
 __all__ = ["read", "write"]
 
@@ -37,7 +38,8 @@ def read(path: Path, identity: Mapping[str, str]) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path, most_bytes=MOST_WEIGHTS_BYTES) as file:
+            stored = torch.load(file, map_location="cpu", weights_only=True)
         found, state = stored["identity"], stored["state"]
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
         raise BenchError(f"The training snapshot {path} is damaged. Delete it, or --force, to start afresh.") from error

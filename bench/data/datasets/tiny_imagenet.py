@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from bench.core.errors import BenchError
+from bench.core.regular_file import read_regular
 from bench.data import images, lookup
 from bench.data.dataset import IMAGE_THREAT_MODELS, Content, DatasetSpec, Split
 
 __all__ = ["ENTRY"]
 
 _FOLDER = "tiny-imagenet-200"
+_MOST_BYTES = 16 << 20
 
 
 def _read(split: Split, data_dir: Path | None) -> Content:
@@ -79,7 +81,8 @@ def _class_names(words: Path, classes: list[str]) -> tuple[str, ...]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        text = read_regular(path, most_bytes=_MOST_BYTES).decode()
+        return [line for line in text.splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise BenchError(f"Cannot read data file {path}. Unpack the archive again.") from error
 

@@ -72,7 +72,7 @@ def _find(spec: ModelSpec, dataset: str) -> _Source:
 
 def _given(spec: ModelSpec, weights: Path, dataset: str) -> _Source:
     """The user's file with the manifest beside it, or else for the architecture of bench's own checkpoint."""
-    beside = weights.with_suffix(".json")
+    beside = weights.parent / f"{weights.stem}.json"
     if not beside.is_file():
         return _Source(weights, _find(spec, dataset).architecture, None)
     manifest = Manifest.read(beside)
