@@ -17,10 +17,10 @@ import torch
 from tabulate import tabulate
 
 from bench import data, models, suites
+from bench.core.statistics import Interval, wilson
 from bench.core.types import Examples
 from bench.data import Dataset
 from bench.evaluation import Evaluation, evaluate
-from bench.ops.accuracy import Interval, wilson
 from bench.suites import AttackSuite
 from bench.training.held_out import SplitData
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.core.packing import unpack_verdicts
-from bench.ops.accuracy import wilson
+from bench.core.statistics import wilson
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "findings.md"

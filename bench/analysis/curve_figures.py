@@ -9,7 +9,7 @@ from bench.analysis.analysis import Values
 from bench.analysis.drawing import GREY, canvas, legend, look
 from bench.analysis.estimate import share
 from bench.analysis.stored_brackets import StoredBrackets
-from bench.ops.accuracy import wilson
+from bench.core.statistics import wilson
 
 __all__ = ["curves", "trade_off"]
 

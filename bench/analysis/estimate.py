@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.ops.accuracy import wilson
+from bench.core.statistics import wilson
 
 __all__ = ["Estimate", "bootstrap", "contrast", "mean", "share"]
 
 RESAMPLES = 2_000
+_MOST_DRAWN = 1 << 20
+"""Units that are drawn at once, so that memory does not grow with their number times that of the resamples."""
 _DIGITS = 6
 
 Array = NDArray[np.float64]
@@ -72,9 +74,7 @@ def bootstrap(values: Array, statistic: Callable[[Array], Array], *, seed: int) 
     """
     if not len(values):
         raise ValueError("Expected `values` to hold at least one number, but got none.")
-    draws = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
-    found = statistic(values[draws])
-    low, high = np.quantile(found, (0.025, 0.975))
+    low, high = np.quantile(_resampled(values, statistic, np.random.default_rng(seed)), (0.025, 0.975))
     return Estimate(value=float(statistic(values)), low=float(low), high=float(high))
 
 
@@ -94,8 +94,14 @@ def contrast(first: ArrayLike, second: ArrayLike, *, seed: int) -> Estimate:
     """
     one, other = (np.asarray(values, np.float64) for values in (first, second))
     random = np.random.default_rng(seed)
-    means = [
-        values[random.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1) for values in (one, other)
-    ]
+    means = [_resampled(values, lambda drawn: drawn.mean(axis=-1), random) for values in (one, other)]
     low, high = np.quantile(means[0] - means[1], (0.025, 0.975))
     return Estimate(value=float(one.mean() - other.mean()), low=float(low), high=float(high))
+
+
+def _resampled(values: Array, statistic: Callable[[Array], Array], random: np.random.Generator) -> Array:
+    """The statistic of every resample, `(RESAMPLES,)`: some at a time, which draws the same as all at once."""
+    at_once = max(1, _MOST_DRAWN // len(values))
+    sizes = [min(at_once, RESAMPLES - start) for start in range(0, RESAMPLES, at_once)]
+    draws = (random.integers(len(values), size=(size, len(values))) for size in sizes)
+    return np.concatenate([statistic(values[drawn]) for drawn in draws])

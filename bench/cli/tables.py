@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from tabulate import tabulate
 
 from bench.core.record import AttackResult, Audit, Record, Result
-from bench.ops.accuracy import wilson
+from bench.core.statistics import wilson
 
 __all__ = ["clock", "percent", "row_table", "rows_table", "table"]
 

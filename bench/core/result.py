@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.core.bound import CONFIDENCE, most_missed
 from bench.core.errors import ContradictionError
 from bench.core.packing import unpack_margins, unpack_verdicts
 from bench.core.ranges import parse_indices
 from bench.core.schema import OPTIONAL
+from bench.core.statistics import CONFIDENCE, most_missed
 
 __all__ = ["AttackResult", "Audit", "Diagnostic", "Reported", "Result", "StageResult", "expect_count"]
 

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.core.record import Diagnostic
-from bench.diagnostics.significance import binomial_tail, is_significant, sign_tail
+from bench.core.statistics import binomial_tail
 
 if TYPE_CHECKING:
     from bench.diagnostics.subject import Subject
 
-__all__ = ["Check", "Finding", "Status", "by_pairs", "by_share", "not_applicable"]
+__all__ = ["LEVEL", "Check", "Finding", "Status", "by_pairs", "by_share", "is_significant", "not_applicable"]
 
+# OUR CHOICE: on 128 to 512 examples a fraction of a point is one or two examples, which prove nothing.
+LEAST = 3
+LEVEL = 0.01
 _DIGITS = 4
 
 
@@ -90,6 +93,11 @@ class Check:
         )
 
 
+def is_significant(count: int, chance: float) -> bool:
+    """Whether so many bad examples, with so small a chance, are a finding."""
+    return count >= LEAST and chance < LEVEL
+
+
 def by_share(bad: int, total: int, *, tolerated: float, evidence: str, worst: Status = Status.FAIL) -> Finding:
     """Judge `bad` of `total` examples where a share of them is tolerated.
 
@@ -121,7 +129,7 @@ def by_pairs(more: int, less: int, total: int, *, evidence: str, worst: Status =
     """
     if not total:
         return not_applicable(evidence)
-    found = is_significant(more, sign_tail(more, less))
+    found = is_significant(more, binomial_tail(more, more + less, 0.5))
     return Finding(
         status=worst if found else Status.PASS, statistic=(more - less) / total, threshold=0.0, evidence=evidence
     )

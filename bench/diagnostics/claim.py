@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from math import comb
-
+from bench.core.statistics import hypergeometric
 from bench.models import LoadedModel
 from bench.models.manifest import Accuracy
 
-__all__ = ["claim_of", "contradiction", "surprise"]
+__all__ = ["claim_of", "contradiction"]
 
 # OUR CHOICE: rounding on another machine may flip five of 10,000; a sample is doubted at odds of one to a thousand.
 _ROUNDING = 5e-4
@@ -39,28 +38,11 @@ def contradiction(claim: Accuracy | None, *, n_clean: int, n_examples: int) -> s
     if n_examples == claim.n_examples:
         fits = abs(n_clean - claim.n_correct) <= max(1.0, _ROUNDING * n_examples)
     else:
-        fits = surprise(claim, n_clean=n_clean, n_examples=n_examples) >= _DOUBTED
+        chance = hypergeometric(n_clean, n_drawn=n_examples, n_marked=claim.n_correct, n_population=claim.n_examples)
+        fits = chance >= _DOUBTED
     if fits:
         return None
     return (
         f"Clean accuracy is {n_clean} of {n_examples}, but the checkpoint's manifest claims {claim.n_correct} of"
         f" {claim.n_examples} (about {expected:.0f} here). Is the data or its normalisation another one?"
     )
-
-
-def surprise(claim: Accuracy, *, n_clean: int, n_examples: int) -> float:
-    """Two-sided chance of a count this far out among `n_examples` drawn from those of the claim (hypergeometric).
-
-    >>> claim = Accuracy(name="clean", checkpoint="best", split="test", n_examples=10, n_correct=5)
-    >>> round(surprise(claim, n_clean=0, n_examples=2), 4)
-    0.4444
-    """
-    right, wrong = claim.n_correct, claim.n_examples - claim.n_correct
-    at_most = _ways(right, wrong, n_examples, range(n_clean + 1))
-    at_least = _ways(right, wrong, n_examples, range(n_clean, n_examples + 1))
-    # Whole numbers until the last division, so that thousands of examples do not overflow.
-    return min(1.0, 2 * min(at_most, at_least) / comb(claim.n_examples, n_examples))
-
-
-def _ways(right: int, wrong: int, n_examples: int, counts: range) -> int:
-    return sum(comb(right, count) * comb(wrong, n_examples - count) for count in counts)

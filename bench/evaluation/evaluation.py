@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.core.bound import CONFIDENCE, most_missed
 from bench.core.breaks import Breaks
 from bench.core.packing import pack_margins, pack_verdicts
 from bench.core.ranges import format_indices
 from bench.core.record import AttackCost, AttackResult, Audit, Cost, Diagnostic, Reported, Result, StageResult
+from bench.core.statistics import CONFIDENCE, most_missed
 from bench.core.types import ThreatModel
 from bench.evaluation.header import Header
 from bench.evaluation.search_precision import FLOAT32

@@ -1,6 +1,6 @@
 """The rows: where they lie, when one may replace another, how two compare, and the pages made of them."""
 
-from bench.leaderboard.compare import AttackComparison, Comparison, compare, mcnemar
+from bench.leaderboard.compare import AttackComparison, Comparison, compare
 from bench.leaderboard.store import Identity, Written, amend, find, read, read_all, read_bytes, write
 from bench.leaderboard.suite_file import check_suite
 
@@ -13,7 +13,6 @@ __all__ = [
     "check_suite",
     "compare",
     "find",
-    "mcnemar",
     "read",
     "read_all",
     "read_bytes",

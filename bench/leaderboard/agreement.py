@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from bench.core.packing import unpack_margins
 from bench.core.ranges import parse_indices
 from bench.core.record import AttackCost, AttackResult, Record
-from bench.leaderboard.signed_rank import signed_rank
+from bench.core.statistics import binomial_tail, signed_rank
 
 __all__ = ["Agreement", "AttackAgreement", "Cause", "agree"]
 
@@ -170,7 +170,7 @@ def agree(first: Record, second: Record) -> Agreement:
 
 
 def _cause(clean: Sequence[int], attacks: Sequence[AttackAgreement], n_examples: int) -> Cause:
-    if _chance(len(clean), n_examples) < LEVEL:
+    if binomial_tail(len(clean), n_examples, ROUNDING_RATE) < LEVEL:
         return Cause.MODEL
     doubtful = [each for each in attacks if each.doubts]
     if not doubtful:
@@ -233,7 +233,7 @@ def _attack(
         n_attacked=len(tried),
         gained=gained,
         lost=lost,
-        p_flips=_chance(len(gained) + len(lost), len(common)),
+        p_flips=binomial_tail(len(gained) + len(lost), len(common), ROUNDING_RATE),
         moved=tuple(sorted(moved, key=lambda index: -abs(differences[index]))),
         coarse=any(abs(differences[index]) > _COARSE * max(sizes[index], scale) for index in moved),
         shift=_median(changes),
@@ -276,15 +276,6 @@ def _passes(first: Record, second: Record, name: str, *, exact: bool) -> tuple[s
 
 def _cost(record: Record, name: str) -> AttackCost | None:
     return next((cost for cost in record.cost.attacks if cost.name == name), None)
-
-
-def _chance(flips: int, n_examples: int) -> float:
-    """The chance of at least so many flips among `n_examples`, each flipping at `ROUNDING_RATE`."""
-    fewer = (
-        math.comb(n_examples, count) * ROUNDING_RATE**count * (1 - ROUNDING_RATE) ** (n_examples - count)
-        for count in range(flips)
-    )
-    return max(0.0, 1.0 - math.fsum(fewer))
 
 
 def _margins(record: Record, attack: AttackResult) -> tuple[float, ...]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from math import inf
 
 from bench.core.packing import unpack_margins
 from bench.core.ranges import parse_indices
 from bench.core.record import AttackResult, Record, Result
+from bench.core.statistics import mcnemar
 
-__all__ = ["AttackComparison", "Comparison", "Explanation", "compare", "mcnemar"]
+__all__ = ["AttackComparison", "Comparison", "Explanation", "compare"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,24 +105,6 @@ def compare(first: Record, second: Record) -> Comparison:
         explanations=_explain(first.result, second.result, columns[-1]) if columns else (),
         headline=None if obstacles else _headline(first, second, common),
     )
-
-
-def mcnemar(gained: int, lost: int) -> float:
-    """Exact two-sided McNemar test: the chance of flips at least this uneven if each went either way alike.
-
-    >>> mcnemar(0, 5)
-    0.0625
-
-    Args:
-        gained: flips one way.
-        lost: flips the other way.
-    """
-    flips, coefficient, tail = gained + lost, 1, 0
-    for count in range(min(gained, lost) + 1):
-        tail += coefficient
-        coefficient = coefficient * (flips - count) // (count + 1)
-    # Exact until the last step, so that thousands of flips neither overflow nor round.
-    return min(1.0, float(Fraction(2 * tail, 1 << flips)))
 
 
 def _same_checkpoint(first: Record, second: Record) -> bool:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from bench.leaderboard.compare import mcnemar
+from bench.core.statistics import holm, mcnemar
 
-__all__ = ["LEVEL", "Rank", "holm", "rank"]
+__all__ = ["LEVEL", "Rank", "rank"]
 
 LEVEL = 0.05
 
@@ -26,25 +26,6 @@ class Rank(NamedTuple):
 
     def __str__(self) -> str:
         return str(self.best) if self.best == self.worst else f"{self.best}\N{EN DASH}{self.worst}"
-
-
-def holm(p_values: Sequence[float], level: float = LEVEL) -> tuple[bool, ...]:
-    """Which hypotheses are rejected when all are tested together at `level`.
-
-    >>> holm([0.01, 0.04, 0.03])
-    (True, False, False)
-
-    Args:
-        p_values: one for each hypothesis, in [0, 1].
-        level: bound on the chance of any false rejection, in (0, 1).
-    """
-    order = sorted(range(len(p_values)), key=lambda position: p_values[position])
-    rejected = [False] * len(p_values)
-    for step, position in enumerate(order):
-        if p_values[position] > level / (len(p_values) - step):
-            break
-        rejected[position] = True
-    return tuple(rejected)
 
 
 def rank(verdicts: Sequence[Sequence[bool]], level: float = LEVEL) -> tuple[Rank, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.core.packing import unpack_verdicts
 from bench.core.record import AttackResult, Record, Reported
-from bench.ops.accuracy import Interval, wilson
+from bench.core.statistics import Interval, wilson
 
 __all__ = ["Share", "attack_share", "clean_share", "robust_share"]
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from bench.analysis.estimate import bootstrap, mean, share
-from bench.ops.accuracy import wilson
+from bench.analysis.estimate import RESAMPLES, bootstrap, contrast, mean, share
+from bench.core.statistics import wilson
 
 
 def test_the_interval_of_a_mean_is_that_of_its_standard_error():
@@ -40,3 +42,23 @@ def test_shares_have_wilson_intervals():
     found = share(3, 10)
     assert (found.value, (found.low, found.high)) == (0.3, wilson(3, 10))
     assert found.json["value"] == 0.3
+
+
+@pytest.mark.parametrize("n_units", [10, 1_000, 10_000])
+def test_resamples_are_those_of_one_draw(n_units):
+    """Drawn some at a time, they are still the same: the intervals that are published stay."""
+    values = np.random.default_rng(0).normal(size=n_units)
+    drawn = np.random.default_rng(7).integers(n_units, size=(RESAMPLES, n_units))
+    found = mean(values, seed=7)
+    assert (found.low, found.high) == tuple(np.quantile(values[drawn].mean(axis=1), (0.025, 0.975)))
+
+
+def test_fifty_thousand_units_fit_into_memory():
+    """Two thousand resamples of them, all at once, are more than a gigabyte."""
+    values = np.random.default_rng(0).normal(size=50_000)
+    tracemalloc.start()
+    found = mean(values, seed=0), contrast(values, values, seed=0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100 << 20
+    assert all(each.high - each.low == pytest.approx(4 / 50_000**0.5, rel=0.6) for each in found)

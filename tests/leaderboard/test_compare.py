@@ -6,37 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from math import inf
 
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from bench.core.packing import pack_verdicts
 from bench.core.record import ExternalBreak, Record
-from bench.leaderboard import compare, mcnemar
-
-
-@pytest.mark.parametrize(
-    ("gained", "lost", "p"),
-    [(0, 0, 1.0), (3, 3, 1.0), (0, 1, 1.0), (0, 5, 0.0625), (0, 6, 0.03125), (1, 9, 22 / 1024), (2, 10, 158 / 4096)],
-)
-def test_mcnemar_is_exact(gained: int, lost: int, p: float) -> None:
-    """Values that binomial coefficients give by hand."""
-    assert mcnemar(gained, lost) == p == mcnemar(lost, gained)
-
-
-@settings(deadline=None)  # the first example imports the oracle
-@given(st.integers(0, 300), st.integers(0, 300))
-def test_mcnemar_agrees_with_the_binomial_test(gained: int, lost: int) -> None:
-    """An independent library as oracle, where it is installed."""
-    stats = pytest.importorskip("scipy.stats")
-    expected = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
-    assert mcnemar(gained, lost) == pytest.approx(expected, rel=1e-9)
-
-
-def test_thousands_of_flips_do_not_overflow() -> None:
-    """Numbers beyond a float's range on the way to the answer."""
-    assert mcnemar(5000, 5000) == 1.0
-    assert 0 <= mcnemar(0, 5000) < 1e-300
+from bench.leaderboard import compare
 
 
 def test_flips_are_named_by_official_index(record: Callable[..., Record]) -> None:

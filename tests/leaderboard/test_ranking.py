@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.leaderboard import mcnemar
-from bench.leaderboard.ranking import Rank, holm, rank
+from bench.core.statistics import mcnemar
+from bench.leaderboard.ranking import Rank, rank
 
 
 def test_an_intransitive_triple_has_ranges_and_no_ladder() -> None:
@@ -46,23 +46,6 @@ def test_models_on_other_examples_are_refused() -> None:
     """A programmer's error."""
     with pytest.raises(ValueError, match=r"\[1, 2\]"):
         rank([[True], [True, False]])
-
-
-@pytest.mark.parametrize(
-    ("p_values", "rejected"),
-    [
-        ((0.05,), (True,)),
-        ((0.051,), (False,)),
-        ((0.025, 0.05), (True, True)),
-        ((0.03, 0.03), (False, False)),
-        ((0.04, 0.01, 0.03), (False, True, False)),
-        ((0.01, 0.02, 0.04), (True, True, True)),
-        ((), ()),
-    ],
-)
-def test_holm_steps_down(p_values: tuple[float, ...], rejected: tuple[bool, ...]) -> None:
-    """The smallest against 5 % / n, the next against 5 % / (n - 1), until one fails."""
-    assert holm(p_values) == rejected
 
 
 @settings(deadline=None)

@@ -6,9 +6,9 @@ that does no better than guessing is worth a warning.
 
 from __future__ import annotations
 
-from bench.diagnostics.check import Check, Finding, Status
+from bench.core.statistics import binomial_tail
+from bench.diagnostics.check import LEVEL, Check, Finding, Status
 from bench.diagnostics.claim import contradiction
-from bench.diagnostics.significance import LEVEL, binomial_tail
 from bench.diagnostics.subject import Subject
 from bench.models.manifest import Accuracy
 

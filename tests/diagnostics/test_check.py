@@ -1,29 +1,8 @@
 from __future__ import annotations
 
-import itertools
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from bench.diagnostics.check import Status, by_pairs, by_share
-from bench.diagnostics.significance import binomial_tail, is_significant, sign_tail
-
-
-def test_tails_by_hand():
-    """Three of three fair coins: 1/8; one of two at a tenth: 1 - 0.81; nothing is always reached."""
-    assert sign_tail(3, 0) == 1 / 8
-    assert binomial_tail(1, 2, 0.1) == pytest.approx(0.19)
-    assert binomial_tail(0, 5, 0.0) == 1
-    assert binomial_tail(1, 5, 0.0) == 0
-
-
-@given(st.integers(0, 60), st.floats(0, 1))
-def test_tails_fall_with_the_count(total, rate):
-    """A larger count is never likelier, and all of them are probabilities."""
-    tails = [binomial_tail(count, total, rate) for count in range(total + 1)]
-    assert all(0 <= tail <= 1 + 1e-9 for tail in tails)
-    assert all(later <= earlier + 1e-9 for earlier, later in itertools.pairwise(tails))
+from bench.diagnostics.check import Status, by_pairs, by_share, is_significant
 
 
 @pytest.mark.parametrize(("count", "chance", "found"), [(3, 0.009, True), (3, 0.01, False), (2, 0.0, False)])
