@@ -39,7 +39,8 @@ def doctor(
 ) -> None:
     """Examine a model for the ways in which a robustness number goes wrong.
 
-    Every check says what it measured and what to run next; docs/doctor.md explains them. Exit code 1 if one fails.
+    Every check says what it measured and what to run next; docs/doctor.md explains them. Exit code 1 if one fails, 3 if
+    one could not run.
 
     \b
     Examples:
@@ -70,6 +71,8 @@ def doctor(
     typer.echo(_as_json(found) if as_json else _as_text(found))
     if found.status.value == "fail":
         raise typer.Exit(1)
+    if found.status.value == "not run":
+        raise typer.Exit(3)
 
 
 def _as_json(found: Diagnosis) -> str:
@@ -113,9 +116,12 @@ def _number(value: float | None) -> str:
 
 
 def _conclusion(found: Diagnosis) -> str:
-    counts = {status: sum(each.status == status for each in found.diagnostics) for status in ("fail", "warn", "pass")}
+    statuses = ("fail", "not run", "warn", "pass")
+    counts = {status: sum(each.status == status for each in found.diagnostics) for status in statuses}
     if counts["fail"]:
         return f"{counts['fail']} failed: a robust accuracy of this model is an upper bound only, until it is repaired."
+    if counts["not run"]:
+        return f"None failed, but {counts['not run']} could not run; {counts['pass']} passed."
     if counts["warn"]:
         return f"None failed, {counts['warn']} with a warning, {counts['pass']} passed."
     return f"None failed, {counts['pass']} passed."

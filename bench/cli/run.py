@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,13 +32,16 @@ from bench.cli.options import (
 )
 from bench.cli.tables import row_table
 from bench.core.errors import BenchError
-from bench.core.plain_text import one_line
+from bench.core.plain_text import one_line, reasons_text
 
 if TYPE_CHECKING:
     from bench.jobs.run import Ran
     from bench.jobs.shards import ShardDone
 
-__all__ = ["run", "show_runs"]
+__all__ = ["UNFINISHED", "run", "show_runs", "tell_of_unfinished"]
+
+UNFINISHED = 3
+"""Exit code where something failed after the attacks."""
 
 
 def run(
@@ -192,10 +195,20 @@ def show_runs(names: Sequence[str], found: Sequence[Ran | BenchError], *, as_jso
         typer.echo(json.dumps(values[0] if len(names) == 1 else values, indent=1, allow_nan=False))
     else:
         typer.echo("\n\n".join(_as_text(ran) for ran in runs))
+    for ran in runs:
+        tell_of_unfinished(ran.record.model, ran.record.unfinished)
     for name, error in errors:
         typer.echo(f"bench: {one_line(f'{name}: {error}')}", err=True)
-    if errors:
-        raise typer.Exit(max(error.exit_code for _, error in errors))
+    codes = [error.exit_code for _, error in errors] + [UNFINISHED for ran in runs if ran.record.unfinished]
+    if codes:
+        raise typer.Exit(max(codes))
+
+
+def tell_of_unfinished(name: str, reasons: Mapping[str, str]) -> None:
+    """Print one line about what failed after the attacks, where something did."""
+    if reasons:
+        told = f"{name}: not run: {reasons_text(reasons)}. All else is kept; the same command does the rest."
+        typer.echo(f"bench: {one_line(told)}", err=True)
 
 
 def _as_value(ran: Ran) -> dict[str, object]:
@@ -207,6 +220,7 @@ def _as_value(ran: Ran) -> dict[str, object]:
         "differences": list(ran.differences),
         "notice": ran.notice,
         "warnings": list(ran.warnings),
+        "not_run": ran.record.unfinished,
         "plan": {
             "n_examples": ran.extent.n_examples,
             "n_asked": ran.extent.n_asked,
@@ -227,7 +241,7 @@ def _what_became(ran: Ran) -> str:
         "written": f"Row written: {ran.path}",
         "replaced": f"Row replaced: {ran.path}",
         "reproduces": f"Reproduces the row in {ran.path}",
-        "completed": f"Reproduces the row in {ran.path}, which lacked its evidence and now has it",
+        "completed": f"Reproduces the row in {ran.path}, which lacked a part of it and now has it",
         "differs": f"The row in {ran.path} is kept, since it differs (--force replaces it):",
         "sample": "No row was written.",
     }[ran.outcome.value]

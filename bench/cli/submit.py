@@ -24,6 +24,7 @@ from bench.cli.options import (
     ThreatModel,
     Weights,
 )
+from bench.cli.run import UNFINISHED, tell_of_unfinished
 from bench.cli.tables import row_table
 from bench.leaderboard.splits import ranked_examples
 
@@ -100,6 +101,9 @@ def submit(
         if check.failed:
             typer.echo(f"Warning: {check.id} failed, so the number is an upper bound only: {check.evidence}", err=True)
     typer.echo(_as_json(done) if as_json else _as_text(done))
+    tell_of_unfinished(done.record.model, done.not_run)
+    if done.not_run:
+        raise typer.Exit(UNFINISHED)
 
 
 def _as_json(done: Submitted) -> str:
@@ -108,6 +112,7 @@ def _as_json(done: Submitted) -> str:
     value = {
         "files": [str(path) for path in done.files],
         "differences": list(done.differences),
+        "not_run": done.not_run,
         "row": to_json(done.record),
     }
     return json.dumps(value, indent=1, allow_nan=False)

@@ -56,7 +56,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def explain_write_errors(path: Path) -> Iterator[None]:
+def explain_write_errors(path: Place) -> Iterator[None]:
     """Turn an operating system's refusal to write `path` into one line that says what to do."""
     try:
         yield

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 
-__all__ = ["one_line", "plain"]
+__all__ = ["one_line", "plain", "reason_of", "reasons_text"]
 
 _LONGEST = 300
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -29,6 +30,28 @@ def one_line(text: str) -> str:
     if len(line) <= _LONGEST:
         return line
     return f"{line[: _LONGEST * 2 // 3]} ... {line[5 - _LONGEST // 3 :]}"
+
+
+def reason_of(error: BaseException) -> str:
+    r"""An exception as one line: its kind and the first line of its message.
+
+    >>> reason_of(ValueError("two\nlines"))
+    'ValueError: two'
+    """
+    lines = str(error).strip().splitlines() or ["no message"]
+    return one_line(f"{type(error).__name__}: {lines[0]}")
+
+
+def reasons_text(reasons: Mapping[str, str]) -> str:
+    """Things with the reason of each as text, those of one reason together.
+
+    >>> reasons_text({"R1": "no memory", "R2": "no memory", "card": "no name"})
+    'R1, R2 (no memory); card (no name)'
+    """
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        names.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(several)} ({reason})" for reason, several in names.items())
 
 
 def _escaped(letter: str) -> str:

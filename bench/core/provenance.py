@@ -6,6 +6,7 @@ import platform
 import shlex
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 from bench import __version__
 from bench.core.record import Provenance
 
-__all__ = ["collect", "commit_of"]
+__all__ = ["collect", "commit_of", "of_command"]
 
 _PACKAGES = ("torch", "torchvision", "numpy", "pyautoattack", "foolbox", "safetensors")
 
@@ -25,12 +26,13 @@ def collect(command: Sequence[str]) -> Provenance:
         command: the words of the command line ("bench", "run", ...), or of the call in Python.
     """
     versions = {"bench": __version__, "python": platform.python_version(), **_installed(_PACKAGES)}
-    return Provenance(
-        commit=commit_of(Path(__file__).resolve().parent),
-        versions=versions,
-        date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        command=shlex.join(command),
-    )
+    return replace(of_command(command), commit=commit_of(Path(__file__).resolve().parent), versions=versions)
+
+
+def of_command(command: Sequence[str]) -> Provenance:
+    """The command and the time alone, which are always at hand."""
+    date = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Provenance(commit=None, versions={}, date=date, command=shlex.join(command))
 
 
 def commit_of(folder: Path) -> str | None:

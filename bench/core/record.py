@@ -189,6 +189,8 @@ class Record:
         cost: how it was computed.
         provenance: where it comes from.
         card: what the model is; None in rows from before cards.
+        not_run: what failed after the attacks, so that the row has none of it: "evidence", "card" or "provenance", each
+            with the reason. A check that failed says so itself.
 
     Raises:
         ContradictionError: if an external break is of no example of the row.
@@ -207,6 +209,7 @@ class Record:
     cost: Cost
     provenance: Provenance
     card: Card | None = field(default=None, metadata=OPTIONAL)
+    not_run: dict[str, str] = field(default_factory=dict, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         strangers = self._externally_broken() - set(parse_indices(self.result.indices))
@@ -235,6 +238,12 @@ class Record:
     def upper_bound_only(self) -> bool:
         """Whether a diagnostic failed: the robust accuracy is no more than an upper bound, and takes no rank."""
         return any(diagnostic.failed for diagnostic in self.result.diagnostics)
+
+    @property
+    def unfinished(self) -> dict[str, str]:
+        """All that failed after the attacks, checks too, each with the reason; the same run does it again."""
+        checks = {check.id: check.evidence for check in self.result.diagnostics if not check.ran}
+        return {**{name: evidence.removeprefix("not run: ") for name, evidence in checks.items()}, **self.not_run}
 
     def _externally_broken(self) -> set[int]:
         return {index for found in self.external_breaks for index in found.indices}

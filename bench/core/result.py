@@ -50,7 +50,7 @@ class Diagnostic:
 
     Args:
         id: of the check: "R8".
-        status: "pass", "warn", "fail" or "not applicable".
+        status: "pass", "warn", "fail", "not applicable", or "not run" where the check itself failed.
         statistic: what was measured; None where nothing was.
         threshold: what the statistic is held against, or None.
         evidence: what was seen, a sentence.
@@ -68,6 +68,11 @@ class Diagnostic:
     def failed(self) -> bool:
         """Whether the number is not believable by this check."""
         return self.status == "fail"
+
+    @property
+    def ran(self) -> bool:
+        """Whether there is an answer at all; without one the row takes no rank."""
+        return self.status != "not run"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,14 @@
 from bench.diagnostics.check import Check, Finding, Status
 from bench.diagnostics.claim import claim_of
 from bench.diagnostics.diagnose import diagnose, diagnose_briefly
-from bench.diagnostics.examination import Examined, examine, overall
-from bench.diagnostics.registry import CHECKS, select
+from bench.diagnostics.examination import Examined, examine, overall, unexamined
+from bench.diagnostics.registry import CHECKS, quick, select
 from bench.diagnostics.subject import Subject
-from bench.diagnostics.verdicts import from_evaluation, merged
+from bench.diagnostics.verdicts import JUDGED, from_evaluation, merged
 
 __all__ = [
     "CHECKS",
+    "JUDGED",
     "Check",
     "Examined",
     "Finding",
@@ -22,5 +23,7 @@ __all__ = [
     "from_evaluation",
     "merged",
     "overall",
+    "quick",
     "select",
+    "unexamined",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from bench.core.plain_text import reason_of
 from bench.core.types import Attack, Examples
 from bench.diagnostics.check import Finding, Status
 from bench.diagnostics.patience import ModelFailedError, OutOfTimeError
@@ -26,6 +27,5 @@ def perturbed(attack: Attack, classifier: nn.Module, examples: Examples, subject
     except (ModelFailedError, OutOfTimeError):
         raise
     except Exception as error:  # noqa: BLE001 - an attack may raise anything; the finding says what
-        reason = (str(error).strip() or "no message").splitlines()[0][:160]
-        evidence = f"Attack {attack.name} cannot run on this model: {type(error).__name__}: {reason}."
+        evidence = f"Attack {attack.name} cannot run on this model: {reason_of(error)}."
         return Finding(status=Status.FAIL, evidence=evidence)

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.core.plain_text import reason_of
 from bench.core.record import Diagnostic
 from bench.core.statistics import binomial_tail
 
 if TYPE_CHECKING:
     from bench.diagnostics.subject import Subject
 
-__all__ = ["LEVEL", "Check", "Finding", "Status", "by_pairs", "by_share", "is_significant", "not_applicable"]
+__all__ = ["LEVEL", "Check", "Finding", "Status", "by_pairs", "by_share", "is_significant", "not_applicable", "not_run"]
 
 # OUR CHOICE: on 128 to 512 examples a fraction of a point is one or two examples, which prove nothing.
 LEAST = 3
@@ -22,12 +23,13 @@ _DIGITS = 4
 
 
 class Status(str, enum.Enum):
-    """How a check ended; a row with a failed one is an upper bound only."""
+    """How a check ended; a row with a failed one is an upper bound only, one with one that did not run has no rank."""
 
     PASS = "pass"
     WARN = "warn"
     FAIL = "fail"
     NOT_APPLICABLE = "not applicable"
+    NOT_RUN = "not run"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,7 @@ class Check:
 
     def report(self, finding: Finding) -> Diagnostic:
         """The finding as a row stores it; its numbers are rounded so that repeated runs store the same."""
-        bad = finding.status in (Status.WARN, Status.FAIL)
+        bad = finding.status in (Status.WARN, Status.FAIL, Status.NOT_RUN)
         return Diagnostic(
             id=self.id,
             status=finding.status.value,
@@ -138,6 +140,12 @@ def by_pairs(more: int, less: int, total: int, *, evidence: str, worst: Status =
 def not_applicable(why: str) -> Finding:
     """What a check says that has nothing to look at."""
     return Finding(status=Status.NOT_APPLICABLE, evidence=why)
+
+
+def not_run(error: Exception) -> Finding:
+    """What a check says that failed itself: no word about the model, and surely not that it passed."""
+    evidence = f"not run: {reason_of(error)}"
+    return Finding(status=Status.NOT_RUN, evidence=evidence, next="Run the same command again, or report this.")
 
 
 def _rounded(value: float | None) -> float | None:

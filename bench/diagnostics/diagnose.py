@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from bench import suites
-from bench.core.errors import BenchError
+from bench.core.errors import BenchError, WorkFailedError
 from bench.core.record import Diagnostic
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.diagnostics.examination import Examined, examine
@@ -121,6 +121,8 @@ def _call_once(subject: Subject) -> None:
         _ = subject.answer
     except ModelFailedError as error:
         raise BenchError(f"The model cannot be called: {error}.") from error
+    except torch.OutOfMemoryError as error:
+        raise WorkFailedError(f"Not enough memory for {len(subject.first)} examples. Name another --device.") from error
 
 
 def _copied(examples: Examples, device: torch.device) -> Examples:

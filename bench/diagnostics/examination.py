@@ -1,4 +1,4 @@
-"""Runs checks on a model: in order, against the clock, each failure of the model a finding."""
+"""Runs checks on a model: in order, against the clock; a failure of the model is a finding, one of a check is none."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.core.record import Diagnostic
-from bench.diagnostics.check import Check, Finding, Status, not_applicable
+from bench.diagnostics.check import Check, Finding, Status, not_applicable, not_run
 from bench.diagnostics.patience import ModelFailedError, OutOfTimeError
 from bench.diagnostics.subject import Subject
 
-__all__ = ["Examined", "examine", "overall"]
+__all__ = ["Examined", "examine", "overall", "unexamined"]
 
 # OUR CHOICE: a check may take twice its share of the time that is left, since shares are estimates, and a tenth of it
 # however small its share is, so that no cheap check is cut short.
@@ -85,9 +85,15 @@ def examine(
 
 
 def overall(diagnostics: Sequence[Diagnostic]) -> Status:
-    """The worst status: fail before warn before pass."""
+    """The worst status: fail before not run before warn before pass."""
     statuses = {diagnostic.status for diagnostic in diagnostics}
-    return next((status for status in (Status.FAIL, Status.WARN) if status.value in statuses), Status.PASS)
+    worst = (Status.FAIL, Status.NOT_RUN, Status.WARN)
+    return next((status for status in worst if status.value in statuses), Status.PASS)
+
+
+def unexamined(checks: Sequence[Check], error: Exception) -> tuple[Diagnostic, ...]:
+    """What a row says of checks that a failure kept from running, all of them."""
+    return tuple(check.report(not_run(error)) for check in checks)
 
 
 def _finding(check: Check, subject: Subject) -> Finding:
@@ -105,3 +111,5 @@ def _finding(check: Check, subject: Subject) -> Finding:
         )
     except ModelFailedError as error:
         return Finding(status=Status.FAIL, evidence=f"The model raises {error}.")
+    except Exception as error:  # noqa: BLE001 - one check that fails costs neither the others nor the attacks' result
+        return not_run(error)

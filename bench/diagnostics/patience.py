@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from bench.core.plain_text import reason_of
 
 __all__ = ["Clock", "ModelFailedError", "OutOfTimeError", "Patient"]
 
@@ -62,10 +65,10 @@ class Patient(nn.Module):
         self._clock.look()
         try:
             return self.module(inputs)
+        except torch.OutOfMemoryError:  # says something of the device
+            raise
         except Exception as error:
-            reason = (str(error).strip() or "no message").splitlines()[0][:160]
-            shape = tuple(inputs.shape)
-            raise ModelFailedError(f"{type(error).__name__} on inputs of shape {shape}: {reason}") from error
+            raise ModelFailedError(f"{reason_of(error)} on inputs of shape {tuple(inputs.shape)}") from error
 
     def __getattr__(self, name: str) -> Any:
         try:

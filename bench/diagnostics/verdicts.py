@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bench.core.record import Diagnostic
-from bench.diagnostics.check import Finding, Status, by_pairs, by_share, not_applicable
+from bench.diagnostics.check import Finding, Status, by_pairs, by_share, not_applicable, not_run
 from bench.diagnostics.checks import r13_black_box, r19_claim
 from bench.diagnostics.registry import CHECKS
 from bench.evaluation import Evaluation
 from bench.models.manifest import Accuracy
 
-__all__ = ["from_evaluation", "merged"]
+__all__ = ["JUDGED", "from_evaluation", "merged"]
 
+JUDGED = ("R4", "R10", "R13", "R19")
 BY_STRENGTH = ("fgsm", "pgd-20", "pgd-100")
 BLACK_BOX = "square"
 
@@ -26,24 +27,33 @@ def from_evaluation(evaluation: Evaluation, *, claim: Accuracy | None, num_class
         claim: the clean accuracy that the checkpoint claims on these examples' split, or None.
         num_classes: of the dataset.
     """
-    findings = {
-        "R4": _finite(evaluation),
-        "R10": _order(evaluation),
-        "R13": _black_box(evaluation),
-        "R19": r19_claim.judge(claim, evaluation.n_clean, evaluation.n_examples, num_classes),
-    }
-    return tuple(CHECKS.get(name).report(finding) for name, finding in findings.items() if finding is not None)
+    questions: tuple[Callable[[], Finding | None], ...] = (
+        lambda: _finite(evaluation),
+        lambda: _order(evaluation),
+        lambda: _black_box(evaluation),
+        lambda: r19_claim.judge(claim, evaluation.n_clean, evaluation.n_examples, num_classes),
+    )
+    findings = zip(JUDGED, map(_answered, questions), strict=True)
+    return tuple(CHECKS.get(name).report(finding) for name, finding in findings if finding is not None)
 
 
 def merged(first: Sequence[Diagnostic], second: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """One diagnostic per check, the worse of two, in the order of their numbers."""
-    order = [Status.NOT_APPLICABLE.value, Status.PASS.value, Status.WARN.value, Status.FAIL.value]
+    """One diagnostic per check, the worse of two, in the order of their numbers; one that did not run is no pass."""
+    worse = (Status.NOT_APPLICABLE, Status.PASS, Status.WARN, Status.NOT_RUN, Status.FAIL)
+    order = [status.value for status in worse]
     found: dict[str, Diagnostic] = {}
     for each in (*first, *second):
         known = found.get(each.id)
         if known is None or order.index(each.status) > order.index(known.status):
             found[each.id] = each
     return tuple(sorted(found.values(), key=lambda each: int(each.id[1:])))
+
+
+def _answered(question: Callable[[], Finding | None]) -> Finding | None:
+    try:
+        return question()
+    except Exception as error:  # noqa: BLE001 - a row without one of its checks says so; no row at all says nothing
+        return not_run(error)
 
 
 def _finite(evaluation: Evaluation) -> Finding | None:

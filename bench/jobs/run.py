@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bench import leaderboard
 from bench.core import provenance
+from bench.core.durable import explain_write_errors
 from bench.core.place import Place
+from bench.core.plain_text import reason_of
 from bench.core.record import Diagnostic, Digests, Record
-from bench.diagnostics import claim_of, diagnose_briefly, from_evaluation, merged
+from bench.diagnostics import (
+    JUDGED,
+    Check,
+    claim_of,
+    diagnose_briefly,
+    from_evaluation,
+    merged,
+    quick,
+    select,
+    unexamined,
+)
 from bench.evaluation import (
     Evaluation,
     Identity,
@@ -33,7 +46,20 @@ from bench.jobs.request import RunRequest, Setting, resolve, row_name
 from bench.jobs.writable import check_writable
 from bench.models.blueprint import blueprint_of
 
-__all__ = ["Outcome", "Ran", "RunRequest", "digests_of", "executor_of", "finish", "row_identity", "run"]
+__all__ = [
+    "Outcome",
+    "Ran",
+    "RunRequest",
+    "attempted",
+    "diagnosed",
+    "digests_of",
+    "executor_of",
+    "finish",
+    "row_identity",
+    "run",
+]
+
+_T = TypeVar("_T")
 
 
 class Outcome(str, enum.Enum):
@@ -105,11 +131,18 @@ def run(
 def finish(request: RunRequest, setting: Setting, evaluation: Evaluation, extent: Extent) -> Ran:
     """Have the doctor look at a finished evaluation in short, and store its row.
 
+    What fails on the way costs the row nothing but itself: a check, the evidence or the card is "not run", and says so
+    in the row.
+
     Args:
         request: what was asked for.
         setting: what that stands for.
         evaluation: of all its examples.
         extent: what was planned.
+
+    Raises:
+        BenchError: if the row cannot be stored; the journal keeps what was computed.
+        WorkFailedError: if the disk is full; likewise.
     """
     row = row_identity(request, setting)
     record = _record(request, row, setting, evaluation)
@@ -125,15 +158,19 @@ def finish(request: RunRequest, setting: Setting, evaluation: Evaluation, extent
             warnings=warnings,
             extent=extent,
         )
-    packed = pack(evaluation.breaks, setting.dataset)
-    record = dataclasses.replace(record, evidence=packed.link)
-    written = leaderboard.write(
-        record,
-        request.leaderboard,
-        force=request.force,
-        suite=setting.suite.published,
-        evidence=packed.content,
-    )
+    packed, reason = attempted(lambda: pack(evaluation.breaks, setting.dataset))
+    if packed is None:
+        record = dataclasses.replace(record, not_run={**record.not_run, "evidence": reason})
+    else:
+        record = dataclasses.replace(record, evidence=packed.link)
+    with explain_write_errors(request.leaderboard):
+        written = leaderboard.write(
+            record,
+            request.leaderboard,
+            force=request.force,
+            suite=setting.suite.published,
+            evidence=packed.content if packed is not None else None,
+        )
     return Ran(
         evaluation=evaluation,
         record=record,
@@ -231,6 +268,9 @@ def _evaluate(
 
 
 def _record(request: RunRequest, row: leaderboard.Identity, setting: Setting, evaluation: Evaluation) -> Record:
+    card, no_card = attempted(lambda: card_of(setting.model))
+    origin, no_origin = attempted(lambda: provenance.collect(request.command))
+    reasons = {"card": no_card, "provenance": no_origin}
     return Record(
         model=row.model,
         dataset=row.dataset,
@@ -244,24 +284,49 @@ def _record(request: RunRequest, row: leaderboard.Identity, setting: Setting, ev
         ),
         result=result_of(evaluation, diagnostics=_diagnostics(request, setting, evaluation)),
         cost=dataclasses.replace(cost_of(evaluation), budget_seconds=request.budget),
-        provenance=provenance.collect(request.command),
-        card=card_of(setting.model),
+        provenance=origin or provenance.of_command(request.command),
+        card=card,
+        not_run={name: reason for name, reason in reasons.items() if reason},
     )
+
+
+def attempted(make: Callable[[], _T]) -> tuple[_T | None, str]:
+    """What `make` makes and no reason, or nothing and why: hours of attacks are worth more than it."""
+    try:
+        return make(), ""
+    except Exception as error:  # noqa: BLE001 - the row says what is missing, and the command ends with 3
+        return None, reason_of(error)
 
 
 def _diagnostics(request: RunRequest, setting: Setting, evaluation: Evaluation) -> tuple[Diagnostic, ...]:
     """The short form of the doctor, and what the verdicts themselves say."""
-    classes = setting.dataset.num_classes
-    claim = claim_of(setting.model, dataset=setting.dataset.name)
-    looked = diagnose_briefly(
+    looked = diagnosed(quick(), lambda: _looked(request, setting))
+    judged = diagnosed(select(JUDGED), lambda: _judged(setting, evaluation))
+    return merged(looked, judged)
+
+
+def diagnosed(checks: Sequence[Check], examine: Callable[[], tuple[Diagnostic, ...]]) -> tuple[Diagnostic, ...]:
+    """What `examine` finds; where it fails, that none of the checks ran."""
+    try:
+        return examine()
+    except Exception as error:  # noqa: BLE001 - the row says so of each of them, and takes no rank
+        return unexamined(checks, error)
+
+
+def _looked(request: RunRequest, setting: Setting) -> tuple[Diagnostic, ...]:
+    return diagnose_briefly(
         setting.model.module,
         setting.examples,
         threat_model=setting.threat_model,
-        num_classes=classes,
+        num_classes=setting.dataset.num_classes,
         seed=request.seed,
         device=setting.device,
     )
-    return merged(looked, from_evaluation(evaluation, claim=claim, num_classes=classes))
+
+
+def _judged(setting: Setting, evaluation: Evaluation) -> tuple[Diagnostic, ...]:
+    claim = claim_of(setting.model, dataset=setting.dataset.name)
+    return from_evaluation(evaluation, claim=claim, num_classes=setting.dataset.num_classes)
 
 
 def _warning(diagnostic: Diagnostic) -> str:

@@ -15,10 +15,10 @@ from bench.core.durable import write_durably
 from bench.core.errors import BenchError
 from bench.core.place import Place
 from bench.core.record import Card, Record
-from bench.diagnostics import Examined, merged
+from bench.diagnostics import Examined, merged, select
 from bench.evaluation import ProgressCallback
 from bench.jobs.doctor import DoctorRequest, doctor
-from bench.jobs.run import Outcome, RunRequest, run
+from bench.jobs.run import Outcome, RunRequest, attempted, diagnosed, run
 from bench.jobs.writable import check_writable
 from bench.leaderboard.evidence import Kind
 from bench.leaderboard.evidence import read as read_evidence
@@ -57,11 +57,13 @@ class Submitted:
         record: the row.
         files: new or changed files, the row first.
         differences: how a row of that name that was there differs; it was replaced.
+        not_run: what failed after the attacks, each with the reason.
     """
 
     record: Record
     files: tuple[Place, ...]
     differences: tuple[str, ...]
+    not_run: dict[str, str]
 
 
 def submit(
@@ -106,13 +108,17 @@ def submit(
             f"Row {written.path} is there and differs ({'; '.join(written.differences)}). Choose another --name, or"
             " replace it with --force."
         )
-    published = publish(root)
-    manifest = _write_manifest(request, root)
-    kept = [written.path, *sorted(written.path.parent.glob(f"{request.name}.*.npz")), manifest]
+    published, no_pages = attempted(lambda: publish(root))
+    manifest, no_manifest = attempted(lambda: _write_manifest(request, root))
+    files = [written.path, *sorted(written.path.parent.glob(f"{request.name}.*.npz"))]
+    files += [manifest] if manifest is not None else []
+    files += [root / path for path in published.written] if published is not None else []
+    reasons = {**record.unfinished, "pages": no_pages, "manifest": no_manifest}
     return Submitted(
         record=record,
-        files=(*kept, *(root / path for path in published.written)),
+        files=tuple(files),
         differences=written.differences,
+        not_run={name: reason for name, reason in reasons.items() if reason},
     )
 
 
@@ -133,25 +139,22 @@ def _named(
 ) -> Record:
     """The row under its public name, with its card and the whole of the diagnostics."""
     tell("Examining the model")
-    diagnosis = doctor(
-        DoctorRequest(
-            model=request.run.model,
-            dataset=request.run.dataset,
-            weights=request.run.weights,
-            data_dir=request.run.data_dir,
-            threat_model=request.run.threat_model,
-            seed=request.run.seed,
-            device=request.run.device,
-            seconds=request.doctor_seconds,
-        ),
-        tell=tell,
-        on_progress=on_check,
+    asked = DoctorRequest(
+        model=request.run.model,
+        dataset=request.run.dataset,
+        weights=request.run.weights,
+        data_dir=request.run.data_dir,
+        threat_model=request.run.threat_model,
+        seed=request.run.seed,
+        device=request.run.device,
+        seconds=request.doctor_seconds,
     )
+    found = diagnosed(select(), lambda: doctor(asked, tell=tell, on_progress=on_check).diagnostics)
     card = record.card or Card(title="", reference="", architecture="", n_parameters=0, extra_data=None)
     return dataclasses.replace(
         record,
         model=request.name,
-        result=dataclasses.replace(record.result, diagnostics=merged(diagnosis.diagnostics, record.result.diagnostics)),
+        result=dataclasses.replace(record.result, diagnostics=merged(found, record.result.diagnostics)),
         card=dataclasses.replace(card, title=request.name, reference=request.reference, extra_data=request.extra_data),
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.core import digest, evidence, strict_json
 from bench.core.errors import BenchError, OtherFileError
 from bench.core.place import Place
+from bench.core.plain_text import one_line, reasons_text
 from bench.core.ranges import parse_indices
 from bench.core.record import Record
 from bench.core.regular_file import read_regular
@@ -99,6 +100,9 @@ def _row(root: Place, path: Place, rows: dict[Place, Record]) -> Iterator[Case]:
         record = rows[path]
         yield tried("suite", _name(root, path), lambda: _suite(record, root))
         yield from _files_of(root, path, record)
+        if record.unfinished:
+            message = one_line(f"not run: {reasons_text(record.unfinished)}; the same `bench run` goes on from there")
+            yield Case(check="row", subject=_name(root, path), level=Level.NOTE, message=message)
 
 
 def _read(root: Place, path: Place, rows: dict[Place, Record]) -> str | None:

@@ -175,6 +175,9 @@ def _obstacles(record: Record, n_ranked: int, usual_data: str) -> Iterable[str]:
     failed = [check.id for check in result.diagnostics if check.failed]
     if failed:
         yield f"upper bound only: {', '.join(failed)} failed"
+    missing = [check.id for check in result.diagnostics if not check.ran]
+    if missing:
+        yield f"checks not run: {', '.join(missing)}"
     if parse_indices(result.indices)[:n_ranked] != tuple(range(n_ranked)):
         yield f"{result.n_examples} examples, not the first {n_ranked:,}"
     if result.seed != _RANKED_SEED:

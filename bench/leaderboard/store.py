@@ -74,7 +74,7 @@ class Written:
         written: the new row is there now.
         existed: a row was there before.
         reproduces: that row has the same result, or the same verdicts and margins on all the new row's examples. If it
-            was written all the same, then because it lacked its evidence.
+            was written all the same, then because it lacked a part: its evidence, diagnostics, or what failed.
         differences: what differs from that row, a line each.
     """
 
@@ -141,9 +141,9 @@ def write(
     """Store a row and its evidence, unless a row is there that it may not replace.
 
     An existing row is replaced only by force, and never by one on fewer examples; one that the new row reproduces is
-    replaced where it has no evidence or no diagnostics. What others broke stays with a row as long as weights and data
-    are the same. The suite's definition is stored beside its first row; a row of another definition under the same name
-    is refused.
+    replaced where it has no evidence or no diagnostics, or was written without what failed. What others broke stays
+    with a row as long as weights and data are the same. The suite's definition is stored beside its first row; a row of
+    another definition under the same name is refused.
 
     Args:
         record: the new row.
@@ -175,7 +175,7 @@ def _write(
     record = _with_external(record, old)
     differences = _differences(old, record)
     if not differences and evidence is not None and old.result.indices == record.result.indices:
-        missing = _lacks_evidence(path, old) or old.result.diagnostics != record.result.diagnostics
+        missing = _completes(old, record) or (_lacks_evidence(path, old) and not _lacks_more(old, record))
         if missing:
             _store(record, root, path, definition, contents)
         return Written(path=path, written=missing, existed=True, reproduces=True)
@@ -271,16 +271,33 @@ def _differences(old: Record, new: Record) -> tuple[str, ...]:
     if new.result.n_examples > old.result.n_examples:
         found.append(f"examples: {old.result.n_examples} there, {new.result.n_examples} here")
     same_examples = old.result.indices == new.result.indices
-    if not found and same_examples and result_bytes(_as_diagnosed(old, new)) != result_bytes(new):
+    unknown = _checks_of_one_alone(old, new)
+    if not found and same_examples and _without(old, unknown) != _without(new, unknown):
         found.append("other fields of the result: parameters, stages, diagnostics or counts")
     return tuple(found)
 
 
-def _as_diagnosed(old: Record, new: Record) -> Record:
-    """The old row with the new one's diagnostics, where it was written without any."""
-    if old.result.diagnostics:
-        return old
-    return replace(old, result=replace(old.result, diagnostics=new.result.diagnostics))
+def _completes(old: Record, new: Record) -> bool:
+    """Whether the new row has what the old one was written without, and lacks nothing that it has."""
+    undiagnosed = bool(new.result.diagnostics) and not old.result.diagnostics
+    return not _lacks_more(old, new) and (undiagnosed or len(new.unfinished) < len(old.unfinished))
+
+
+def _lacks_more(old: Record, new: Record) -> bool:
+    """Whether something failed for the new row that the old one has."""
+    return bool(old.result.diagnostics) and not set(new.unfinished) <= set(old.unfinished)
+
+
+def _checks_of_one_alone(old: Record, new: Record) -> set[str]:
+    """The checks that did not run for one of the rows, so that they cannot differ."""
+    undiagnosed = not old.result.diagnostics
+    return {check.id for row in (old, new) for check in row.result.diagnostics if undiagnosed or not check.ran}
+
+
+def _without(record: Record, checks: set[str]) -> bytes:
+    """The result without what these checks say of it."""
+    kept = tuple(check for check in record.result.diagnostics if check.id not in checks)
+    return result_bytes(replace(record, result=replace(record.result, diagnostics=kept)))
 
 
 def _flips(comparison: Comparison) -> list[str]:

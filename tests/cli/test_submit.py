@@ -72,3 +72,24 @@ def test_a_mistake_writes_nothing(submit, here, change, says):
     done = submit(**change)
     assert done.code == 2 and says in done.message
     assert not (here / "leaderboard").exists() or not list((here / "leaderboard").rglob("*.json"))
+
+
+def test_what_fails_after_the_attacks_leaves_the_row_of_a_submission(submit, here, monkeypatch):
+    """The doctor, the pages and the manifest: each is named in one line, and the same command does the rest."""
+
+    def boom(*_args, **_options):
+        raise OverflowError("int too large")
+
+    with monkeypatch.context() as patch:
+        for place in ("doctor", "publish", "_write_manifest"):
+            patch.setattr(f"bench.jobs.submit.{place}", boom)
+        failed = submit("--json")
+    assert failed.code == 3 and "pages, manifest (OverflowError: int too large)" in failed.message
+    value = json.loads(failed.out)
+    assert {"pages", "manifest", "R1", "R20"} <= value["not_run"].keys()
+    assert [path.rpartition(".")[2] for path in value["files"]] == ["json", "npz"]
+    whole = submit("--json")
+    assert whole.code == 0, whole.err
+    assert json.loads(whole.out)["not_run"] == {} and (here / "leaderboard/index.html").is_file()
+    row = json.loads((here / "leaderboard/quick-v1/digits/Linf-1_10/my-net.json").read_text())
+    assert "not run" not in {check["status"] for check in row["result"]["diagnostics"]}
