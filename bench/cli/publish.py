@@ -39,7 +39,7 @@ def publish(
     if check:
         _check(outdated(leaderboard), as_json)
         return
-    done = job(leaderboard)
+    done = job(leaderboard, tell=lambda line: typer.echo(line, err=True))
     typer.echo(_as_json(done) if as_json else _as_text(done))
 
 

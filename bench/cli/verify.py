@@ -138,6 +138,7 @@ def _add(path: Place, lookup: Lookup, handed_in: tuple[Path, str, str], *, as_js
             lookup,
             begin=lambda total: counter.begin("judged", total),
             advance=counter.advance,
+            tell=counter.tell,
         )
     typer.echo(json.dumps(added_values(added), indent=1) if as_json else added_text(added))
     if not added.new and not added.known:
@@ -148,7 +149,7 @@ def _transfer(root: Place, lookup: Lookup, *, as_json: bool, quiet: bool) -> Non
     from bench.jobs.transfer import transfer as job
 
     with contextlib.redirect_stdout(sys.stderr), Counter(quiet=quiet) as counter:
-        results = job(root, lookup, begin=counter.begin, advance=counter.advance)
+        results = job(root, lookup, begin=counter.begin, advance=counter.advance, tell=counter.tell)
     typer.echo(
         json.dumps([transferred_values(each) for each in results], indent=1) if as_json else transferred_text(results)
     )

@@ -13,7 +13,7 @@ from bench.core.errors import BenchError, WorkFailedError
 from bench.core.place import Place
 from bench.core.remote import RemotePath
 
-__all__ = ["explain_write_errors", "write_durably"]
+__all__ = ["explain_write_errors", "remove_unfinished", "sync_folder", "write_durably"]
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -46,13 +46,26 @@ def _replace(path: Path, content: bytes) -> None:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
-                os.fchmod(file.fileno(), 0o644)
                 os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)
             Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
+
+
+def remove_unfinished(folder: Path, pattern: str) -> None:
+    """Remove what killed writers left of the files that fit a pattern; for who knows that no writer is at work.
+
+    Args:
+        folder: where to look.
+        pattern: of the files' paths in it, such as `*/*.json`.
+    """
+    head, slash, name = pattern.rpartition("/")
+    for path in folder.glob(f"{head}{slash}.{name}.????????.tmp"):
+        with contextlib.suppress(OSError):  # left for the next one
+            path.unlink()
 
 
 @contextlib.contextmanager
@@ -70,7 +83,10 @@ def explain_write_errors(path: Place) -> Iterator[None]:
         raise BenchError(f"Cannot write {path}: {reason}. Choose a folder that you may write to.") from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable; Windows knows no such thing."""
+    if os.name != "posix":
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -26,7 +26,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -74,15 +74,16 @@ class Lease:
         self._ended = threading.Event()
         self._renewal = threading.Thread(target=self._keep, name=f"lease on {folder}", daemon=True)
 
-    def acquire(self, *, patience: float = 0.0) -> None:
+    def acquire(self, *, patience: float = 0.0, tell: Callable[[str], None] = lambda line: None) -> None:
         """Take the folder, and keep it until `release`.
 
         Args:
             patience: seconds to go on trying where another process holds it.
+            tell: called before going on, with a line that says who holds it.
 
         Raises:
             BenchError: if another process holds it; its name and the end of its lease are told.
-            WorkFailedError: if the store does not answer.
+            WorkFailedError: if the store does not answer, or another process holds it for longer than the patience.
         """
         began, tries = _clock(), 0
         while True:
@@ -98,7 +99,10 @@ class Lease:
                 return
             self._path.unlink(missing_ok=True)
             if tries >= _TRIES and started >= began + patience:
-                raise _in_use(self._folder, rivals[0])
+                kind = WorkFailedError if patience else BenchError
+                raise kind(_in_use(self._folder, rivals[0]))
+            if patience and tries == _TRIES:
+                tell(f"Waiting for {rivals[0].owner}, which writes to {self._folder}.")
             time.sleep(random.uniform(*_PAUSE))
 
     def check(self) -> None:
@@ -165,8 +169,8 @@ def is_claim(name: str) -> bool:
     return name.startswith(_PREFIX) and name.endswith(".json")
 
 
-def _in_use(folder: RemotePath, rival: _Claim) -> BenchError:
-    return BenchError(
+def _in_use(folder: RemotePath, rival: _Claim) -> str:
+    return (
         f"{folder} is in use by {rival.owner}. Its lease ends at {rival.end:%H:%M:%S} UTC unless it is renewed, as it"
         " is while that process lives. If it was killed, run the same command again after that; else wait for it, or"
         " name another folder."

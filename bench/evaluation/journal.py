@@ -1,8 +1,8 @@
 """What is done, durably: one small file per (stage, chunk), under a header that says for which run.
 
-A journal is a folder, or a URL in a store: `header.json`, `lock` or a lease, and `<stage>/<chunk>-<first>-<last>.json`.
-Each entry is written whole or not at all, and carries a checksum: one that does not fit is as good as absent, so the
-work is done again.
+A journal is a folder, or a URL in a store: `header.json`, `.lock` or a lease, and
+`<stage>/<chunk>-<first>-<last>.json`. Each entry is written whole or not at all, and carries a checksum: one that does
+not fit is as good as absent, so the work is done again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import platformdirs
 
 from bench.core import digest
-from bench.core.durable import explain_write_errors, write_durably
+from bench.core.durable import explain_write_errors, remove_unfinished, write_durably
 from bench.core.errors import BenchError
 from bench.core.holding import LOCK, Check, held
 from bench.core.lease import is_claim
@@ -143,6 +143,9 @@ def open_journal(
             folder.mkdir(parents=True, exist_ok=True)
     _refuse_other_folder(folder)
     with held(folder) as check:
+        if isinstance(folder, Path):
+            remove_unfinished(folder, _HEADER)
+            remove_unfinished(folder, "*/*.json")
         stored = _read(folder / _HEADER, Header) if (folder / _HEADER).exists() else None
         if stored is None:
             _refuse_headless(folder)
@@ -185,12 +188,9 @@ def _refuse_other_run(folder: Place, stored: Header, wanted: Header) -> None:
 
 
 def _refuse_other_folder(folder: Place) -> None:
-    """What has been a journal on this machine has a lock; in a store it has a header, or a claim alone."""
-    if isinstance(folder, Path):
-        holds_other = not (folder / LOCK).exists() and any(folder.iterdir())
-    else:
-        names = [child.name for child in folder.iterdir()]
-        holds_other = _HEADER not in names and not all(map(is_claim, names))
+    """What has been a journal has a header, or the lock or claim of a process that was killed before it wrote one."""
+    names = {child.name for child in folder.iterdir()}
+    holds_other = not names & {_HEADER, LOCK} and not all(map(is_claim, names))
     if holds_other:
         raise BenchError(f"Folder {folder} is not empty and holds no journal. Choose a new or an empty folder.")
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from bench import leaderboard
 from bench.core.breaks import Breaks, merge
-from bench.core.errors import BenchError, FoundSomethingError
+from bench.core.errors import BenchError, FoundSomethingError, WorkFailedError
 from bench.core.place import Place
 from bench.core.ranges import parse_indices
 from bench.core.record import ExternalBreak, Record
@@ -27,7 +27,7 @@ from bench.jobs.verification import Check, Status
 from bench.jobs.verify import Lookup, Opened, open_row
 from bench.leaderboard.evidence import Kind
 
-__all__ = ["Added", "Contribution", "Found", "add", "store_found", "stored_external", "today"]
+__all__ = ["Added", "Contribution", "Found", "add", "robust_in", "store_found", "stored_external"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +68,19 @@ class Added:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Confirmed breaks of robust examples, and what the row will say about them."""
+    """Confirmed breaks, and where they come from.
 
-    entry: ExternalBreak
+    Args:
+        breaks: at most one per example.
+        source: see `ExternalBreak`.
+        by: who found them.
+        row: for a transfer, digest of the row whose evidence they were.
+    """
+
     breaks: Breaks
+    source: str
+    by: str
+    row: str | None = None
 
 
 def add(
@@ -81,8 +90,11 @@ def add(
     *,
     begin: Callable[[int], None] = lambda total: None,
     advance: Advance = lambda count: None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Added:
     """Judge claimed breaks, and store those that hold and are new.
+
+    The board is held only while the row is changed, which is read again then: others may add to it meanwhile.
 
     Args:
         path: of the row.
@@ -90,33 +102,33 @@ def add(
         lookup: where model and data are found.
         begin: called once with the number of inputs that will be classified.
         advance: called after each batch with its number of inputs.
+        tell: called before waiting for another writer, with a line that says for whom.
 
     Raises:
         FoundSomethingError: if the row, its data, its weights or its external evidence are not what the row says.
         BenchError: if a file cannot be read, or a claim is about an example that the row has not.
+        WorkFailedError: if the row was replaced meanwhile, or another writer holds the board for too long.
     """
-    record, first = read_row(path)
-    _refuse_failed([first])
-    if record is None:
-        raise FoundSomethingError(first.says)
+    record = _sound(path)
     opened = open_row(record, lookup)
     _refuse_failed(opened.checks)
-    old = stored_external(path, record, opened.dataset)
+    stored_external(path, record, opened.dataset)
     claims = read_claims(contribution.file, opened.dataset)
     _refuse_strangers(record, claims)
     begin(len(claims.indices))
     breaks, outside = _judged(opened, claims, lookup, advance)
-    robust = set(_robust(record))
-    new = breaks.pick(torch.tensor([index in robust for index in breaks.indices.tolist()], dtype=torch.bool).numpy())
+    robust = set(robust_in(record))
     confirmed = set(breaks.indices.tolist())
-    if len(new):
-        entry = _entry(new, by=contribution.by, source=contribution.source)
-        record = store_found(path, record, old, [Found(entry=entry, breaks=new)], opened.dataset)
+    kept: tuple[ExternalBreak, ...] = ()
+    if confirmed & robust:
+        found = Found(breaks=breaks, source=contribution.source, by=contribution.by)
+        record, kept = store_found(path, record, [found], opened.dataset, tell=tell)
+    new = {index for each in kept for index in each.indices}
     return Added(
         path=path,
         record=record,
-        new=tuple(new.indices.tolist()),
-        known=tuple(sorted(confirmed - robust)),
+        new=tuple(sorted(new)),
+        known=tuple(sorted(confirmed - new)),
         refused=tuple(index for index in claims.indices.tolist() if index not in confirmed),
         outside=outside,
     )
@@ -133,34 +145,56 @@ def stored_external(path: Place, record: Record, dataset: Dataset) -> Breaks:
     return breaks if breaks is not None else Breaks.none(dataset.shape)
 
 
-def store_found(path: Place, record: Record, old: Breaks, found: Sequence[Found], dataset: Dataset) -> Record:
-    """Store confirmed breaks with the row, and return the row as it is now.
+def store_found(
+    path: Place,
+    judged: Record,
+    found: Sequence[Found],
+    dataset: Dataset,
+    *,
+    tell: Callable[[str], None] = lambda line: None,
+) -> tuple[Record, tuple[ExternalBreak, ...]]:
+    """Store those of the confirmed breaks that the row, as it is now, still calls robust.
 
     Args:
         path: of the row.
-        record: the row.
-        old: what others broke before.
-        found: new breaks, at least one.
+        judged: the row for whose model they were confirmed.
+        found: the breaks, the first of an example counts.
         dataset: the split that they belong to.
+        tell: called before waiting for another writer, with a line that says for whom.
+
+    Returns:
+        The row as it is now, and what was stored.
+
+    Raises:
+        FoundSomethingError: if the row or its external evidence is not what it says.
+        WorkFailedError: if another row was written meanwhile, or another writer holds the board for too long.
     """
-    packed = pack(merge(old, *(each.breaks for each in found)), dataset, gallery=False)
-    amended = replace(
-        record,
-        external_breaks=(*record.external_breaks, *(each.entry for each in found)),
-        external_evidence=packed.link,
-    )
-    leaderboard.amend(path, amended, packed.content)
-    return amended
+    with leaderboard.locked(leaderboard.board_of(path), tell):
+        record = _sound(path)
+        if (record.digests.model, record.digests.dataset) != (judged.digests.model, judged.digests.dataset):
+            raise WorkFailedError(
+                f"Nothing was added, since {path} was replaced meanwhile by a row of other weights or data. Run the"
+                " same command again."
+            )
+        robust = set(robust_in(record))
+        parts, entries = [stored_external(path, record, dataset)], []
+        for each in found:
+            new = each.breaks.pick(np.isin(each.breaks.indices, sorted(robust)))
+            if len(new):
+                robust -= set(new.indices.tolist())
+                parts.append(new)
+                entries.append(_entry(each, new))
+        if entries:
+            packed = pack(merge(*parts), dataset, gallery=False)
+            record = replace(record, external_breaks=(*record.external_breaks, *entries), external_evidence=packed.link)
+            leaderboard.amend(path, record, packed.content)
+    return record, tuple(entries)
 
 
-def today() -> str:
-    """The date, as rows have it."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%d")
-
-
-def _entry(breaks: Breaks, *, by: str, source: str) -> ExternalBreak:
-    indices = tuple(breaks.indices.tolist())
-    return ExternalBreak(source=source, by=by, date=today(), n=len(indices), indices=indices)
+def _entry(found: Found, new: Breaks) -> ExternalBreak:
+    today = datetime.now(timezone.utc).strftime("%Y-%m-%d")
+    indices = tuple(new.indices.tolist())
+    return ExternalBreak(source=found.source, by=found.by, date=today, n=len(indices), indices=indices, row=found.row)
 
 
 def _judged(opened: Opened, claims: Claims, lookup: Lookup, advance: Advance) -> tuple[Breaks, tuple[int, ...]]:
@@ -173,9 +207,19 @@ def _judged(opened: Opened, claims: Claims, lookup: Lookup, advance: Advance) ->
     return judge.confirm(claims.points, examples), tuple(claims.indices[~allowed].tolist())
 
 
-def _robust(record: Record) -> tuple[int, ...]:
+def robust_in(record: Record) -> tuple[int, ...]:
+    """Official indices of the examples that neither the suite nor others broke."""
     pairs = zip(parse_indices(record.result.indices), record.verdicts(), strict=True)
     return tuple(index for index, robust in pairs if robust)
+
+
+def _sound(path: Place) -> Record:
+    """The row as it lies there, if it is what bench wrote."""
+    record, first = read_row(path)
+    _refuse_failed([first])
+    if record is None:
+        raise FoundSomethingError(first.says)
+    return record
 
 
 def _refuse_failed(checks: Sequence[Check]) -> None:

@@ -125,10 +125,17 @@ def run(
         _tell_of_row(row_identity(request, setting), request, tell)
     executor = executor_of(setting, crew, waiting)
     evaluation, extent = _evaluate(request, setting, tell, on_progress, executor)
-    return finish(request, setting, evaluation, extent)
+    return finish(request, setting, evaluation, extent, tell=tell)
 
 
-def finish(request: RunRequest, setting: Setting, evaluation: Evaluation, extent: Extent) -> Ran:
+def finish(
+    request: RunRequest,
+    setting: Setting,
+    evaluation: Evaluation,
+    extent: Extent,
+    *,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Ran:
     """Have the doctor look at a finished evaluation in short, and store its row.
 
     What fails on the way costs the row nothing but itself: a check, the evidence or the card is "not run", and says so
@@ -139,6 +146,7 @@ def finish(request: RunRequest, setting: Setting, evaluation: Evaluation, extent
         setting: what that stands for.
         evaluation: of all its examples.
         extent: what was planned.
+        tell: called before waiting for another writer of the board, with a line that says for whom.
 
     Raises:
         BenchError: if the row cannot be stored; the journal keeps what was computed.
@@ -170,6 +178,7 @@ def finish(request: RunRequest, setting: Setting, evaluation: Evaluation, extent
             force=request.force,
             suite=setting.suite.published,
             evidence=packed.content if packed is not None else None,
+            tell=tell,
         )
     return Ran(
         evaluation=evaluation,

@@ -189,7 +189,7 @@ def merge(
         probe_seconds=0.0,
         costs=None,
     )
-    return finish(request, setting, evaluation, extent)
+    return finish(request, setting, evaluation, extent, tell=tell)
 
 
 def _refuse_undividable(request: RunRequest, setting: Setting) -> None:

@@ -85,7 +85,7 @@ def submit(
 
     Raises:
         BenchError: if a name is taken, or a name, a file or a value is wrong; nothing is written then.
-        WorkFailedError: if an attack fails twice.
+        WorkFailedError: if an attack fails twice, or another writer holds the board for too long.
     """
     root = request.run.leaderboard
     _check_name(request)
@@ -96,20 +96,21 @@ def submit(
             raise BenchError(f"A sample is no submission: {ran.notice} Name the data's folder with --data-dir.")
         evidence = read_evidence(ran.path, ran.record, Kind.OWN)
     record = _named(ran.record, request, tell, on_check)
-    written = leaderboard.write(
-        record,
-        root,
-        force=request.run.force or _only_examined_again(record, root),
-        suite=suites.get(record.suite).published,
-        evidence=evidence,
-    )
-    if not written.written and not written.reproduces:
-        raise BenchError(
-            f"Row {written.path} is there and differs ({'; '.join(written.differences)}). Choose another --name, or"
-            " replace it with --force."
+    with leaderboard.locked(root, tell):
+        written = leaderboard.write(
+            record,
+            root,
+            force=request.run.force or _only_examined_again(record, root),
+            suite=suites.get(record.suite).published,
+            evidence=evidence,
         )
-    published, no_pages = attempted(lambda: publish(root))
-    manifest, no_manifest = attempted(lambda: _write_manifest(request, root))
+        if not written.written and not written.reproduces:
+            raise BenchError(
+                f"Row {written.path} is there and differs ({'; '.join(written.differences)}). Choose another --name, or"
+                " replace it with --force."
+            )
+        published, no_pages = attempted(lambda: publish(root))
+        manifest, no_manifest = attempted(lambda: _write_manifest(request, root))
     files = [written.path, *sorted(written.path.parent.glob(f"{request.name}.*.npz"))]
     files += [manifest] if manifest is not None else []
     files += [root / path for path in published.written] if published is not None else []

@@ -16,13 +16,12 @@ from bench import data, leaderboard
 from bench.core.breaks import Breaks, merge
 from bench.core.errors import BenchError, FoundSomethingError
 from bench.core.place import Place
-from bench.core.ranges import parse_indices
 from bench.core.record import ExternalBreak, Record
 from bench.core.record_json import row_digest
 from bench.core.types import ThreatModel
 from bench.data import Dataset
 from bench.evaluation.confirm import Advance, Judge
-from bench.jobs.contribute import Found, store_found, stored_external, today
+from bench.jobs.contribute import Found, robust_in, store_found, stored_external
 from bench.jobs.evidence import clean_inputs
 from bench.jobs.paperwork import check_file
 from bench.jobs.request import pick_device
@@ -67,12 +66,6 @@ class _Row:
         """Rows with the same answer questions about the same inputs."""
         return self.record.digests.dataset, self.record.threat_model
 
-    @property
-    def robust(self) -> set[int]:
-        """Examples that nobody broke."""
-        pairs = zip(parse_indices(self.record.result.indices), self.record.verdicts(), strict=True)
-        return {index for index, robust in pairs if robust}
-
 
 def transfer(
     root: Place,
@@ -80,6 +73,7 @@ def transfer(
     *,
     begin: Callable[[str, int], None] = lambda name, total: None,
     advance: Advance = lambda count: None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[Transferred, ...]:
     """Try every row of a board on the stored breaks of other models for the same data and threat model.
 
@@ -88,9 +82,11 @@ def transfer(
         lookup: where data is found, and the device.
         begin: called for every row with its name and the number of inputs that will be classified.
         advance: called after each batch with its number of inputs.
+        tell: called before waiting for another writer, with a line that says for whom.
 
     Raises:
         FoundSomethingError: if a row's evidence is not what the row says; nothing is stored then.
+        WorkFailedError: if a row was replaced meanwhile, or another writer holds the board for too long.
         BenchError: if there are no rows, or one cannot be read.
     """
     records = tuple(leaderboard.read_all(root))
@@ -106,14 +102,19 @@ def transfer(
             results.append(Transferred(path=path, record=record, skipped=str(error)))
             continue
         rows.append(_Row(path=path, record=record, breaks=_stored(path, record, dataset)))
-    results += [_try(row, rows, lookup, begin, advance) for row in rows]
+    results += [_try(row, rows, lookup, begin, advance, tell) for row in rows]
     return tuple(sorted(results, key=lambda result: result.path))
 
 
 def _try(
-    target: _Row, rows: Sequence[_Row], lookup: Lookup, begin: Callable[[str, int], None], advance: Advance
+    target: _Row,
+    rows: Sequence[_Row],
+    lookup: Lookup,
+    begin: Callable[[str, int], None],
+    advance: Advance,
+    tell: Callable[[str], None],
 ) -> Transferred:
-    robust = target.robust
+    robust = set(robust_in(target.record))
     sources = [row for row in rows if _is_source(row, target) and robust & set(row.breaks.indices.tolist())]
     if not sources:
         return Transferred(path=target.path, record=target.record)
@@ -134,13 +135,12 @@ def _try(
         n_tried += len(part)
         breaks = _hits(part, opened.dataset, judge)
         if len(breaks):
-            found.append(Found(entry=_entry(source.record, breaks), breaks=breaks))
+            name = f"transfer from {source.record.model}, {source.record.suite}"
+            found.append(Found(breaks=breaks, source=name, by=_BY, row=row_digest(source.record)))
             robust -= set(breaks.indices.tolist())
-    record = target.record
-    if found:
-        old = stored_external(target.path, record, opened.dataset)
-        record = store_found(target.path, record, old, found, opened.dataset)
-    entries = tuple(each.entry for each in found)
+    if not found:
+        return Transferred(path=target.path, record=target.record, n_tried=n_tried)
+    record, entries = store_found(target.path, target.record, found, opened.dataset, tell=tell)
     return Transferred(path=target.path, record=record, n_tried=n_tried, found=entries)
 
 
@@ -154,12 +154,6 @@ def _hits(part: Breaks, dataset: Dataset, judge: Judge) -> Breaks:
         return Breaks.none(part.shape)
     points = torch.from_numpy(part.inputs(clean_inputs(part, dataset)))
     return judge.confirm(points, dataset.examples[torch.from_numpy(part.indices)])
-
-
-def _entry(source: Record, breaks: Breaks) -> ExternalBreak:
-    indices = tuple(breaks.indices.tolist())
-    name = f"transfer from {source.model}, {source.suite}"
-    return ExternalBreak(source=name, by=_BY, date=today(), n=len(indices), indices=indices, row=row_digest(source))
 
 
 def _stored(path: Place, record: Record, dataset: Dataset) -> Breaks:

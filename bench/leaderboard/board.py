@@ -15,7 +15,7 @@ from bench.leaderboard.standing import Entry, Group, Row, arrange
 from bench.leaderboard.store import read_all
 from bench.leaderboard.suite_file import NAME, read_suite
 
-__all__ = ["Board", "Suite", "load"]
+__all__ = ["Board", "Suite", "load", "no_rows"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +71,14 @@ def load(root: Place) -> Board:
     """
     rows = [_row(root, path, record) for path, record in read_all(root)]
     if not rows:
-        raise BenchError(f"No rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
+        raise no_rows(root)
     labels = sorted({row.record.suite for row in rows})
     return Board(groups=arrange(rows), suites=tuple(_suite(root / label / NAME, label) for label in labels))
+
+
+def no_rows(root: Place) -> BenchError:
+    """What to tell who expects a board in `root`."""
+    return BenchError(f"No rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
 
 
 def _row(root: Place, path: Place, record: Record) -> Row:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -13,7 +14,8 @@ from bench.core.errors import BenchError
 from bench.core.place import Place
 from bench.core.regular_file import read_regular
 from bench.leaderboard import history, markdown
-from bench.leaderboard.board import Board, load
+from bench.leaderboard.board import Board, load, no_rows
+from bench.leaderboard.lock import locked
 from bench.leaderboard.model_index import model_index
 from bench.leaderboard.page import html_page
 from bench.leaderboard.real_path import checked
@@ -47,12 +49,24 @@ class Publication:
     changes: tuple[str, ...]
 
 
-def publish(root: Place) -> Publication:
+def publish(root: Place, *, tell: Callable[[str], None] = lambda line: None) -> Publication:
     """Write the pages of the board in `root`.
+
+    Args:
+        root: the board's folder.
+        tell: called before waiting for another writer, with a line that says for whom.
 
     Raises:
         BenchError: if there are no rows, one is damaged, or the folder cannot be written.
+        WorkFailedError: if another writer holds the board for too long, or the disk is full.
     """
+    if next(iter(root.glob("*/*/*/*.json")), None) is None:
+        raise no_rows(root)
+    with locked(root, tell):
+        return _publish(root)
+
+
+def _publish(root: Place) -> Publication:
     board = load(root)
     pages = render(board)
     found = history.changes(_published_before(root), read_csv(pages[PurePosixPath(_RESULTS)], source=_RESULTS))

@@ -5,25 +5,23 @@ What a row's adversarial examples are called and when they are written is in `ev
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.core.durable import write_durably
 from bench.core.errors import BenchError, OtherFileError
-from bench.core.holding import held
-from bench.core.lease import LEASE_SECONDS
+from bench.core.holding import Check
 from bench.core.place import Place
 from bench.core.ranges import parse_indices
 from bench.core.record import Record
 from bench.core.record_json import MOST_BYTES, dumps, loads, result_bytes
 from bench.core.regular_file import read_regular
-from bench.core.remote import RemotePath
 from bench.core.types import ThreatModel
 from bench.leaderboard import evidence as files
 from bench.leaderboard.compare import Comparison, compare
+from bench.leaderboard.lock import board_of, locked
 from bench.leaderboard.real_path import checked
 from bench.leaderboard.suite_file import check_suite, definition_of, publish_suite
 
@@ -137,6 +135,7 @@ def write(
     force: bool = False,
     suite: dict[str, Any] | None = None,
     evidence: bytes | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Written:
     """Store a row and its evidence, unless a row is there that it may not replace.
 
@@ -151,33 +150,42 @@ def write(
         force: replace a row that differs.
         suite: the suite's whole definition, for one whose attacks depend on the model; else the row is all of it.
         evidence: the file that the row points to, if it does.
+        tell: called before waiting for another writer, with a line that says for whom.
 
     Raises:
         BenchError: if names are unsafe, the suite is not the published one, force would replace a row on more
             examples, or the folder cannot be written.
+        WorkFailedError: if another writer holds the board for too long, or the disk is full.
         ValueError: if the row does not point to the evidence.
     """
     path = checked(root, Identity.of(record).path(root))
-    with _alone(path):
-        return _write(record, root, path, force=force, suite=suite, evidence=evidence)
+    with locked(root, tell) as check:
+        return _write(record, root, path, check, force=force, suite=suite, evidence=evidence)
 
 
 def _write(
-    record: Record, root: Place, path: Place, *, force: bool, suite: dict[str, Any] | None, evidence: bytes | None
+    record: Record,
+    root: Place,
+    path: Place,
+    check: Check,
+    *,
+    force: bool,
+    suite: dict[str, Any] | None,
+    evidence: bytes | None,
 ) -> Written:
     definition = suite or definition_of(record)
     check_suite(record, root, definition, whole=suite is not None)
     contents = {} if evidence is None else {files.Kind.OWN: evidence}
     old = find(root, Identity.of(record))
     if old is None:
-        _store(record, root, path, definition, contents)
+        _store(record, root, path, check, definition, contents)
         return Written(path=path, written=True, existed=False, reproduces=False)
     record = _with_external(record, old)
     differences = _differences(old, record)
     if not differences and evidence is not None and old.result.indices == record.result.indices:
         missing = _completes(old, record) or (_lacks_evidence(path, old) and not _lacks_more(old, record))
         if missing:
-            _store(record, root, path, definition, contents)
+            _store(record, root, path, check, definition, contents)
         return Written(path=path, written=missing, existed=True, reproduces=True)
     if not differences or not force:
         return Written(path=path, written=False, existed=True, reproduces=not differences, differences=differences)
@@ -186,49 +194,46 @@ def _write(
             f"Row {path} has {old.result.n_examples} examples; one with {record.result.n_examples} never replaces it."
             f" Run at least {old.result.n_examples}, or another leaderboard folder."
         )
-    _store(record, root, path, definition, contents)
+    _store(record, root, path, check, definition, contents)
     return Written(path=path, written=True, existed=True, reproduces=False, differences=differences)
 
 
-def amend(path: Place, record: Record, external: bytes) -> None:
-    """Store a row again, with what others broke.
+def amend(path: Place, record: Record, external: bytes, *, tell: Callable[[str], None] = lambda line: None) -> None:
+    """Store a row again, with what others broke; who read the row to make `record` of it holds the board since then.
 
     Args:
         path: where the row lies.
         record: the row, pointing to `external`.
         external: the file of all external breaks.
+        tell: called before waiting for another writer, with a line that says for whom.
 
     Raises:
         BenchError: if the row is a symbolic link or cannot be written.
+        WorkFailedError: if another writer holds the board for too long, or the disk is full.
         ValueError: if the row does not point to the file.
     """
     if path.is_symlink():
         raise BenchError(f"Cannot use {path}: it is a symbolic link. Name the real file.")
-    with _alone(path):
-        _store_row(record, path, {files.Kind.EXTERNAL: external})
-
-
-@contextlib.contextmanager
-def _alone(path: Place) -> Iterator[None]:
-    """In a store, let nobody else write this row meanwhile; a board on one machine has one writer."""
-    if not isinstance(path, RemotePath):
-        yield
-        return
-    # Longer than a dead writer's lease: the work is done, only the row is not stored.
-    with held(path.with_name(path.stem), patience=2 * LEASE_SECONDS):
-        yield
+    with locked(board_of(path), tell) as check:
+        _store_row(record, path, check, {files.Kind.EXTERNAL: external})
 
 
 def _store(
-    record: Record, root: Place, path: Place, definition: dict[str, Any], contents: Mapping[files.Kind, bytes]
+    record: Record,
+    root: Place,
+    path: Place,
+    check: Check,
+    definition: dict[str, Any],
+    contents: Mapping[files.Kind, bytes],
 ) -> None:
     publish_suite(record, root, definition)
-    _store_row(record, path, contents)
+    _store_row(record, path, check, contents)
 
 
-def _store_row(record: Record, path: Place, contents: Mapping[files.Kind, bytes]) -> None:
+def _store_row(record: Record, path: Place, check: Check, contents: Mapping[files.Kind, bytes]) -> None:
     """Files first, the row that points to them next, what it no longer points to last."""
     files.write(path, record, contents)
+    check()
     write_durably(path, dumps(record).encode())
     files.remove_stale(path, record)
 

@@ -19,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from bench.core import digest
+from bench.core.durable import sync_folder
 from bench.core.errors import BenchError, OtherFileError
 from bench.models import weights
 from bench.models.manifest import Accuracy, ArchitectureSpec, Manifest
@@ -69,7 +70,7 @@ def write(
             # Both files are durable before either name changes; a crash between the two shows as a SHA-256 mismatch.
             new_weights.replace(weights_file)
             new.replace(manifest_file)
-        _sync_folder(folder)
+        sync_folder(folder)
     except OSError as error:
         raise BenchError(f"Cannot write checkpoint {weights_file}: {error.strerror or error}.") from None
     return stored
@@ -128,14 +129,3 @@ def _prepared(path: Path, content: bytes) -> Iterator[Path]:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames in `folder` durable; Windows knows no such thing."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

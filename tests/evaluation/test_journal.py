@@ -192,6 +192,20 @@ def test_a_second_process_is_refused(
         assert again.header == header
 
 
+def test_what_a_killed_run_left_half_written_goes(
+    finished: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel
+) -> None:
+    """With the next run; a lock whose process is gone keeps nobody out, nor does one that the system took away."""
+    left = [finished / ".header.json.abcd_123.tmp", finished / "fgsm" / ".000000-0-63.json.abcd_123.tmp"]
+    for each in left:
+        each.touch()
+    (finished / ".lock").unlink()
+    header = plan(linear, examples, threat_model=threat_model, suite=gradient_suite)
+    with open_journal(finished, header):
+        assert not any(each.exists() for each in left)
+    assert len(_entries(finished)) == 3 * 4
+
+
 def test_folders_that_are_no_journal_are_left_alone(
     tmp_path: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel
 ) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import multiprocessing
+import os
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +16,19 @@ import pytest
 
 from bench import data, leaderboard, models
 from bench.attacks.pgd import PGD
-from bench.core.errors import BenchError, FoundSomethingError
+from bench.core.breaks import Breaks
+from bench.core.errors import BenchError, FoundSomethingError, WorkFailedError
+from bench.core.packing import pack_margins, pack_verdicts
 from bench.core.record_json import dumps
 from bench.evaluation.verify import judge
-from bench.jobs.contribute import Contribution, add
+from bench.jobs import contribute
+from bench.jobs.contribute import Contribution, Found, add, store_found
+from bench.jobs.paperwork import check_file
 from bench.jobs.verify import Lookup, verify
 from bench.leaderboard.evidence import Kind, path_of
 
 CPU = Lookup(device="cpu")
+DIGITS = data.load("digits")
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +203,102 @@ def test_a_marginal_break_is_not_taken(weak_row, tmp_path, attacked, monkeypatch
     monkeypatch.setattr("bench.evaluation.verify._ROUNDING", 1e9)
     added = add(weak_row, contribution(tmp_path / "a.npz", indices=broken[:3], inputs=points[broken[:3]]), CPU)
     assert added.new == () and added.refused == tuple(broken[:3])
+
+
+def _one_break(index):
+    """Example `index`, broken."""
+    return Breaks(
+        indices=np.array([index]),
+        labels=np.array([0]),
+        predictions=np.array([1]),
+        margins=np.array([-1.0], np.float32),
+        rounded=np.array([True]),
+        deltas=np.ones((1, 1, 8, 8), np.int8),
+        exact=np.zeros((0, 1, 8, 8), np.float32),
+    )
+
+
+def _hand_in(path, judged, index):
+    """One break, confirmed for the row as it was when it was judged."""
+    found = Found(breaks=_one_break(index), source="a page", by="another")
+    store_found(path, judged, [found], DIGITS)
+
+
+def _robust_rows(weak_row, count, n_examples=40):
+    """Rows of which every example is robust, by their paths."""
+    record = leaderboard.read(weak_row)
+    verdicts, margins = pack_verdicts([True] * n_examples), pack_margins([1.0] * n_examples)
+    attack = dataclasses.replace(record.result.attacks[0], n_robust=n_examples, robust=verdicts, best_margin=margins)
+    counts = dict.fromkeys(("n_examples", "n_clean", "n_robust"), n_examples)
+    result = dataclasses.replace(record.result, **counts, indices=f"0:{n_examples}", clean=verdicts, attacks=(attack,))
+    rows = [
+        dataclasses.replace(record, model=f"standard-{number}", result=result, evidence=None) for number in range(count)
+    ]
+    return {leaderboard.write(row, weak_row.parents[3]).path: row for row in rows}
+
+
+def _assert_all_there(path, n_breaks):
+    """Each break is told in the row, is in its file, and lowers the headline."""
+    after = leaderboard.read(path)
+    assert sorted(index for each in after.external_breaks for index in each.indices) == list(range(n_breaks))
+    assert after.n_robust == after.result.n_robust - n_breaks
+    breaks, check = check_file(path, after, Kind.EXTERNAL, (1, 8, 8))
+    assert check.status == "pass" and len(breaks) == n_breaks
+
+
+def _pair_after_pair(rows, n_pairs, side, meet):
+    """One side of pairs that hand in a break each to one row at once."""
+    for turn in range(n_pairs // len(rows)):
+        for path, judged in rows.items():
+            meet.wait(60)
+            _hand_in(path, judged, 2 * turn + side)
+
+
+def test_of_200_pairs_of_contributions_none_is_lost(weak_row, monkeypatch):
+    """Each is stored beside what the other has just stored."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # the power does not fail here
+    rows, meet = _robust_rows(weak_row, 20), threading.Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda side: _pair_after_pair(rows, 200, side, meet), range(2)))
+    for path in rows:
+        _assert_all_there(path, 20)
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_of_20_pairs_of_contributing_processes_none_is_lost(weak_row):
+    """As threads."""
+    rows, fork = _robust_rows(weak_row, 1), multiprocessing.get_context("fork")
+    meet = fork.Barrier(2)
+    sides = [fork.Process(target=_pair_after_pair, args=(rows, 20, side, meet)) for side in range(2)]
+    for side in sides:
+        side.start()
+    for side in sides:
+        side.join(60)
+    assert [side.exitcode for side in sides] == [0, 0]
+    _assert_all_there(*rows, 40)
+
+
+def test_what_happens_to_the_row_while_breaks_are_judged_is_seen(weak_row, tmp_path, attacked, monkeypatch):
+    """What another broke is known and told once; breaks of a model that the row is no longer about are not stored."""
+    _, points, broken, _ = attacked
+    judge_claims = contribute._judged
+
+    def meanwhile(change):
+        def judged(*arguments):
+            change(leaderboard.read(weak_row))
+            return judge_claims(*arguments)
+
+        monkeypatch.setattr(contribute, "_judged", judged)
+
+    meanwhile(lambda record: _hand_in(weak_row, record, int(broken[1])))
+    added = add(weak_row, contribution(tmp_path / "a.npz", indices=broken[:2], inputs=points[broken[:2]]), CPU)
+    assert added.new == tuple(broken[:1]) and added.known == tuple(broken[1:2])
+    assert [each.indices for each in added.record.external_breaks] == [tuple(broken[1:2]), tuple(broken[:1])]
+
+    def retrained(record):
+        digests = dataclasses.replace(record.digests, model="0" * 64)
+        weak_row.write_text(dumps(dataclasses.replace(record, digests=digests)))
+
+    meanwhile(retrained)
+    with pytest.raises(WorkFailedError, match="was replaced meanwhile"):
+        add(weak_row, contribution(tmp_path / "b.npz", indices=broken[3:4], inputs=points[broken[3:4]]), CPU)

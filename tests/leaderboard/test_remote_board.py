@@ -13,6 +13,7 @@ from bench import leaderboard
 from bench.core import digest, evidence
 from bench.core.breaks import Breaks
 from bench.core.errors import BenchError
+from bench.core.holding import LOCK
 from bench.core.place import Place, place
 from bench.core.record import EvidenceFile, Record
 from bench.leaderboard.evidence import Kind
@@ -52,12 +53,12 @@ def _fill(root: Place, record: Make) -> None:
 
 
 def _files(root: Place, folder: str = "") -> dict[str, bytes]:
-    """Everything in a folder, by its path."""
+    """Everything in a folder but its lock, by its path."""
     found: dict[str, bytes] = {}
     for path in root.iterdir():
         if path.is_dir():
             found |= _files(path, f"{folder}{path.name}/")
-        else:
+        elif path.name != LOCK:
             found[folder + path.name] = path.read_bytes()
     return found
 
