@@ -47,6 +47,11 @@ class SingleAttack:
         return (self,)  # type: ignore[return-value]  # subclasses add `name` and `perturb`
 
     @property
+    def needs_gradients(self) -> bool:
+        """Whether it cannot run on a model through which no gradient flows."""
+        return True
+
+    @property
     def logits_only(self) -> bool:
         """Whether it asks for logits and their gradients alone, so that a faster form of the model may answer."""
         return False

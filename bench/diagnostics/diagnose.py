@@ -17,6 +17,7 @@ from bench.diagnostics.registry import quick, select
 from bench.diagnostics.subject import Subject
 from bench.evaluation.borrowing import borrowed, device_of
 from bench.evaluation.precision import full_float32
+from bench.models.adapting import adapted
 from bench.models.manifest import Accuracy
 
 __all__ = ["SHORT_EXAMPLES", "diagnose", "diagnose_briefly"]
@@ -24,6 +25,8 @@ __all__ = ["SHORT_EXAMPLES", "diagnose", "diagnose_briefly"]
 SHORT_EXAMPLES = 32
 """Examples that the short form looks at."""
 _ATTACKS = "quick-v1"
+_FEW = 8
+"""Examples on which is found out how the model has to be asked."""
 
 
 def diagnose(
@@ -66,9 +69,10 @@ def diagnose(
     if attacks is None:
         attacks = suites.get(_ATTACKS).attacks
     with borrowed(module, place), full_float32():
+        tried = _copied(examples, place)
         subject = Subject(
-            module=module,
-            examples=_copied(examples, place),
+            module=adapted(module, tried[:_FEW].inputs),
+            examples=tried,
             threat_model=_parsed(threat_model),
             num_classes=num_classes,
             seed=seed,
@@ -104,9 +108,10 @@ def diagnose_briefly(
     """
     place = torch.device(device) if device is not None else device_of(module)
     with borrowed(module, place), full_float32():
+        tried = _copied(examples[:SHORT_EXAMPLES], place)
         subject = Subject(
-            module=module,
-            examples=_copied(examples[:SHORT_EXAMPLES], place),
+            module=adapted(module, tried[:_FEW].inputs),
+            examples=tried,
             threat_model=_parsed(threat_model),
             num_classes=num_classes,
             seed=seed,

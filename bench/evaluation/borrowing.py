@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.models.loaded import check_values, set_to_eval
+
 __all__ = ["borrowed", "device_of"]
 
 
@@ -27,7 +29,11 @@ def borrowed(module: nn.Module, device: torch.device) -> Iterator[nn.Module]:
     What is put back at the end: the mode of every submodule, which parameters require gradients, their gradients, the
     very storage of parameters and buffers (so device and memory format), the buffers' values, and the state of
     every random generator.
+
+    Raises:
+        BenchError: if it has parameters without values.
     """
+    check_values(module)
     modes = [(part, part.training) for part in module.modules()]
     parameters = [(each, each.data, each.requires_grad, each.grad) for each in module.parameters()]
     buffers = [(part, dict(part._buffers), _copies(part)) for part in module.modules()]
@@ -36,7 +42,7 @@ def borrowed(module: nn.Module, device: torch.device) -> Iterator[nn.Module]:
         for each, *_ in parameters:
             each.grad = None
             each.requires_grad_(False)
-        module.eval()
+        set_to_eval(module)
         module.to(device)
         with torch.inference_mode(False), torch.enable_grad():
             yield module
@@ -57,8 +63,10 @@ def _copies(part: nn.Module) -> dict[str, Tensor]:
 
 
 def _put_back(part: nn.Module, tensors: dict[str, Tensor | None], values: dict[str, Tensor]) -> None:
-    part._buffers.clear()
-    part._buffers.update(tensors)
+    for name in part._buffers.keys() - tensors.keys():
+        del part._buffers[name]
+    for name, tensor in tensors.items():  # one by one: what TorchScript's modules have here is no dict
+        part._buffers[name] = tensor
     with torch.no_grad():
         for name, value in values.items():
             part._buffers[name].copy_(value)  # type: ignore[union-attr]

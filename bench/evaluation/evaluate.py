@@ -35,6 +35,7 @@ from bench.evaluation.progress import ProgressCallback, Tracker
 from bench.evaluation.runner import Runner
 from bench.evaluation.sanity import check_examples, check_model, check_suite
 from bench.evaluation.search_precision import AUTO, FLOAT32, faster_precision, settled_precision
+from bench.models.adapting import adapted
 from bench.suites import AttackSuite
 
 __all__ = ["evaluate", "plan"]
@@ -97,6 +98,8 @@ def evaluate(
     threat_model = ThreatModel.parse(threat_model) if isinstance(threat_model, str) else threat_model
     target = torch.device(device) if device is not None else device_of(module)
     kept = place(journal) if journal is not None else None
+    check_examples(examples)
+    asked = _asked_as_it_needs(module, examples, target)
     if suite.rules:
         return ByStructure(
             evaluate=functools.partial(
@@ -110,7 +113,7 @@ def evaluate(
             ),
             executor=executor,
             precision=precision,
-            module=module,
+            module=asked,
             examples=examples,
             threat_model=threat_model,
             suite=suite,
@@ -133,14 +136,14 @@ def evaluate(
     )
     order = examples.indices.argsort()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(borrowed(module, target))
+        module = stack.enter_context(borrowed(asked, target))
         stack.enter_context(full_float32())
         left_open = _left_open(header, batch_size, lambda: _faster(module, examples, target, header.device))
         book, header = _open(stack, kept, header, left_open)
         # Tensors made in inference mode could not be differentiated through; copies can.
         ordered = examples[order].clone()
         probe = (first if first is not None else ordered)[:CHUNK_SIZE].inputs.to(target)
-        check_model(module, probe)
+        check_model(module, probe, suite.attacks)
         computer = Computer(
             module=module,
             forms=Forms.of(module, probe, engine=header.engine, precision=header.precision),
@@ -215,6 +218,12 @@ def plan(
         device=kind,
         batch_size=batch_size or _BATCH_SIZES.get(kind, _BATCH_SIZE_ON_ACCELERATOR),
     )
+
+
+def _asked_as_it_needs(module: nn.Module, examples: Examples, target: torch.device) -> nn.Module:
+    """The model, or the model adapted; handed back as it was."""
+    with borrowed(module, target), full_float32():
+        return adapted(module, examples[:_HANDSHAKE].inputs.to(target).clone())
 
 
 def _outcome(attack: Attack, found: Found, back: Sequence[int]) -> AttackOutcome:

@@ -86,9 +86,9 @@ class Prospect:
 
     @contextlib.contextmanager
     def _probe(self) -> Iterator[Probe]:
-        with borrowed(self.module, self.device), full_float32():
+        with borrowed(self.module, self.device) as module, full_float32():
             few = self.examples[:CHUNK_SIZE].inputs.to(self.device)
-            check_model(self.module, few)
+            check_model(module, few, self.attacks)
             header = self._settled()
             precision = header.precision if header.precision != AUTO else faster_precision(self.module, few)
             forms = Forms.of(self.module, few, engine=header.engine, precision=precision)

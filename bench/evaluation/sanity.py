@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from bench.core.errors import BenchError
-from bench.core.types import Examples, ThreatModel
+from bench.core.types import Attack, Examples, ThreatModel
 from bench.suites import AttackSuite
 
 __all__ = ["check_examples", "check_model", "check_suite"]
 
 _LARGEST_DRIFT = 1e-4
+_CUT_OFF = "torch.no_grad, inference_mode, detach or numpy in its forward pass cuts it off"
 
 
 def check_examples(examples: Examples) -> None:
@@ -53,12 +56,13 @@ def check_suite(suite: AttackSuite, threat_model: ThreatModel) -> None:
             raise BenchError(f"Attack {attack.name} does not know the norm {threat_model.norm}, only {known}.")
 
 
-def check_model(module: nn.Module, inputs: Tensor) -> None:
-    """Refuse a model that gives probabilities, or other logits the second time.
+def check_model(module: nn.Module, inputs: Tensor, attacks: Sequence[Attack]) -> None:
+    """Refuse a model that gives probabilities, other logits the second time, or no gradient to attacks that need one.
 
     Args:
         module: the model, in eval mode.
         inputs: a few clean inputs, on its device.
+        attacks: those that will run on it.
 
     Raises:
         BenchError: saying which.
@@ -78,6 +82,30 @@ def check_model(module: nn.Module, inputs: Tensor) -> None:
             "The model gives different logits for the same inputs. Stochastic models are not supported:"
             " fix its noise, or evaluate its mean."
         )
+    needing = [part.name for each in attacks for part in each.stages if getattr(part, "needs_gradients", False)]
+    if needing:
+        _check_gradient(module, inputs[:1], needing[0])
+
+
+def _check_gradient(module: nn.Module, inputs: Tensor, attack: str) -> None:
+    leaf = inputs.detach().clone().requires_grad_()
+    try:
+        with torch.enable_grad():
+            logits = module(leaf)
+            flows = logits.requires_grad and torch.autograd.grad(logits.sum(), leaf, allow_unused=True)[0] is not None
+        why = "it is quantised" if _is_quantised(module) else _CUT_OFF
+    except Exception as error:  # noqa: BLE001 - a user's model may raise anything; the message says what
+        reason = (str(error).strip() or "no message").splitlines()[0][:200]
+        flows, why = False, f"{type(error).__name__}: {reason}"
+    if not flows:
+        raise BenchError(
+            f"The model gives no gradient at its input ({why}), so attacks that need one, such as {attack}, cannot run."
+            " Let the gradient through, with a smooth stand-in where an operation has none (BPDA)."
+        )
+
+
+def _is_quantised(module: nn.Module) -> bool:
+    return any(".quantized." in type(part).__module__ for part in module.modules())
 
 
 def _are_probabilities(logits: Tensor) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.core.record import Card
 from bench.models import LoadedModel
+from bench.models.adapting import Adapted
 
 __all__ = ["card_of"]
 
@@ -11,11 +12,12 @@ __all__ = ["card_of"]
 def card_of(model: LoadedModel) -> Card:
     """The card of a model: from the zoo and its manifest where it has them, else from the module itself."""
     spec, manifest = model.spec, model.manifest
+    module = model.module.module if isinstance(model.module, Adapted) else model.module
     return Card(
         title=spec.title if spec is not None else model.name,
         reference=spec.paper if spec is not None else "",
-        architecture=manifest.architecture.name if manifest is not None else type(model.module).__name__,
-        n_parameters=sum(parameter.numel() for parameter in model.module.parameters()),
+        architecture=manifest.architecture.name if manifest is not None else type(module).__name__,
+        n_parameters=sum(parameter.numel() for parameter in module.parameters()),
         # Every recipe trains on the dataset's own split alone; of other weights nothing is known.
         extra_data="no" if spec is not None and manifest is not None else None,
     )

@@ -118,6 +118,8 @@ def doctor(
     model = models.load(
         request.model, weights=request.weights, dataset=dataset, threat_model=threat_model, device=device, check=False
     )
+    for remark in model.remarks:
+        tell(remark)
     start = time.monotonic()
     found = diagnose(
         model.module,

@@ -114,6 +114,8 @@ def resolve(request: RunRequest, tell: Callable[[str], None]) -> Setting:
     model = models.load(
         request.model, weights=request.weights, dataset=dataset, threat_model=threat_model, device=device
     )
+    for remark in model.remarks:
+        tell(remark)
     setting = Setting(
         model=model, dataset=dataset, examples=examples, threat_model=threat_model, suite=suite, device=device
     )

@@ -17,6 +17,7 @@ from torch import nn
 from bench.core.errors import BenchError
 from bench.core.types import ThreatModel
 from bench.models import digest
+from bench.models.adapting import Adapted, Needs
 from bench.models.building import build_empty
 from bench.models.loaded import LoadedModel, freeze
 from bench.models.manifest import ArchitectureSpec
@@ -36,6 +37,7 @@ class Blueprint:
         num_classes: number of logits.
         threat_model: such as "Linf:8/255".
         factory_digest: of the sources that build it.
+        needs: how it has to be asked, where that is not the plain way.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Blueprint:
     num_classes: int
     threat_model: str
     factory_digest: str
+    needs: Needs | None = None
 
 
 def blueprint_of(model: LoadedModel, *, dataset: str, threat_model: ThreatModel) -> Blueprint:
@@ -55,6 +58,7 @@ def blueprint_of(model: LoadedModel, *, dataset: str, threat_model: ThreatModel)
         num_classes=model.num_classes,
         threat_model=str(threat_model),
         factory_digest=model.factory_digest,
+        needs=model.module.needs if isinstance(model.module, Adapted) else None,
     )
 
 
@@ -70,7 +74,7 @@ def rebuild(blueprint: Blueprint, *, device: torch.device) -> nn.Module:
             f"Model {blueprint.name!r} is built by other code here ({built_by[:12]}) than where the run was started"
             f" ({blueprint.factory_digest[:12]}). Put the same files on every machine."
         )
-    return module
+    return Adapted(module, blueprint.needs) if blueprint.needs is not None else module
 
 
 def dump_state(module: nn.Module) -> bytes:

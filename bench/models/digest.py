@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +21,11 @@ PACKAGE = "bench.models.architectures."
 LISTING = "bench.models.architectures.architecture"  # names and papers; it computes nothing
 
 
-def of_state(state: Mapping[str, Tensor]) -> str:
+def of_state(state: Mapping[str, Any]) -> str:
     """Digest of names, dtypes, shapes and bytes; neither order, device nor memory format counts."""
     parts: list[bytes] = []
     for name in sorted(state):
-        tensor = state[name].detach().to("cpu", memory_format=torch.contiguous_format).contiguous()
-        parts += [name.encode(), str(tensor.dtype).encode(), str(tuple(tensor.shape)).encode()]
-        parts.append(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        parts += [name.encode(), *_parts_of(state[name])]
     return digest.of_bytes(*parts)
 
 
@@ -46,6 +45,29 @@ def of_architecture(module: nn.Module, spec: ArchitectureSpec) -> str:
 def of_factory(path: Path, factory: str) -> str:
     """Digest of a user's file and of the name of the factory in it; what the file imports does not count."""
     return digest.of_bytes(path.read_bytes(), factory.encode())
+
+
+def _parts_of(value: Any) -> Iterator[bytes]:
+    """The bytes that tell a tensor, or an entry of another kind (`get_extra_state`), from others."""
+    if isinstance(value, Tensor) and value.is_quantized:
+        yield from _parts_of((str(value.dtype), value.int_repr(), value.dequantize()))
+    elif isinstance(value, Tensor):
+        dense = value.detach() if value.layout is torch.strided else value.detach().to_dense()
+        plain = dense.resolve_conj().resolve_neg().to("cpu", memory_format=torch.contiguous_format).contiguous()
+        yield from (str(plain.dtype).encode(), str(tuple(plain.shape)).encode())
+        yield plain.reshape(-1).view(torch.uint8).numpy().tobytes()
+    elif isinstance(value, Mapping):
+        for key in sorted(value, key=str):
+            yield str(key).encode()
+            yield from _parts_of(value[key])
+    elif isinstance(value, list | tuple):
+        yield str(len(value)).encode()
+        for each in value:
+            yield from _parts_of(each)
+    elif isinstance(value, bool | int | float | str | bytes | torch.dtype | None):
+        yield repr(value).encode()
+    else:  # its text may hold an address, which is another one in every process
+        yield type(value).__qualname__.encode()
 
 
 def _source(name: str) -> Path:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
+from bench.core.errors import BenchError
 from bench.models.manifest import ArchitectureSpec, Manifest
 from bench.models.zoo.spec import ModelSpec
 
-__all__ = ["LoadedModel", "freeze"]
+__all__ = ["LoadedModel", "check_values", "freeze", "set_to_eval"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,7 @@ class LoadedModel:
         manifest: of the checkpoint, for models with one.
         spec: the zoo's description, for models of the zoo.
         architecture: what it was built as, for models of the zoo.
+        remarks: what a user should know of how it was loaded and is asked, a line each.
     """
 
     name: str
@@ -36,8 +39,39 @@ class LoadedModel:
     manifest: Manifest | None = None
     spec: ModelSpec | None = None
     architecture: ArchitectureSpec | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def freeze(module: nn.Module, device: str | torch.device) -> nn.Module:
-    """Put `module` on `device`, in eval mode, with frozen parameters; return it."""
-    return module.to(device).eval().requires_grad_(False)
+    """Put `module` on `device`, in eval mode, with frozen parameters; return it.
+
+    Raises:
+        BenchError: if it has parameters without values.
+    """
+    check_values(module)
+    set_to_eval(module.to(device))
+    for parameter in module.parameters():  # one by one, since TorchScript's modules do not freeze themselves
+        parameter.requires_grad_(False)
+    return module
+
+
+def set_to_eval(module: nn.Module) -> None:
+    """Set `module` to eval mode; in an exported program the mode is fixed, and only its flag is set."""
+    try:
+        module.eval()
+    except NotImplementedError:
+        nn.Module.train(module, mode=False)
+
+
+def check_values(module: nn.Module) -> None:
+    """Refuse a module that is not all there yet.
+
+    Raises:
+        BenchError: naming the first parameter or buffer that has no values.
+    """
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if is_lazy(tensor) or tensor.is_meta:
+            why = (
+                "its layer is lazy: call the model once in its factory" if is_lazy(tensor) else "it is on device 'meta'"
+            )
+            raise BenchError(f"Parameter {name!r} of the model has no values yet ({why}, or give --weights).")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import torch
 from bench.core.errors import BenchError
 from bench.core.types import ThreatModel
 from bench.models import store
+from bench.models.adapting import adapted, remarks_on
 from bench.models.loaded import LoadedModel
 from bench.models.probe import probe
 from bench.models.sources import robustbench, shipped, user_file
@@ -71,10 +72,11 @@ def load(
         BenchError: if it cannot be loaded, or does not pass the probe.
     """
     loaded = _loaded(name, dataset, weights, threat_model or dataset.default_threat_model, device)
+    inputs = dataset.examples[:PROBE_EXAMPLES].inputs.to(device)
+    module = adapted(loaded.module, inputs)
     if check:
-        inputs = dataset.examples[:PROBE_EXAMPLES].inputs.to(device)
-        probe(loaded.module, inputs, num_classes=dataset.num_classes, name=name, dataset=dataset.name)
-    return loaded
+        probe(module, inputs, num_classes=dataset.num_classes, name=name, dataset=dataset.name)
+    return replace(loaded, module=module, remarks=(*loaded.remarks, *remarks_on(module)))
 
 
 def _loaded(

@@ -7,11 +7,13 @@ In evaluation mode `bn(conv(x))` is one convolution with weight `w * s` and bias
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.overrides import TorchFunctionMode
 
-__all__ = ["Folded", "convolution_before"]
+__all__ = ["Folded", "convolution_before", "traced"]
 
 
 class Folded:
@@ -31,12 +33,11 @@ class Folded:
         """The form of `module` in evaluation mode, or None where it cannot be traced or has nothing to fold."""
         was_training = module.training
         try:
-            graph = fx.Tracer().trace(module.eval())
+            network = traced(module.eval())
         except (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, AttributeError, NotImplementedError):
             return None
         finally:
             module.train(was_training)
-        network = fx.GraphModule(module, graph)
         pairs = _fold(network)
         return cls(network, pairs) if pairs else None
 
@@ -53,6 +54,27 @@ class Folded:
             assert folded.bias is not None
             folded.bias.copy_(shift if convolution.bias is None else shift + convolution.bias * scale)
         return self._network
+
+
+def traced(module: nn.Module) -> fx.GraphModule:
+    """`module` as a graph of its calls.
+
+    Raises:
+        TraceError: if it decides by values, or switches gradients on or off inside, which a graph would forget.
+        Exception: whatever else the module raises while it is traced.
+    """
+    with _NoSwitches():
+        graph = fx.Tracer().trace(module)
+    return fx.GraphModule(module, graph)
+
+
+class _NoSwitches(TorchFunctionMode):
+    """Refuses `torch.no_grad`, `torch.enable_grad` and their like."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch._C._set_grad_enabled:
+            raise fx.proxy.TraceError("A graph does not keep where gradients are switched on and off.")
+        return func(*args, **(kwargs or {}))
 
 
 def convolution_before(node: fx.Node, modules: dict[str, nn.Module]) -> fx.Node | None:

@@ -315,3 +315,16 @@ def test_what_is_unusual_and_honest_fails_no_quick_check(name, base, digits):
         HONEST[name](base).eval(), digits.examples, threat_model=digits.default_threat_model, num_classes=10
     )
     assert not [diagnostic.evidence for diagnostic in found if diagnostic.failed]
+
+
+def test_a_model_that_changes_its_input_in_place_is_told_by_state(plain, examined):
+    """It is given copies, so that every other check finds what it finds of the network; the first one says so."""
+
+    def shift(inputs):
+        inputs -= 0.25
+        return inputs + 0.25
+
+    found = examined(Around(plain, before=shift), "R1", "R2", "R5", "R7")
+    assert (found["R1"].status, found["R2"].status, found["R7"].status) == ("warn", "pass", "pass")
+    assert "in place" in found["R1"].evidence
+    assert "clone" in found["R1"].next

@@ -157,6 +157,11 @@ class Square(_Stage):
     restarts: int = 1
     initial_share: float = 0.8
 
+    @property
+    def needs_gradients(self) -> bool:
+        """It asks for logits alone."""
+        return False
+
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return the best point found `(N, C, H, W)`."""
         if self.engine == "fast":

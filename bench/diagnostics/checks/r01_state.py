@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from bench.diagnostics.check import Check, Finding, Status
 from bench.diagnostics.subject import Subject
+from bench.models.adapting import Adapted
 
 __all__ = ["ENTRY"]
+
+
+_COPY = "Let forward work on a copy (x = x.clone(), or Normalize without inplace=True), then run again."
 
 
 def _examine(subject: Subject) -> Finding:
@@ -25,6 +29,9 @@ def _examine(subject: Subject) -> Finding:
     if kept:
         evidence = f"The model keeps state outside its buffers: {_named(kept)} changed while it was used."
         return Finding(status=Status.WARN, statistic=float(len(kept)), threshold=0.0, evidence=evidence)
+    if isinstance(subject.module, Adapted) and subject.module.needs.copies:
+        evidence = "The model changes its input in place; it is given copies here, which other tools may not do."
+        return Finding(status=Status.WARN, statistic=0.0, threshold=0.0, evidence=evidence, next=_COPY)
     evidence = "In eval mode, no parameter, buffer or attribute changed while it was used."
     return Finding(status=Status.PASS, statistic=0.0, threshold=0.0, evidence=evidence)
 

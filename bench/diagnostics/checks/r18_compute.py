@@ -73,7 +73,11 @@ def _watched(subject: Subject, inputs: Tensor) -> _Watch:
 def _most_calls(subject: Subject, inputs: Tensor) -> int:
     """How often the layer with weights that runs most often runs in one pass."""
     calls: Counter[str] = Counter()
-    weighted = {name: part for name, part in subject.module.named_modules() if part._parameters}
+    weighted = {
+        name: part
+        for name, part in subject.module.named_modules()
+        if part._parameters and not isinstance(part, torch.jit.ScriptModule)  # which takes no hooks
+    }
     handles = [
         part.register_forward_pre_hook(lambda _module, _inputs, name=name: calls.update([name]))
         for name, part in weighted.items()

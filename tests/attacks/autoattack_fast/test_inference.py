@@ -168,3 +168,49 @@ def test_a_model_that_refuses_bfloat16_has_none(probe, capsys) -> None:
     """And nothing is printed about it."""
     assert low_form(Mixed(torch.float64).eval(), probe) is None
     assert capsys.readouterr() == ("", "")
+
+
+class Context(nn.Module):
+    """A network with a part under a context of its own, which a graph of its calls would forget."""
+
+    def __init__(self, context) -> None:
+        super().__init__()
+        self.context = context
+        self.conv, self.norm, self.linear = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 5)
+
+    def forward(self, inputs):
+        features = self.norm(self.conv(inputs)).mean((2, 3))
+        with self.context():
+            small = 1e-3 * self.linear(features)
+        return self.linear(features) + small
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.enable_grad, lambda: torch.set_grad_enabled(False)])
+@pytest.mark.parametrize("make", [inference_form, low_form])
+def test_a_model_that_switches_gradients_is_not_traced(probe, make, context) -> None:
+    """However little the switch changes, the form keeps it: batch norms are left where they are."""
+    model = with_statistics(Context(context))
+    form = make(model, probe)
+    assert batch_norms(form) == 1
+    assert not any(isinstance(part, torch.fx.GraphModule) for part in form.modules())
+
+
+class Asking(nn.Module):
+    """A network that answers otherwise where no gradient is wanted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+    def forward(self, inputs):
+        logits = self.norm(self.conv(inputs)).mean((2, 3))
+        return logits if torch.is_grad_enabled() else 2 * logits
+
+
+def test_a_form_is_compared_without_gradients_too(probe) -> None:
+    """A graph holds the branch that was taken while it was made; the form takes the other one as well."""
+    model = with_statistics(Asking())
+    form = inference_form(model, probe)
+    with torch.no_grad():
+        torch.testing.assert_close(form(probe), model(probe))
+    torch.testing.assert_close(form(probe), model(probe))

@@ -24,7 +24,7 @@ from bench.attacks.autoattack.fast.group_norm import fuse_group_norms
 from bench.attacks.autoattack.fast.joined import join_products
 from bench.attacks.autoattack.fast.relus import use_quick_relus
 from bench.attacks.autoattack.fast.replayed import Replayed
-from bench.ops.folding import Folded
+from bench.ops.folding import Folded, traced
 
 __all__ = ["Silenced", "inference_form", "low_form"]
 
@@ -124,12 +124,7 @@ def _in_fewer_calls(network: nn.Module, probe: Tensor, *, rounding: float) -> nn
     form = _tried(fused, network) if isinstance(network, fx.GraphModule) else None
     if form is None:
         return None
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):  # a traced module prints where it failed
-            same = all(close(network(x).float(), form(x).float(), rounding) for x in (probe, probe[:1]))
-    except Exception:  # noqa: BLE001 - as below; the calls are not documented
-        return None
-    return form if same else None
+    return form if all(_same_in_silence(network, form, x, rounding) for x in (probe, probe[:1])) else None
 
 
 def _replayed(form: nn.Module, network: nn.Module, probe: Tensor) -> nn.Module:
@@ -140,7 +135,7 @@ def _replayed(form: nn.Module, network: nn.Module, probe: Tensor) -> nn.Module:
 def _folded(module: nn.Module) -> nn.Module:
     plain = copy.deepcopy(module).eval()
     folded = Folded.of(plain)
-    network = folded.refreshed() if folded is not None else fx.symbolic_trace(plain)
+    network = folded.refreshed() if folded is not None else traced(plain)
     if isinstance(network, fx.GraphModule):
         network = fuse_affine(join_products(precomputed(network)))
     return _channels_last(network)
@@ -164,5 +159,19 @@ def _tried(make: Callable[[Any], nn.Module | None], module: nn.Module) -> nn.Mod
 
 
 def _same(first: nn.Module, second: nn.Module, probe: Tensor, *, rounding: float, turning: float) -> bool:
-    """Whether two modules give the same up to rounding, for a batch and for one input alone."""
-    return all(alike(first, second, inputs, rounding=rounding, turning=turning) for inputs in (probe, probe[:1]))
+    """Whether two modules give the same up to rounding, for a batch and one input alone, with gradients and without."""
+    return all(
+        alike(first, second, each, rounding=rounding, turning=turning)
+        and _same_in_silence(first, second, each, rounding)
+        for each in (probe, probe[:1])
+    )
+
+
+@torch.no_grad()
+def _same_in_silence(first: nn.Module, second: nn.Module, inputs: Tensor, rounding: float) -> bool:
+    """Whether two modules give the same without gradients; one that then fails does not."""
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # a traced module prints where it failed
+            return close(first(inputs).float(), second(inputs).float(), rounding)
+    except Exception:  # noqa: BLE001 - as below; whatever a user's model does
+        return False
