@@ -127,7 +127,7 @@ def _checks() -> list[_Entry]:
     from bench.diagnostics import select
 
     return [
-        {"name": check.id, "question": check.question, "in every run": "yes" if check.quick else "no"}
+        {"name": check.id, "question": check.question, "in every run": "no" if check.short is None else "yes"}
         for check in select()
     ]
 

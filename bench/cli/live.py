@@ -17,7 +17,7 @@ __all__ = ["Live"]
 
 
 class Live(Display):
-    """Chunks done, robust examples and the time left, stage by stage.
+    """Chunks or checks done, robust examples and the time left, stage by stage.
 
     Args:
         quiet: show nothing at all.
@@ -25,7 +25,7 @@ class Live(Display):
 
     def __init__(self, *, quiet: bool) -> None:
         super().__init__(
-            TextColumn("chunks"),
+            TextColumn("{task.fields[unit]}s"),
             TextColumn("{task.fields[robust]}"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
@@ -41,7 +41,7 @@ class Live(Display):
         if self._moving:
             self._move((event.attack, event.stage), name, event, robust, left)
         elif event.chunk == event.n_chunks:
-            done = "1 chunk" if event.n_chunks == 1 else f"{event.n_chunks} chunks"
+            done = f"{event.n_chunks} {event.unit}" + ("" if event.n_chunks == 1 else "s")
             parts = (done, robust, f"{clock(event.seconds)} passed", left)
             self.tell(f"{name}: {', '.join(part for part in parts if part)}")
 
@@ -50,5 +50,5 @@ class Live(Display):
             if other != key:
                 self._bars.update(task, left="")
         if key not in self._tasks:
-            self._tasks[key] = self._bars.add_task(name, total=event.n_chunks, robust="", left="")
+            self._tasks[key] = self._bars.add_task(name, total=event.n_chunks, unit=event.unit, robust="", left="")
         self._bars.update(self._tasks[key], completed=event.chunk, robust=robust, left=left)

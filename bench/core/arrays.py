@@ -18,7 +18,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-__all__ = ["Array", "Layout", "dump", "load"]
+__all__ = ["Array", "Layout", "dump", "level_for", "load"]
 
 Array = NDArray[Any]
 
@@ -66,9 +66,14 @@ def dump(arrays: Mapping[str, Array]) -> bytes:
             member = io.BytesIO()
             npy.write_array(member, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False)
             info = zipfile.ZipInfo(name + _SUFFIX, _WHEN)
-            level = _BEST if member.tell() <= _SMALL else _QUICK
+            level = level_for(member.tell())
             archive.writestr(info, member.getvalue(), zipfile.ZIP_DEFLATED, compresslevel=level)
     return buffer.getvalue()
+
+
+def level_for(n_bytes: int) -> int:
+    """How hard an array of so many bytes is compressed."""
+    return _BEST if n_bytes <= _SMALL else _QUICK
 
 
 def load(content: bytes, layouts: Mapping[str, Layout], *, most_bytes: int, partial: bool = False) -> dict[str, Array]:

@@ -2,7 +2,7 @@
 
 from bench.diagnostics.check import Check, Finding, Status
 from bench.diagnostics.claim import claim_of
-from bench.diagnostics.diagnose import diagnose, diagnose_briefly
+from bench.diagnostics.diagnose import SHORT_EXAMPLES, diagnose, diagnose_briefly, short_form, short_passes
 from bench.diagnostics.examination import Examined, examine, overall, unexamined
 from bench.diagnostics.registry import CHECKS, quick, select
 from bench.diagnostics.subject import Subject
@@ -11,6 +11,7 @@ from bench.diagnostics.verdicts import JUDGED, from_evaluation, merged
 __all__ = [
     "CHECKS",
     "JUDGED",
+    "SHORT_EXAMPLES",
     "Check",
     "Examined",
     "Finding",
@@ -25,5 +26,7 @@ __all__ = [
     "overall",
     "quick",
     "select",
+    "short_form",
+    "short_passes",
     "unexamined",
 ]

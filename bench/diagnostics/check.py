@@ -61,7 +61,7 @@ class Check:
         examine: answers it.
         next: what to run where the answer is bad.
         effort: passes through the model per example, roughly: its share of the time.
-        quick: part of the short form in every `bench run`.
+        short: the same in the short form, which is part of every `bench run`; None where it is no part of it.
         last: looks at the model after all other checks have used it.
         needs_logits: without outputs that can be read as logits it does not apply.
         needs_correct: without an example that is classified correctly it does not apply.
@@ -72,7 +72,7 @@ class Check:
     examine: Callable[[Subject], Finding]
     next: str
     effort: float
-    quick: bool = False
+    short: float | None = None
     last: bool = False
     needs_logits: bool = True
     needs_correct: bool = True

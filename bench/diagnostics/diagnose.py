@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from bench import suites
+from bench.core import digest
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.record import Diagnostic
 from bench.core.types import Attack, Examples, ThreatModel
@@ -20,7 +22,7 @@ from bench.evaluation.precision import full_float32
 from bench.models.adapting import adapted
 from bench.models.manifest import Accuracy
 
-__all__ = ["SHORT_EXAMPLES", "diagnose", "diagnose_briefly"]
+__all__ = ["SHORT_EXAMPLES", "diagnose", "diagnose_briefly", "short_form", "short_passes"]
 
 SHORT_EXAMPLES = 32
 """Examples that the short form looks at."""
@@ -92,6 +94,7 @@ def diagnose_briefly(
     num_classes: int,
     seed: int = 0,
     device: torch.device | str | None = None,
+    progress: Callable[[Examined], None] | None = None,
 ) -> tuple[Diagnostic, ...]:
     """The cheap checks on the first few examples; two runs of it give the same, since no clock is looked at.
 
@@ -102,6 +105,7 @@ def diagnose_briefly(
         num_classes: as in `diagnose`.
         seed: of all draws.
         device: as in `diagnose`.
+        progress: called after every check.
 
     Raises:
         BenchError: if the model cannot be called on these examples.
@@ -118,7 +122,19 @@ def diagnose_briefly(
             thorough=False,
         )
         _call_once(subject)
-        return examine(subject, quick())
+        return examine(subject, quick(), listener=progress)
+
+
+def short_passes(n_examples: int) -> float:
+    """Passes of one example that `diagnose_briefly` takes for so many, roughly; fewer where noise breaks most."""
+    return sum(check.short or 0.0 for check in quick()) * min(n_examples, SHORT_EXAMPLES)
+
+
+def short_form(num_classes: int) -> str:
+    """Digest of what decides the short form's findings beside model, examples, threat model, seed and device."""
+    package = Path(__file__).resolve().parent
+    sources = (*package.rglob("*.py"), package.parent / "core" / "statistics.py")
+    return digest.of_json({"num_classes": num_classes, "code": digest.of_sources(sources)})
 
 
 def _call_once(subject: Subject) -> None:

@@ -61,27 +61,33 @@ def examine(
     start = time.monotonic()
     found: list[tuple[int, Diagnostic]] = []
     for position, check in enumerate(order):
-        rest = sum(each.effort for each in order[position:])
+        effort = _effort(check, subject)
+        rest = sum(_effort(each, subject) for each in order[position:])
         if seconds is not None:
             left = max(0.0, seconds - (time.monotonic() - start))
-            subject.clock.allow(left * min(1.0, max(_LEAST_SHARE, _PATIENCE * check.effort / rest)))
+            subject.clock.allow(left * min(1.0, max(_LEAST_SHARE, _PATIENCE * effort / rest)))
         diagnostic = check.report(_finding(check, subject))
         found.append((check.number, diagnostic))
         if listener is not None:
             passed = time.monotonic() - start
-            done = sum(each.effort for each in order[: position + 1])
+            done = sum(_effort(each, subject) for each in order[: position + 1])
             event = Examined(
                 check=check,
                 diagnostic=diagnostic,
                 n_done=position + 1,
                 n_checks=len(order),
                 seconds=passed,
-                eta=passed * (rest - check.effort) / done,
+                eta=passed * (rest - effort) / done if done else 0.0,
                 following=order[position + 1] if position + 1 < len(order) else None,
             )
             listener(event)
     subject.clock.allow(None)
     return tuple(diagnostic for _, diagnostic in sorted(found, key=lambda pair: pair[0]))
+
+
+def _effort(check: Check, subject: Subject) -> float:
+    """Passes per example in the form in which the subject is looked at."""
+    return check.effort if subject.thorough or check.short is None else check.short
 
 
 def overall(diagnostics: Sequence[Diagnostic]) -> Status:

@@ -24,4 +24,4 @@ def select(ids: Sequence[str] | None = None) -> tuple[Check, ...]:
 
 def quick() -> tuple[Check, ...]:
     """The cheap ones, which every `bench run` makes."""
-    return tuple(check for check in select() if check.quick)
+    return tuple(check for check in select() if check.short is not None)

@@ -1,14 +1,15 @@
 """The harness: every attack of a suite, every example, every verdict checked and kept."""
 
-from bench.evaluation.costs import Costs
+from bench.evaluation.costs import IN_PASSES, Costs
 from bench.evaluation.evaluate import evaluate, plan
 from bench.evaluation.evaluation import AttackOutcome, Evaluation, StageOutcome, cost_of, result_of
 from bench.evaluation.header import Header, Identity
-from bench.evaluation.journal import default_journal
+from bench.evaluation.journal import default_journal, open_journal, peek
 from bench.evaluation.planning import Prediction, Prospect
 from bench.evaluation.progress import Progress, ProgressCallback
 
 __all__ = [
+    "IN_PASSES",
     "AttackOutcome",
     "Costs",
     "Evaluation",
@@ -22,6 +23,8 @@ __all__ = [
     "cost_of",
     "default_journal",
     "evaluate",
+    "open_journal",
+    "peek",
     "plan",
     "result_of",
 ]

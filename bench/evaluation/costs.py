@@ -49,6 +49,8 @@ class Costs:
         per_pass: time of one pass of one example.
         clean: by official index, whether a probed example is classified correctly.
         robust: the same for whether it withstood a short attack; of correct examples only.
+        per_break: time of packing one adversarial example for the row's evidence.
+        after: time of what follows the attacks in this process alone: the short doctor.
         seconds: what the probe took.
     """
 
@@ -57,6 +59,8 @@ class Costs:
     per_pass: float = 1.0
     clean: Mapping[int, bool] = field(default_factory=dict)
     robust: Mapping[int, bool] = field(default_factory=dict)
+    per_break: float = 0.0
+    after: float = 0.0
     seconds: float = 0.0
 
     def of(self, stage: Stage) -> StageCost:

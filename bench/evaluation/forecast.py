@@ -156,8 +156,12 @@ class Forecast:
         part = expected.held[rows] if expected is not None else np.array([np.nan])
         return None if np.isnan(part).any() else [bool(value) for value in part]
 
-    def remaining(self) -> float | None:
-        """Seconds that what is not done will take; None while nothing was measured."""
+    def remaining(self, n_workers: int = 1) -> float | None:
+        """Seconds that what is not done will take; None while nothing was measured.
+
+        Args:
+            n_workers: how many share the stages; what follows them is done by one.
+        """
         pace = self._pace([each for each in self._all() if each.fresh and each.predicted > 0])
         if pace is None:
             return None
@@ -166,7 +170,8 @@ class Forecast:
             for each in self._all()
             if each.predicted > 0 and (each.fresh or self._costs.in_seconds)
         }
-        return self._predicted_left(paces, pace)
+        stages, n_breaks = self._predicted_left(paces, pace)
+        return stages / n_workers + self._costs.after * pace + self._costs.per_break * n_breaks
 
     def _pace(self, fresh: Sequence[_Expected]) -> float | None:
         """How much longer than predicted a stage takes that was not measured yet; None where nobody can say.
@@ -180,12 +185,13 @@ class Forecast:
         logarithms = sum(weight * math.log(max(pace, 1e-3)) for weight, pace in words)
         return math.exp(logarithms / (sum(weight for weight, _ in words) + _TRUST_IN_PROBE))
 
-    def _predicted_left(self, paces: dict[str, float], pace: float) -> float:
-        """Cost of all groups that are not done, stage by stage times its pace."""
+    def _predicted_left(self, paces: dict[str, float], pace: float) -> tuple[float, float]:
+        """Cost of all groups that are not done, stage by stage times its pace; and the examples broken in the end."""
         withstands = self._withstands()
         first = self._chains[0][0]
         correct, total = np.where(np.isnan(first.held), self._correct, first.held), 0.0
         total += self._left(first, np.ones(len(correct)), correct) * paces.get(CLEAN.key, pace)
+        surviving = correct
         for chain in self._chains[1:]:
             entering, sifted = correct, np.zeros(len(correct), dtype=bool)
             for each in chain:
@@ -197,9 +203,10 @@ class Forecast:
                 sifted |= unknown
                 total += self._left(each, entering, leaving) * paces.get(each.stage.key, pace)
                 entering = leaving
+            surviving = np.minimum(surviving, entering)
         for each in self._extra:
             total += self._left(each, each.attacked, each.attacked) * paces.get(each.stage.key, pace)
-        return total
+        return total, float((correct - surviving).sum())
 
     def _left(self, each: _Expected, entering: _Array, leaving: _Array) -> float:
         """Cost of the chunks that the stage has not done."""

@@ -1,8 +1,8 @@
 """What is done, durably: one small file per (stage, chunk), under a header that says for which run.
 
-A journal is a folder, or a URL in a store: `header.json`, `.lock` or a lease, and
-`<stage>/<chunk>-<first>-<last>.json`. Each entry is written whole or not at all, and carries a checksum: one that does
-not fit is as good as absent, so the work is done again.
+A journal is a folder, or a URL in a store: `header.json`, `.lock` or a lease, `<stage>/<chunk>-<first>-<last>.json`,
+and what the short doctor found, in `doctor/<first>-<count>.json`. Each entry is written whole or not at all, and
+carries a checksum: one that does not fit is as good as absent, so the work is done again.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ from bench.core.holding import LOCK, Check, held
 from bench.core.lease import is_claim
 from bench.core.place import Place
 from bench.core.regular_file import read_regular
+from bench.core.result import Diagnostic
 from bench.core.schema import OPTIONAL, from_json, to_json
+from bench.core.types import Examples
 from bench.evaluation.grid import Chunk
-from bench.evaluation.header import Header, differences
+from bench.evaluation.header import Header, differences, inputs_digest
 
 __all__ = ["Entry", "Journal", "copy_entry", "default_journal", "open_journal", "peek"]
 
 _HEADER = "header.json"
+_DOCTOR = "doctor"
 # An entry holds breaks of at most 64 inputs in float32; those of 3 x 512 x 512 are 268 million characters of base64.
 _MOST_BYTES = 512 << 20
 
@@ -70,6 +73,21 @@ class Entry:
     breaks: str = field(default="", metadata=OPTIONAL)
     n_claimed: int = 0
     n_refused: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What the short doctor found on a run's first examples.
+
+    Args:
+        inputs: digest of the examples.
+        form: digest of what else decides it, see `diagnostics.short_form`.
+        diagnostics: one for each check.
+    """
+
+    inputs: str
+    form: str
+    diagnostics: tuple[Diagnostic, ...]
 
 
 class Journal:
@@ -114,10 +132,30 @@ class Journal:
             BenchError: if the folder cannot be written.
         """
         self._check()
-        path = self._path(stage, chunk)
-        _write(path, entry)
+        self._write(self._path(stage, chunk), entry)
+
+    def read_findings(self, examples: Examples, form: str) -> tuple[Diagnostic, ...] | None:
+        """What the short doctor found on these examples in this form; None where it has not looked."""
+        path = self._findings_path(examples)
+        if self._known is not None and path not in self._known:
+            return None
+        found = _read(path, Findings)
+        same = found is not None and (found.inputs, found.form) == (inputs_digest(examples), form)
+        return found.diagnostics if found is not None and same else None
+
+    def write_findings(self, examples: Examples, form: str, diagnostics: tuple[Diagnostic, ...]) -> None:
+        """Store what the short doctor found; raises as `write` does."""
+        self._check()
+        findings = Findings(inputs=inputs_digest(examples), form=form, diagnostics=diagnostics)
+        self._write(self._findings_path(examples), findings)
+
+    def _write(self, path: Place, value: Entry | Findings) -> None:
+        _write(path, value)
         if self._known is not None:
             self._known.add(path)
+
+    def _findings_path(self, examples: Examples) -> Place:
+        return self.folder / _DOCTOR / f"{int(examples.indices[0]):06d}-{len(examples)}.json"
 
     def _path(self, stage: str, chunk: Chunk) -> Place:
         return self.folder / stage / f"{chunk.key}.json"
@@ -206,7 +244,7 @@ def _names(folder: Place) -> set[Place] | None:
     return None if isinstance(folder, Path) else set(folder.glob("*/*.json"))
 
 
-def _write(path: Place, value: Entry | Header) -> None:
+def _write(path: Place, value: Entry | Findings | Header) -> None:
     _store(path, json.dumps(to_json(value)).encode())
 
 

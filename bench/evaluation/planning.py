@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,6 @@ from bench.core.types import Attack, Examples, ThreatModel
 from bench.evaluation.borrowing import borrowed
 from bench.evaluation.computing import Computer
 from bench.evaluation.costs import Costs
-from bench.evaluation.effort import effort
 from bench.evaluation.executors.in_process import InProcess
 from bench.evaluation.forecast import Forecast
 from bench.evaluation.forms import Forms
@@ -50,6 +50,7 @@ class Prospect:
         device: where to compute.
         journal: where finished work lies, if there is any.
         n_workers: how many tasks will be computed at once.
+        after: passes of one example that follow the attacks, by the number of examples.
     """
 
     module: nn.Module
@@ -60,6 +61,7 @@ class Prospect:
     device: torch.device
     journal: Place
     n_workers: int = 1
+    after: Callable[[int], float] = lambda n_examples: 0.0
 
     @property
     def attacks(self) -> tuple[Attack, ...]:
@@ -70,9 +72,9 @@ class Prospect:
         return (*self.suite.attacks_for(structures), *naive)
 
     def most_seconds(self, per_pass: float) -> float:
-        """An upper bound on what all examples take, if a pass of one takes `per_pass`."""
-        passes = sum(effort(part) for attack in self.attacks for part in attack.stages)
-        return per_pass * passes * len(self.examples)
+        """An upper bound on what is left to do on all examples, if a pass of one takes `per_pass`."""
+        counted = Costs(stages={}, in_seconds=True, per_pass=per_pass)
+        return self.predict(counted).seconds(len(self.examples))
 
     def probe(self) -> contextlib.AbstractContextManager[Probe]:
         """A probe of the model, which is borrowed until the context ends."""
@@ -80,9 +82,12 @@ class Prospect:
 
     def predict(self, costs: Costs) -> Prediction:
         """What so many examples take, less what the journal holds."""
-        book = self._book()
-        work = StoredWork(book, self.examples)
-        return Prediction(prospect=self, costs=costs, work=work, batch_size=self._settled().batch_size)
+        return Prediction(prospect=self, costs=costs, work=self._work, batch_size=self._settled().batch_size)
+
+    @functools.cached_property
+    def _work(self) -> StoredWork:
+        """What the journal holds, read once."""
+        return StoredWork(self._book(), self.examples)
 
     @contextlib.contextmanager
     def _probe(self) -> Iterator[Probe]:
@@ -145,9 +150,14 @@ class Prediction:
     def seconds(self, n_examples: int) -> float:
         """What the first `n_examples` take."""
         indices = self.prospect.examples.indices[:n_examples].tolist()
-        forecast = Forecast(self.prospect.attacks, indices, self.costs, batch_size=self.batch_size)
+        costs = self.with_what_follows(n_examples)
+        forecast = Forecast(self.prospect.attacks, indices, costs, batch_size=self.batch_size)
         self.work.tell(forecast)
-        return (forecast.remaining() or 0.0) / self.prospect.n_workers
+        return forecast.remaining(self.prospect.n_workers) or 0.0
+
+    def with_what_follows(self, n_examples: int) -> Costs:
+        """The costs of a run on the first `n_examples`, with what follows the attacks."""
+        return dataclasses.replace(self.costs, after=self.costs.per_pass * self.prospect.after(n_examples))
 
 
 def _renamed(attack: Any, name: str) -> Attack:

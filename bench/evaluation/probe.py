@@ -11,12 +11,17 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from typing import cast
+
+import numpy as np
 
 from bench.attacks.cw import CW
 from bench.attacks.fgsm import FGSM
 from bench.attacks.pgd import PGD_20_STEP
+from bench.core.arrays import level_for
+from bench.core.breaks import Breaks
 from bench.core.errors import WorkFailedError
 from bench.core.types import Attack, Examples
 from bench.evaluation.costs import Costs, StageCost, share_of_broken
@@ -116,6 +121,7 @@ class Probe:
             per_pass=per_pass,
             clean=dict(zip(indices, clean.robust, strict=True)),
             robust={indices[position]: held[position] for position in correct},
+            per_break=_seconds_of_packing(runner.breaks, len(self._examples)),
             seconds=time.perf_counter() - start,
         )
 
@@ -221,6 +227,19 @@ class _Timing:
 
 def _run(runner: Runner, stage: Stage, attacked: Sequence[bool]) -> Verdicts:
     return runner.run(stage, attacked, lambda done: None)
+
+
+def _seconds_of_packing(breaks: Breaks, n_examples: int) -> float:
+    """What packing one of the run's breaks takes, told from a few of the probe's; `n_examples` may break at most."""
+    few = breaks.pick(np.arange(len(breaks)) < _FEWEST)
+    arrays = [array for array in (few.deltas, few.exact) if array.size]
+    if not arrays:
+        return 0.0
+    n_bytes = sum(array.nbytes for array in arrays)
+    start = time.perf_counter()
+    for array in arrays:
+        zlib.compress(array.tobytes(), level_for(n_bytes // len(few) * n_examples))
+    return (time.perf_counter() - start) / len(few)
 
 
 def _between(value: float, least: int, most: int) -> int:

@@ -18,7 +18,7 @@ class Progress:
     """How far the evaluation is.
 
     Args:
-        attack: name of the attack, or "clean".
+        attack: name of the attack, or "clean", "doctor" or "evidence".
         stage: name of its stage; the attack's own name where it has one stage.
         chunk: chunks of this stage that are done.
         n_chunks: chunks of this stage.
@@ -26,6 +26,7 @@ class Progress:
         n_examples: examples in all.
         seconds: since the start.
         eta: seconds that the rest will take; None while nothing was measured.
+        unit: what is counted in place of chunks: the doctor's checks.
     """
 
     attack: str
@@ -36,6 +37,7 @@ class Progress:
     n_examples: int
     seconds: float
     eta: float | None
+    unit: str = "chunk"
 
 
 ProgressCallback = Callable[[Progress], None]
@@ -78,7 +80,6 @@ class Tracker:
             self._still[position] = False
         if self._listener is None:
             return
-        remaining = self._forecast.remaining()
         event = Progress(
             attack=attack,
             stage=name,
@@ -87,6 +88,6 @@ class Tracker:
             n_robust=sum(self._still),
             n_examples=len(self._still),
             seconds=time.perf_counter() - self._start,
-            eta=remaining / self._n_workers if remaining is not None else None,
+            eta=self._forecast.remaining(self._n_workers),
         )
         self._listener(event)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.core.errors import BenchError
-from bench.evaluation import Costs, Prediction, Prospect
+from bench.evaluation import IN_PASSES, Costs, Prediction, Prospect
 from bench.evaluation.grid import chunks_of
 from bench.jobs.durations import in_short, in_words
 
@@ -36,7 +36,7 @@ class Extent:
         budget_seconds: the time that was given; None where none was.
         predicted_seconds: what the run will take; None where nothing was measured.
         probe_seconds: what measuring took.
-        costs: of every stage, for the estimate during the run; None where nothing was measured.
+        costs: of every stage, for the estimate during the run: in passes where nothing was measured.
     """
 
     n_examples: int
@@ -44,7 +44,7 @@ class Extent:
     budget_seconds: float | None
     predicted_seconds: float | None
     probe_seconds: float
-    costs: Costs | None
+    costs: Costs
 
 
 def choose(prospect: Prospect, *, budget: float | None, tell: Callable[[str], None]) -> Extent:
@@ -68,7 +68,7 @@ def choose(prospect: Prospect, *, budget: float | None, tell: Callable[[str], No
             budget_seconds=None,
             predicted_seconds=None,
             probe_seconds=time.perf_counter() - start,
-            costs=None,
+            costs=prospect.predict(IN_PASSES).with_what_follows(n_asked),
         )
     prediction = prospect.predict(costs)
     spent = time.perf_counter() - start
@@ -81,11 +81,13 @@ def choose(prospect: Prospect, *, budget: float | None, tell: Callable[[str], No
         budget_seconds=budget,
         predicted_seconds=predicted,
         probe_seconds=spent,
-        costs=costs,
+        costs=prediction.with_what_follows(n_examples),
     )
 
 
 def _measure(prospect: Prospect, budget: float | None) -> Costs | None:
+    if budget is None and not prospect.most_seconds(1.0):
+        return None  # the journal has all of it
     with prospect.probe() as probe:
         per_pass = probe.seconds_per_pass()
         most = prospect.most_seconds(per_pass)

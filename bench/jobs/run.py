@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -19,10 +20,8 @@ from bench.diagnostics import (
     JUDGED,
     Check,
     claim_of,
-    diagnose_briefly,
     from_evaluation,
     merged,
-    quick,
     select,
     unexamined,
 )
@@ -42,6 +41,7 @@ from bench.evaluation.executors.window import Crew
 from bench.jobs.card import card_of
 from bench.jobs.evidence import pack
 from bench.jobs.extent import Extent, choose
+from bench.jobs.findings import Closing, find, passes_left
 from bench.jobs.request import RunRequest, Setting, resolve, row_name
 from bench.jobs.writable import check_writable
 from bench.models.blueprint import blueprint_of
@@ -124,8 +124,10 @@ def run(
     if setting.dataset.notice is None:
         _tell_of_row(row_identity(request, setting), request, tell)
     executor = executor_of(setting, crew, waiting)
-    evaluation, extent = _evaluate(request, setting, tell, on_progress, executor)
-    return finish(request, setting, evaluation, extent, tell=tell)
+    evaluation, extent, journal, start = _evaluate(request, setting, tell, on_progress, executor)
+    return finish(
+        request, setting, evaluation, extent, journal=journal, start=start, tell=tell, on_progress=on_progress
+    )
 
 
 def finish(
@@ -134,7 +136,10 @@ def finish(
     evaluation: Evaluation,
     extent: Extent,
     *,
-    tell: Callable[[str], None] = lambda line: None,
+    journal: Place,
+    start: float,
+    tell: Callable[[str], None],
+    on_progress: ProgressCallback | None,
 ) -> Ran:
     """Have the doctor look at a finished evaluation in short, and store its row.
 
@@ -146,14 +151,20 @@ def finish(
         setting: what that stands for.
         evaluation: of all its examples.
         extent: what was planned.
+        journal: of the evaluation; it keeps what the doctor finds too.
+        start: when the evaluation began, by `time.perf_counter`.
         tell: called before waiting for another writer of the board, with a line that says for whom.
+        on_progress: called with a `Progress` after each of the doctor's checks, and once the evidence is packed.
 
     Raises:
         BenchError: if the row cannot be stored; the journal keeps what was computed.
         WorkFailedError: if the disk is full; likewise.
     """
     row = row_identity(request, setting)
-    record = _record(request, row, setting, evaluation)
+    closing = Closing(evaluation, start=start, listener=on_progress)
+    looked = find(setting, evaluation.n_examples, journal=journal, header=evaluation.header, closing=closing)
+    diagnostics = merged(looked, diagnosed(select(JUDGED), lambda: _judged(setting, evaluation)))
+    record = _record(request, row, setting, evaluation, diagnostics)
     warnings = tuple(_warning(each) for each in record.result.diagnostics if each.failed)
     if setting.dataset.notice is not None:
         return Ran(
@@ -171,6 +182,7 @@ def finish(
         record = dataclasses.replace(record, not_run={**record.not_run, "evidence": reason})
     else:
         record = dataclasses.replace(record, evidence=packed.link)
+    closing.tell("evidence", 1, 1, unit="file")
     with explain_write_errors(request.leaderboard):
         written = leaderboard.write(
             record,
@@ -231,7 +243,7 @@ def _evaluate(
     tell: Callable[[str], None],
     on_progress: ProgressCallback | None,
     executor: Crewed | None,
-) -> tuple[Evaluation, Extent]:
+) -> tuple[Evaluation, Extent, Place, float]:
     module, examples = setting.model.module, setting.examples
     identity = digests_of(setting)
     header = plan(
@@ -256,8 +268,10 @@ def _evaluate(
         device=setting.device,
         journal=journal,
         n_workers=executor.n_workers if executor is not None else 1,
+        after=passes_left(setting, journal),
     )
     extent = choose(prospect, budget=request.budget, tell=tell)
+    start = time.perf_counter()
     evaluation = evaluate(
         module,
         examples[: extent.n_examples],
@@ -273,10 +287,16 @@ def _evaluate(
         identity=identity,
         executor=executor,
     )
-    return evaluation, extent
+    return evaluation, extent, journal, start
 
 
-def _record(request: RunRequest, row: leaderboard.Identity, setting: Setting, evaluation: Evaluation) -> Record:
+def _record(
+    request: RunRequest,
+    row: leaderboard.Identity,
+    setting: Setting,
+    evaluation: Evaluation,
+    diagnostics: tuple[Diagnostic, ...],
+) -> Record:
     card, no_card = attempted(lambda: card_of(setting.model))
     origin, no_origin = attempted(lambda: provenance.collect(request.command))
     reasons = {"card": no_card, "provenance": no_origin}
@@ -291,7 +311,7 @@ def _record(request: RunRequest, row: leaderboard.Identity, setting: Setting, ev
             model=setting.model.digest,
             factory=setting.model.factory_digest,
         ),
-        result=result_of(evaluation, diagnostics=_diagnostics(request, setting, evaluation)),
+        result=result_of(evaluation, diagnostics=diagnostics),
         cost=dataclasses.replace(cost_of(evaluation), budget_seconds=request.budget),
         provenance=origin or provenance.of_command(request.command),
         card=card,
@@ -307,30 +327,12 @@ def attempted(make: Callable[[], _T]) -> tuple[_T | None, str]:
         return None, reason_of(error)
 
 
-def _diagnostics(request: RunRequest, setting: Setting, evaluation: Evaluation) -> tuple[Diagnostic, ...]:
-    """The short form of the doctor, and what the verdicts themselves say."""
-    looked = diagnosed(quick(), lambda: _looked(request, setting))
-    judged = diagnosed(select(JUDGED), lambda: _judged(setting, evaluation))
-    return merged(looked, judged)
-
-
 def diagnosed(checks: Sequence[Check], examine: Callable[[], tuple[Diagnostic, ...]]) -> tuple[Diagnostic, ...]:
     """What `examine` finds; where it fails, that none of the checks ran."""
     try:
         return examine()
     except Exception as error:  # noqa: BLE001 - the row says so of each of them, and takes no rank
         return unexamined(checks, error)
-
-
-def _looked(request: RunRequest, setting: Setting) -> tuple[Diagnostic, ...]:
-    return diagnose_briefly(
-        setting.model.module,
-        setting.examples,
-        threat_model=setting.threat_model,
-        num_classes=setting.dataset.num_classes,
-        seed=request.seed,
-        device=setting.device,
-    )
 
 
 def _judged(setting: Setting, evaluation: Evaluation) -> tuple[Diagnostic, ...]:

@@ -6,19 +6,22 @@ merging puts the journals together and finishes the run as one machine would, wi
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.core.errors import BenchError
 from bench.core.place import Place
-from bench.evaluation import Header, ProgressCallback, default_journal, evaluate, plan
+from bench.evaluation import IN_PASSES, Header, ProgressCallback, default_journal, evaluate, plan
 from bench.evaluation.executors.nobody import Nobody
 from bench.evaluation.executors.window import Crew
 from bench.evaluation.gathering import gather
 from bench.evaluation.grid import CHUNK_SIZE, blocks_of, chunks_of
 from bench.evaluation.search_precision import AUTO, FLOAT32, settled_precision
 from bench.jobs.extent import Extent
+from bench.jobs.findings import Closing, find, passes_left
 from bench.jobs.request import RunRequest, Setting, resolve
 from bench.jobs.run import Ran, digests_of, executor_of, finish
 from bench.jobs.writable import check_writable
@@ -125,7 +128,9 @@ def run_shard(
         return ShardDone(shard=shard, rows=rows, journal=None)
     journal = _folder(request, header) / shard.folder
     tell(f"Shard {shard}: examples {rows.start}:{rows.stop} of {len(setting.examples)}, journal {journal}")
-    evaluate(
+    start, n_examples = time.perf_counter(), len(setting.examples)
+    looks = rows.start == 0  # what the doctor looks at are the run's first examples
+    evaluation = evaluate(
         setting.model.module,
         setting.examples[rows],
         threat_model=setting.threat_model,
@@ -136,10 +141,14 @@ def run_shard(
         batch_size=header.batch_size,
         precision=header.precision,
         progress=on_progress,
+        costs=dataclasses.replace(IN_PASSES, after=passes_left(setting, journal)(n_examples) if looks else 0.0),
         identity=digests_of(setting),
         executor=executor,
         first=setting.examples[:CHUNK_SIZE],
     )
+    if looks:
+        closing = Closing(evaluation, start=start, listener=on_progress)
+        find(setting, n_examples, journal=journal, header=evaluation.header, closing=closing)
     return ShardDone(shard=shard, rows=rows, journal=journal)
 
 
@@ -166,6 +175,7 @@ def merge(
     header = _header(request, setting, computed_on)
     folder = _folder(request, header)
     gather(_parts(folder, setting, header), folder / _MERGED)
+    start = time.perf_counter()
     evaluation = evaluate(
         setting.model.module,
         setting.examples,
@@ -187,9 +197,18 @@ def merge(
         budget_seconds=None,
         predicted_seconds=None,
         probe_seconds=0.0,
-        costs=None,
+        costs=IN_PASSES,
     )
-    return finish(request, setting, evaluation, extent, tell=tell)
+    return finish(
+        request,
+        setting,
+        evaluation,
+        extent,
+        journal=folder / _MERGED,
+        start=start,
+        tell=tell,
+        on_progress=on_progress,
+    )
 
 
 def _refuse_undividable(request: RunRequest, setting: Setting) -> None:

@@ -130,6 +130,13 @@ def test_progress_off_a_terminal_is_a_line_per_stage(capsys):
     assert captured.err.splitlines() == ["autoattack fab-t: 2 chunks, robust so far 40/64, 0:10 passed, 1:05 left"]
 
 
+def test_the_doctor_has_a_line_of_its_own(run):
+    """Before the row, with its checks, and after it the evidence; from the journal too."""
+    for options in ((), ("--leaderboard", "other")):
+        lines = [line.partition(",")[0] for line in run(*options).err.splitlines()]
+        assert lines[-2:] == ["doctor: 11 checks", "evidence: 1 file"], lines
+
+
 def test_progress_on_a_terminal_moves(monkeypatch, capsys):
     """Each stage has a bar with attack, chunk, robust so far and the time left."""
     monkeypatch.setenv("FORCE_COLOR", "1")

@@ -31,7 +31,7 @@ def stored(here):
         ("bench.diagnostics.verdicts._order", {"R10"}),
         ("bench.diagnostics.checks.r19_claim.binomial_tail", {"R19"}),
         ("bench.jobs.run.claim_of", {"R4", "R10", "R13", "R19"}),
-        ("bench.jobs.run.diagnose_briefly", QUICK),
+        ("bench.jobs.findings.diagnose_briefly", QUICK),
         ("bench.jobs.run.pack", {"evidence"}),
         ("bench.jobs.evidence._gallery", {"evidence"}),
         ("bench.jobs.run.card_of", {"card"}),

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from bench.core.errors import BenchError, UnknownNameError
-from bench.diagnostics import CHECKS, diagnose, diagnose_briefly, overall, select
+from bench.diagnostics import CHECKS, SHORT_EXAMPLES, diagnose, diagnose_briefly, overall, select, short_passes
+from bench.evaluation.counting import CountingClassifier
 
 
 class Slow(nn.Module):
@@ -121,7 +122,7 @@ def test_the_short_form_gives_the_same_twice(base, digits):
         diagnose_briefly(base, digits.examples, threat_model="Linf:1/10", num_classes=10, seed=3) for _ in range(2)
     )
     assert first == second
-    assert [each.id for each in first] == [check.id for check in select() if check.quick]
+    assert [each.id for each in first] == [check.id for check in select() if check.short is not None]
 
 
 def test_the_worst_status_counts(base, examined):
@@ -146,3 +147,40 @@ def test_progress_is_told_after_every_check(base, digits):
     assert [event.check.id for event in heard] == ["R5", "R7", "R1"]
     assert [event.following.id if event.following else None for event in heard] == ["R7", "R1", None]
     assert heard[-1].n_done == heard[-1].n_checks == 3
+
+
+def test_the_passes_of_the_short_form_are_those_that_it_takes(base, digits):
+    """On a robust model, on which it takes most: each check's nearly, and all together within a tenth."""
+    counting, counts = CountingClassifier(base), []
+
+    def count(event):
+        counts.append((event.check, sum(counting.passes) / SHORT_EXAMPLES - sum(number for _, number in counts)))
+
+    diagnose_briefly(counting, digits.examples, threat_model="Linf:1/10", num_classes=10, progress=count)
+    for check, passes in counts:
+        assert passes == pytest.approx(check.short, abs=1.5 + check.short / 4), check.id
+    assert sum(counting.passes) == pytest.approx(short_passes(len(digits)), rel=0.1)
+    assert short_passes(8) == short_passes(len(digits)) / 4
+
+
+def test_a_check_that_fails_itself_has_not_run(base, examined, monkeypatch):
+    """It is no pass and no fault of the model; the others are not disturbed."""
+    monkeypatch.setattr("bench.diagnostics.checks.r07_gradient.slope", lambda *_: 1 / 0)
+    found = examined(base, "R5", "R7", "R8")
+    assert [found[name].status for name in ("R5", "R7", "R8")] == ["pass", "not run", "pass"]
+    assert found["R7"].evidence == "not run: ZeroDivisionError: division by zero"
+    assert not found["R7"].ran and not found["R7"].failed
+    assert overall(found.values()).value == "not run"
+
+
+def test_memory_that_does_not_suffice_is_no_fault_of_the_model(base, examined):
+    """Another device may have it."""
+
+    class Large(nn.Module):
+        def forward(self, inputs):
+            if bool((16 * inputs % 1 > 1e-3).any()):
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return base(inputs)
+
+    found = examined(Large(), "R4")["R4"]
+    assert (found.status, found.evidence) == ("not run", "not run: OutOfMemoryError: CUDA out of memory")

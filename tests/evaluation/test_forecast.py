@@ -182,6 +182,22 @@ def test_work_that_nobody_planned_is_counted_once_it_begins():
     assert forecast.remaining() - before == pytest.approx(added)
 
 
+def test_what_follows_the_stages_is_left_until_the_end():
+    """At the run's pace, by one worker however many share the stages; and the packing of what is broken by then."""
+    simulation = Simulation("quick-v1", 256, pace=2.0)
+    probed = simulation.probe()
+    costs = dataclasses.replace(probed, after=1_000.0, per_break=10.0)
+    forecast = Forecast(simulation.suite.attacks, simulation.indices, costs, batch_size=64)
+    plain = Forecast(simulation.suite.attacks, simulation.indices, probed, batch_size=64)
+    n_breaks = sum(not held for held in probed.robust.values())
+    for n_workers in (1, 4):
+        expected = plain.remaining() / n_workers + 1_000 + 10 * n_breaks
+        assert forecast.remaining(n_workers) == pytest.approx(expected)
+    _, told = simulation.run(costs)
+    n_breaks = sum(simulation.clean) - sum(simulation.robust)
+    assert told[-1][1] == pytest.approx(2 * 1_000 + 10 * n_breaks, rel=0.1)
+
+
 def test_a_stage_that_did_not_begin_cannot_be_done():
     """A programmer's mistake, by name."""
     simulation = Simulation("quick-v1", 64)

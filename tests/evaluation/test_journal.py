@@ -19,6 +19,7 @@ from torch import nn
 from bench.attacks.fgsm import FGSM
 from bench.attacks.pgd import PGD
 from bench.core.errors import BenchError, WorkFailedError
+from bench.core.result import Diagnostic
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation import Identity, default_journal, evaluate, plan, result_of
 from bench.evaluation.journal import open_journal
@@ -259,3 +260,20 @@ def test_the_default_place_is_the_users_cache_by_digest(
     assert place.name.startswith("test-v1-Linf-1_20-") and place.parent.name == "journals"
     assert default_journal(dataclasses.replace(header, seed=1)) != place
     assert default_journal(plan(linear, examples[:50], threat_model=threat_model, suite=gradient_suite)) == place
+
+
+def test_findings_of_the_doctor_are_kept_by_examples_and_form(
+    tmp_path: Path, linear: nn.Module, examples: Examples, threat_model: ThreatModel, make: dict[str, Any]
+) -> None:
+    """What was found of some examples in one form is not what is found of others, or in another one."""
+    header = plan(linear, examples, threat_model=threat_model, suite=make["suite"](FGSM()), device="cpu")
+    found = (Diagnostic(id="R5", status="pass", statistic=None, threshold=0.5, evidence="So it is.", next=""),)
+    with open_journal(tmp_path / "journal", header) as journal:
+        journal.write_findings(examples[:32], "short", found)
+    with open_journal(tmp_path / "journal", header) as journal:
+        assert journal.read_findings(examples[:32], "short") == found
+        assert journal.read_findings(examples[:31], "short") is None
+        assert journal.read_findings(examples[32:64], "short") is None
+        assert journal.read_findings(examples[:32], "long") is None
+        changed = Examples(inputs=1 - examples.inputs[:32], labels=examples.labels[:32], indices=examples.indices[:32])
+        assert journal.read_findings(changed, "short") is None

@@ -109,6 +109,31 @@ def test_other_examples_in_the_journal_are_refused(prospect):
         dataclasses.replace(prospect, examples=changed).predict(COSTS).seconds(64)
 
 
+def test_what_follows_the_attacks_is_part_of_the_prediction(prospect):
+    """So many passes, by the number of examples; several workers do not share it, and no journal of stages has it."""
+    costs = dataclasses.replace(COSTS, per_pass=0.5)
+    after = dataclasses.replace(prospect, after=lambda count: 3.0 * min(count, 10), n_workers=4)
+    assert after.predict(costs).seconds(64) == pytest.approx(64 * 0.111 / 4 + 0.5 * 30)
+    assert after.predict(costs).seconds(4) == pytest.approx(4 * 0.111 / 4 + 0.5 * 12)
+    run(prospect, 200)
+    after = dataclasses.replace(after)
+    assert after.predict(costs).seconds(200) == pytest.approx(0.5 * 30)
+    assert after.most_seconds(0.5) == pytest.approx(0.5 * 30)
+    assert prospect.most_seconds(0.5) == 0
+
+
+def test_packing_the_breaks_is_part_of_the_prediction(prospect):
+    """Of the examples that the probe's short attack broke, a quarter being wrong when clean."""
+    indices = prospect.examples.indices.tolist()
+    clean = {index: index % 4 != 3 for index in indices}
+    robust = {index: index % 2 == 0 for index in indices if clean[index]}
+    costs = dataclasses.replace(COSTS, clean=clean, robust=robust)
+    packed = dataclasses.replace(costs, per_break=7.0)
+    n_breaks = sum(not held for held in robust.values())
+    difference = prospect.predict(packed).seconds(200) - prospect.predict(costs).seconds(200)
+    assert n_breaks == 50 and difference == pytest.approx(7.0 * n_breaks)
+
+
 def test_a_probe_measures_every_stage_and_hands_the_model_back(prospect):
     """Positive seconds for what runs, verdicts of the examples, and the model as it was."""
     prospect.module.train()
@@ -118,8 +143,9 @@ def test_a_probe_measures_every_stage_and_hands_the_model_back(prospect):
     assert prospect.module.training and all(each.requires_grad for each in prospect.module.parameters())
     assert set(costs.stages) == {"clean", "fgsm", "pgd-20"}
     assert all(cost.batch + cost.example > 0 for cost in costs.stages.values())
-    assert 0 < per_pass < 0.1 and prospect.most_seconds(per_pass) == pytest.approx(per_pass * 8 * 200)
+    assert 0 < per_pass < 0.1 and prospect.most_seconds(per_pass) == pytest.approx(per_pass * 9 * 200)
     assert sum(costs.clean.values()) == len(costs.robust)
+    assert (costs.per_break > 0) == (not all(costs.robust.values()))
 
 
 def test_a_model_that_gives_no_logits_is_refused_before_it_is_probed(prospect, linear):

@@ -12,6 +12,7 @@ from bench import attacks, suites
 from bench.attacks.autoattack import ApgdT, Square
 from bench.attacks.fgsm import FGSM
 from bench.attacks.pgd import PGD
+from bench.core.breaks import Breaks
 from bench.core.errors import WorkFailedError
 from bench.core.types import Examples
 from bench.evaluation.miniature import miniature
@@ -31,6 +32,7 @@ class PlantedRunner:
     def __init__(self, examples: Examples, log: list[float], robust: float) -> None:
         self.indices = examples.indices.tolist()
         self.log, self.robust = log, robust
+        self.breaks = Breaks.none(examples.shape)
 
     def run(self, stage: Stage, attacked, report) -> Verdicts:
         steps = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -41,7 +42,10 @@ class Planted:
         return Costs(stages={}, in_seconds=True)
 
     def predict(self, costs):
-        return SimpleNamespace(seconds=lambda count: self.fixed + self.per_example * count)
+        return SimpleNamespace(
+            seconds=lambda count: self.fixed + self.per_example * count,
+            with_what_follows=lambda count: dataclasses.replace(costs, after=float(count)),
+        )
 
 
 def chosen(planted, budget):
@@ -94,11 +98,20 @@ def test_a_run_that_is_over_soon_is_not_measured():
     """Without a budget and below half a minute nobody waits for a prediction."""
     planted = Planted(most=5)
     extent, told = chosen(planted, None)
-    assert (extent.n_examples, extent.costs, told, planted.limits) == (1000, None, [], [])
+    assert (extent.n_examples, extent.predicted_seconds, told, planted.limits) == (1000, None, [], [])
+    assert not extent.costs.in_seconds and extent.costs.after == 1000, "what follows the attacks is counted in passes"
+
+
+def test_a_run_that_the_journal_has_is_not_measured(monkeypatch):
+    """There is nothing to predict, and a probe would take longer than the run."""
+    planted = Planted(most=0.0)
+    monkeypatch.setattr(planted, "probe", lambda: pytest.fail("it was probed"))
+    extent, told = chosen(planted, None)
+    assert (extent.n_examples, extent.predicted_seconds, told) == (1000, None, [])
 
 
 def test_a_long_run_without_a_budget_says_how_long():
     """All examples, and the time."""
     extent, told = chosen(Planted(), None)
-    assert extent.n_examples == 1000 and extent.costs is not None
+    assert extent.n_examples == 1000 and extent.costs.in_seconds and extent.costs.after == 1000
     assert told == ["1000 examples, predicted to take 16.7 minutes."]

@@ -7,6 +7,7 @@ import pytest
 from bench import leaderboard
 from bench.core.errors import BenchError
 from bench.core.record_json import dumps, result_bytes
+from bench.diagnostics import diagnose_briefly, quick
 from bench.jobs.run import Outcome, RunRequest, run
 from bench.jobs.writable import check_writable
 
@@ -71,7 +72,69 @@ def test_progress_reaches_the_end(request_):
     """The listener hears of every attack, and of the last chunk of each."""
     heard = []
     run(replace(request_, samples=100), on_progress=heard.append)
-    assert [event.attack for event in heard if event.chunk == event.n_chunks] == ["clean", "fgsm", "pgd-20", "apgd-ce"]
+    ended = [event for event in heard if event.chunk == event.n_chunks]
+    assert [event.attack for event in ended] == ["clean", "fgsm", "pgd-20", "apgd-ce", "doctor", "evidence"]
+    assert [event.unit for event in ended[-3:]] == ["chunk", "check", "file"]
+    assert [event.seconds for event in heard] == sorted(event.seconds for event in heard)
+    checks = [event.chunk for event in heard if event.attack == "doctor"]
+    assert checks == list(range(1, len(quick()) + 1))
+
+
+def test_the_time_left_has_the_doctor_in_it(request_):
+    """After the last attack there is as much left as the doctor's passes take, until it is done; a rerun has none."""
+    heard = []
+    run(request_, on_progress=heard.append)
+    last = next(event for event in heard if event.attack == "apgd-ce" and event.chunk == event.n_chunks)
+    assert last.eta is not None and last.eta > 0
+    assert heard[-1].eta == 0
+    again = []
+    run(request_, on_progress=again.append)
+    assert not any(event.eta for event in again)
+
+
+def test_what_the_doctor_found_is_read_from_the_journal(request_, monkeypatch):
+    """On a rerun and by another board; to the byte. Of other examples, or in another form, it is found anew."""
+    first = run(request_)
+    looks = []
+
+    def looking(module, examples, **options):
+        looks.append(len(examples))
+        return diagnose_briefly(module, examples, **options)
+
+    monkeypatch.setattr("bench.jobs.findings.diagnose_briefly", looking)
+    again = run(replace(request_, leaderboard=request_.leaderboard / "other"))
+    assert looks == [] and result_bytes(again.record) == result_bytes(first.record)
+    run(replace(request_, samples=20, leaderboard=request_.leaderboard / "fewer"))
+    assert looks == [20]
+    run(replace(request_, indices="40:90", samples=None, leaderboard=request_.leaderboard / "later"))
+    assert looks == [20, 32]
+    run(replace(request_, samples=20, leaderboard=request_.leaderboard / "again"))
+    assert looks == [20, 32], "what was found of some examples does not replace what was found of others"
+    monkeypatch.setattr("bench.jobs.findings.short_form", lambda num_classes: "another code")
+    run(request_)
+    assert looks == [20, 32, 32]
+
+
+def test_damaged_findings_are_found_again(request_):
+    """As any entry of a journal whose checksum does not fit."""
+    first = run(request_)
+    (path,) = request_.journal.glob("doctor/*.json")
+    path.write_bytes(path.read_bytes().replace(b'"pass"', b'"fail"'))
+    assert result_bytes(run(request_).record) == result_bytes(first.record)
+    assert b'"pass"' in path.read_bytes()
+
+
+def test_findings_that_lack_a_check_are_not_kept(request_, monkeypatch):
+    """The next run shall try it again."""
+
+    def boom(*_args, **_options):
+        raise OverflowError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bench.diagnostics.checks.r08_fidelity.slope", boom)
+        assert "R8" in run(request_).record.unfinished
+    assert not list(request_.journal.glob("doctor/*"))
+    assert run(request_).record.unfinished == {}
 
 
 def test_nothing_is_made_when_writability_is_checked(tmp_path):

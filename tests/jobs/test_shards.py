@@ -42,7 +42,7 @@ def request_(tmp_path):
     )
 
 
-def test_shards_in_any_order_give_the_row_of_one_machine(request_, tmp_path):
+def test_shards_in_any_order_give_the_row_of_one_machine(request_, tmp_path, monkeypatch):
     """Byte for byte, diagnostics included; each shard computes its own chunks alone, and nothing is computed again."""
     for number in (3, 1, 2):
         assert run_shard(request_, Shard(number=number, count=3)).journal == tmp_path / f"journal/shard-{number}-of-3"
@@ -50,7 +50,12 @@ def test_shards_in_any_order_give_the_row_of_one_machine(request_, tmp_path):
         number: {path.name[:6] for path in tmp_path.glob(f"journal/shard-{number}-*/*/*")} for number in (1, 2, 3)
     }
     assert chunks == {1: {"000000", "000001"}, 2: {"000002", "000003"}, 3: {"000004"}}
-    merged = merge(request_)
+    assert [path.parent.parent.name for path in tmp_path.glob("journal/*/doctor/*.json")] == ["shard-1-of-3"]
+    with monkeypatch.context() as patch:
+        patch.setattr("bench.jobs.findings.diagnose_briefly", lambda *_, **__: pytest.fail("looked again"))
+        run_shard(request_, Shard(number=1, count=3))
+        merged = merge(request_)
+    assert merged.record.unfinished == {}
     alone = run(replace(request_, journal=tmp_path / "alone", leaderboard=tmp_path / "other", precision="float32"))
     assert 0 < alone.record.result.n_robust < alone.record.result.n_clean
     assert result_bytes(merged.record) == result_bytes(alone.record)

@@ -52,7 +52,7 @@ ENTRY = Check(
     examine=_examine,
     next="Attack the mean of many passes (expectation over transformation), with PGD of 100 steps and 20 samples each.",
     effort=10,
-    quick=True,
+    short=16,
     last=True,
     needs_correct=False,
 )

@@ -68,6 +68,6 @@ ENTRY = Check(
     examine=_examine,
     next="Attack and score one image at a time (batch size 1), with PGD of 100 steps.",
     effort=8,
-    quick=True,
+    short=6,
     needs_correct=False,
 )

@@ -87,6 +87,6 @@ ENTRY = Check(
     examine=_examine,
     next="Count such points as broken, find the operation that overflows, and attack again once it is repaired.",
     effort=20,
-    quick=True,
+    short=19,
     needs_correct=False,
 )

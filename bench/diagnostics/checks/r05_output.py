@@ -89,7 +89,7 @@ ENTRY = Check(
     examine=_examine,
     next="Let the model return its logits, before any softmax and with what its decision needs inside, and run again.",
     effort=2,
-    quick=True,
+    short=2,
     needs_logits=False,
     needs_correct=False,
 )

@@ -82,5 +82,5 @@ ENTRY = Check(
     examine=_examine,
     next="Attack with losses that do not depend on the scale: APGD-T (DLR) and CW, 100 steps each.",
     effort=40,
-    quick=True,
+    short=1,
 )

@@ -52,5 +52,5 @@ ENTRY = Check(
     examine=_examine,
     next="Give what has no gradient a smooth stand-in in the backward pass (BPDA); run Square with 5,000 queries.",
     effort=6,
-    quick=True,
+    short=4,
 )

@@ -81,5 +81,5 @@ ENTRY = Check(
     examine=_examine,
     next="Average the gradient over 100 noisy copies (sigma epsilon / 2); run Square with 5,000 queries; transfer in.",
     effort=40,
-    quick=True,
+    short=20,
 )

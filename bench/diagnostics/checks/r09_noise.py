@@ -41,5 +41,5 @@ ENTRY = Check(
     examine=_examine,
     next="Run Square with 5,000 queries and 10 restarts, and PGD from many random starts.",
     effort=120,
-    quick=True,
+    short=40,
 )

@@ -73,6 +73,6 @@ ENTRY = Check(
     examine=_examine,
     next="Put the whole decision into the model's logits (for dummy classes max(z_c, z_c+K)), and attack those.",
     effort=25,
-    quick=True,
+    short=6,
     needs_correct=False,
 )

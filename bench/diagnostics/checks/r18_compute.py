@@ -97,7 +97,7 @@ ENTRY = Check(
     examine=_examine,
     next="Report the model without the adaptation under the same attack, and attack through it (unrolled, or by BPDA).",
     effort=2,
-    quick=True,
+    short=1,
     needs_logits=False,
     needs_correct=False,
 )

@@ -1,0 +1,110 @@
+"""The short doctor as the last part of a run: what the journal has of it is taken, the rest is found and journaled."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable
+
+from bench.core.errors import BenchError
+from bench.core.place import Place
+from bench.core.record import Diagnostic
+from bench.core.types import Examples
+from bench.diagnostics import SHORT_EXAMPLES, Examined, diagnose_briefly, quick, short_form, short_passes, unexamined
+from bench.evaluation import Evaluation, Header, Progress, ProgressCallback, open_journal, peek
+from bench.jobs.request import Setting
+
+__all__ = ["Closing", "find", "passes_left"]
+
+
+class Closing:
+    """Tells of what follows the attacks as of their stages.
+
+    Args:
+        evaluation: that is finished.
+        start: when it began, by `time.perf_counter`.
+        listener: called with each `Progress`; None for silence.
+    """
+
+    def __init__(self, evaluation: Evaluation, *, start: float, listener: ProgressCallback | None) -> None:
+        self._evaluation = evaluation
+        self._start = start
+        self._listener = listener
+
+    def examined(self, event: Examined) -> None:
+        """Say that one of the doctor's checks is done."""
+        self.tell("doctor", event.n_done, event.n_checks, unit="check", eta=event.eta)
+
+    def tell(self, part: str, n_done: int, total: int, *, unit: str, eta: float = 0.0) -> None:
+        """Say how far a part is."""
+        if self._listener is None:
+            return
+        event = Progress(
+            attack=part,
+            stage=part,
+            chunk=n_done,
+            n_chunks=total,
+            n_robust=self._evaluation.n_robust,
+            n_examples=self._evaluation.n_examples,
+            seconds=time.perf_counter() - self._start,
+            eta=eta,
+            unit=unit,
+        )
+        self._listener(event)
+
+
+def find(
+    setting: Setting, n_examples: int, *, journal: Place, header: Header, closing: Closing
+) -> tuple[Diagnostic, ...]:
+    """What the short doctor says of a run; where it fails, that its checks did not run, which is not journaled.
+
+    Args:
+        setting: what is run.
+        n_examples: how many of its examples the run has; the first few are looked at.
+        journal: of the run.
+        header: that the journal has.
+        closing: told of every check.
+    """
+    few = setting.examples[: min(n_examples, SHORT_EXAMPLES)]
+    form = short_form(setting.dataset.num_classes)
+    known = _known(journal, few, form)
+    if known is not None:
+        closing.tell("doctor", len(known), len(known), unit="check")
+        return known
+    try:
+        found = diagnose_briefly(
+            setting.model.module,
+            few,
+            threat_model=setting.threat_model,
+            num_classes=setting.dataset.num_classes,
+            seed=header.seed,
+            device=setting.device,
+            progress=closing.examined,
+        )
+    except Exception as error:  # noqa: BLE001 - the row says so of each check, and takes no rank
+        return unexamined(quick(), error)
+    if all(check.ran for check in found):
+        # A journal that cannot be written any more costs the doctor's part when the run is repeated, and nothing now.
+        with contextlib.suppress(BenchError), open_journal(journal, header) as book:
+            book.write_findings(few, form, found)
+    return found
+
+
+def passes_left(setting: Setting, journal: Place) -> Callable[[int], float]:
+    """How many passes of one example the short doctor will take, by the number of examples; 0 for what is journaled."""
+    form = short_form(setting.dataset.num_classes)
+
+    @functools.cache
+    def passes(n_few: int) -> float:
+        return short_passes(n_few) if _known(journal, setting.examples[:n_few], form) is None else 0.0
+
+    return lambda n_examples: passes(min(n_examples, SHORT_EXAMPLES))
+
+
+def _known(journal: Place, few: Examples, form: str) -> tuple[Diagnostic, ...] | None:
+    """What the journal has; one that cannot be read has nothing, and the evaluation says why."""
+    with contextlib.suppress(BenchError):
+        book = peek(journal)
+        return book.read_findings(few, form) if book is not None else None
+    return None
