@@ -19,6 +19,7 @@ from bench.core.record import Diagnostic, Digests, Record
 from bench.diagnostics import (
     JUDGED,
     Check,
+    Status,
     claim_of,
     from_evaluation,
     merged,
@@ -84,7 +85,7 @@ class Ran:
         path: where the row lies; None where none was to be written.
         differences: how an existing row differs, a line each.
         notice: set where a substitute sample was used, so that no row was written.
-        warnings: the diagnostics that failed, a line each.
+        warnings: the diagnostics that failed, and a clean accuracy that is no better than guessing; a line each.
         extent: what was planned before it ran.
     """
 
@@ -165,7 +166,7 @@ def finish(
     looked = find(setting, evaluation.n_examples, journal=journal, header=evaluation.header, closing=closing)
     diagnostics = merged(looked, diagnosed(select(JUDGED), lambda: _judged(setting, evaluation)))
     record = _record(request, row, setting, evaluation, diagnostics)
-    warnings = tuple(_warning(each) for each in record.result.diagnostics if each.failed)
+    warnings = tuple(filter(None, map(_warning, record.result.diagnostics)))
     if setting.dataset.notice is not None:
         return Ran(
             evaluation=evaluation,
@@ -340,11 +341,15 @@ def _judged(setting: Setting, evaluation: Evaluation) -> tuple[Diagnostic, ...]:
     return from_evaluation(evaluation, claim=claim, num_classes=setting.dataset.num_classes)
 
 
-def _warning(diagnostic: Diagnostic) -> str:
-    return (
-        f"Check {diagnostic.id} failed, so the robust accuracy is an upper bound only. {diagnostic.evidence}"
-        f" Next: {diagnostic.next}"
-    )
+def _warning(diagnostic: Diagnostic) -> str | None:
+    """What is said aloud of a check: that it failed, or that the clean accuracy is that of guessing."""
+    if diagnostic.failed:
+        doubt = f"Check {diagnostic.id} failed, so the robust accuracy is an upper bound only."
+    elif diagnostic.id == "R19" and diagnostic.status == Status.WARN.value:
+        doubt = "Check R19 doubts the model or its data."
+    else:
+        return None
+    return f"{doubt} {diagnostic.evidence} Next: {diagnostic.next}"
 
 
 def _outcome(written: leaderboard.Written) -> Outcome:

@@ -13,6 +13,7 @@ from bench.attacks import SingleAttack
 from bench.attacks.pgd import PGD
 from bench.core.types import Norm, ThreatModel
 from bench.diagnostics import Subject, select
+from bench.diagnostics.checks import r19_claim
 from bench.diagnostics.search import Found
 from bench.models import Accuracy
 from bench.ops import norms
@@ -187,6 +188,24 @@ def test_guessing_is_worth_a_warning(examined):
             return torch.eye(10)[0] + 0 * inputs.flatten(1)[:, :10]
 
     assert examined(Stubborn(), "R19")["R19"].status == "warn"
+
+
+@pytest.mark.parametrize(
+    ("right", "total", "num_classes", "status"),
+    [
+        (0, 8, 10, "warn"),
+        (2, 32, 10, "warn"),
+        (0, 1, 2, "warn"),
+        (5, 8, 2, "warn"),
+        (4, 8, 10, "not applicable"),
+        (4, 4, 2, "not applicable"),
+        (7, 8, 2, "not applicable"),
+        (20, 100, 10, "not applicable"),
+    ],
+)
+def test_few_examples_are_doubted_only_where_they_speak_for_guessing(right, total, num_classes, status):
+    """A perfect score on four images of two classes is no accident; none right of eight may be one."""
+    assert r19_claim.judge(None, right, total, num_classes).status == status
 
 
 def _unbroken(module, digits, surrogates=()):
