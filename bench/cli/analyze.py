@@ -12,6 +12,7 @@ import typer
 
 from bench.cli.options import (
     DEFAULT_LEADERBOARD,
+    ClassNames,
     DataDir,
     Dataset,
     Device,
@@ -44,6 +45,7 @@ def analyze(
     ],
     dataset: Dataset,
     data_dir: DataDir = None,
+    class_names: ClassNames = None,
     threat_model: ThreatModel = None,
     samples: Annotated[
         int | None, typer.Option(metavar="N", help="The first N examples; by default as many as take some minutes.")
@@ -98,6 +100,7 @@ def analyze(
         models=tuple(model),
         dataset=dataset,
         data_dir=data_dir,
+        class_names=class_names,
         threat_model=threat_model,
         samples=samples,
         indices=indices,

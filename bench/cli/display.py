@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
 
+from bench.core.plain_text import plain
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -45,4 +47,4 @@ class Display:
 
     def tell(self, line: str) -> None:
         """Show a remark, one line."""
-        self._console.print(line, markup=False)
+        self._console.print(plain(line), markup=False)  # it may name files of strangers

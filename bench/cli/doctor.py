@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import DataDir, Dataset, Device, Indices, Json, Model, Quiet, ThreatModel, Weights
+from bench.cli.options import ClassNames, DataDir, Dataset, Device, Indices, Json, Model, Quiet, ThreatModel, Weights
 from bench.cli.tables import clock, table
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def doctor(
     dataset: Dataset,
     weights: Weights = None,
     data_dir: DataDir = None,
+    class_names: ClassNames = None,
     threat_model: ThreatModel = None,
     samples: Annotated[int | None, typer.Option(metavar="N", help="The first N examples; by default 128.")] = None,
     indices: Indices = None,
@@ -57,6 +58,7 @@ def doctor(
         dataset=dataset,
         weights=weights,
         data_dir=data_dir,
+        class_names=class_names,
         threat_model=threat_model,
         samples=samples,
         indices=indices,

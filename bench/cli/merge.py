@@ -10,6 +10,7 @@ import typer
 
 from bench.cli.options import (
     DEFAULT_LEADERBOARD,
+    ClassNames,
     DataDir,
     Dataset,
     Device,
@@ -35,6 +36,7 @@ def merge(
     dataset: Dataset,
     weights: Weights = None,
     data_dir: DataDir = None,
+    class_names: ClassNames = None,
     threat_model: ThreatModel = None,
     suite: Suite = "standard-v1",
     samples: Annotated[int | None, typer.Option(metavar="N", help="As the shards had it.")] = None,
@@ -74,6 +76,7 @@ def merge(
         weights=weights,
         dataset=dataset,
         data_dir=data_dir,
+        class_names=class_names,
         threat_model=threat_model,
         suite=suite,
         samples=samples,

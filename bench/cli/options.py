@@ -12,6 +12,7 @@ from bench.core.place import Place, place
 __all__ = [
     "DEFAULT_LEADERBOARD",
     "Address",
+    "ClassNames",
     "DataDir",
     "Dataset",
     "DatasetFilter",
@@ -50,6 +51,13 @@ Dataset = Annotated[
 DataDir = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Where data lies: for CIFAR-10 the folder that holds cifar-10-batches-py/."),
+]
+ClassNames = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="For data of your own: the model's classes, one name a line in its order; the data may have some of them.",
+    ),
 ]
 ThreatModel = Annotated[
     str | None, typer.Option(metavar="NORM:EPSILON", help="Linf:8/255 or L2:0.5; by default the dataset's own.")

@@ -13,6 +13,7 @@ import typer
 from bench.cli.options import (
     DEFAULT_LEADERBOARD,
     Address,
+    ClassNames,
     DataDir,
     Dataset,
     Device,
@@ -58,6 +59,7 @@ def run(
     dataset: Dataset,
     weights: Weights = None,
     data_dir: DataDir = None,
+    class_names: ClassNames = None,
     threat_model: ThreatModel = None,
     suite: Suite = "standard-v1",
     samples: Annotated[
@@ -132,6 +134,7 @@ def run(
         weights=weights,
         dataset=dataset,
         data_dir=data_dir,
+        class_names=class_names,
         threat_model=threat_model,
         suite=suite,
         samples=samples,

@@ -11,6 +11,7 @@ import typer
 
 from bench.cli.options import (
     DEFAULT_LEADERBOARD,
+    ClassNames,
     DataDir,
     Dataset,
     Device,
@@ -45,6 +46,7 @@ def submit(
         typer.Option(metavar="TEXT", help='What it was trained on beside the training split, or "no".'),
     ] = None,
     data_dir: DataDir = None,
+    class_names: ClassNames = None,
     threat_model: ThreatModel = None,
     suite: Suite = "adaptive-v1",
     samples: Annotated[
@@ -83,6 +85,7 @@ def submit(
             weights=weights,
             dataset=dataset,
             data_dir=data_dir,
+            class_names=class_names,
             threat_model=threat_model,
             suite=suite,
             samples=samples if samples is not None else ranked_examples(dataset),

@@ -38,6 +38,8 @@ def row_table(record: Record) -> str:
         f"{record.model} on {record.dataset} [{result.indices}], {record.threat_model}, {record.suite},"
         f" seed {result.seed}, {record.cost.engine} engine on {record.cost.device}"
     )
+    if record.preprocessing is not None:
+        title += f"\nImages: {record.preprocessing}"
     parts = [title, "", table(headers, cells, right=headers[1:]), "", _conclusion(record)]
     return "\n".join([*parts, "", _reported(record)] if result.reported else parts)
 

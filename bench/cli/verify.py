@@ -13,6 +13,7 @@ import typer
 from bench.cli.counter import Counter
 from bench.cli.options import (
     DEFAULT_LEADERBOARD,
+    ClassNames,
     DataDir,
     Device,
     Json,
@@ -65,6 +66,7 @@ def verify(
         bool, typer.Option("--transfer", help="Try every row of the board on the stored breaks of all other models.")
     ] = False,
     data_dir: DataDir = None,
+    class_names: ClassNames = None,
     device: Device = None,
     leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
     as_json: Json = False,
@@ -87,7 +89,12 @@ def verify(
     _refuse_misfits(row, add=add, by=by, source=source, transfer=transfer, model=model)
     own_data = dataset is not None and (dataset.lower().endswith(".npz") or dataset.startswith("folder:"))
     lookup = Lookup(
-        model=model, weights=weights, dataset=dataset if own_data else None, data_dir=data_dir, device=device
+        model=model,
+        weights=weights,
+        dataset=dataset if own_data else None,
+        data_dir=data_dir,
+        class_names=class_names,
+        device=device,
     )
     if transfer:
         _transfer(leaderboard, lookup, as_json=as_json, quiet=quiet)

@@ -12,13 +12,13 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-__all__ = ["Array", "Layout", "dump", "level_for", "load"]
+__all__ = ["Array", "Header", "Layout", "dump", "level_for", "load", "read_header"]
 
 Array = NDArray[Any]
 
@@ -56,6 +56,50 @@ class Layout:
     def __str__(self) -> str:
         axes = {0: "a single number", 1: "one axis"}.get(self.ndim, f"{self.ndim} axes")
         return f"{' or '.join(self.kinds)} with {axes}"
+
+
+class Header(NamedTuple):
+    """What the first bytes of a `.npy` say about the rest.
+
+    Attributes:
+        shape: of the array; no length is negative.
+        fortran: whether the first axis runs fastest.
+        dtype: of the array.
+        start: where its values start.
+    """
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+    start: int
+
+    @property
+    def n_bytes(self) -> int:
+        """What the values take, where they are no pickle."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_header(member: IO[bytes], name: str) -> Header:
+    """Read the header of a `.npy`, and nothing more.
+
+    Args:
+        member: the file, at its start.
+        name: of the array, for the message.
+
+    Raises:
+        ValueError: if it is damaged, or of a version for other arrays than bench knows.
+    """
+    try:
+        version = npy.read_magic(member)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"its version is {version}")
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = read(member, max_header_size=_LONGEST_HEADER)
+        if any(length < 0 for length in shape):
+            raise ValueError(f"its shape is {shape}")
+    except (ValueError, TypeError, SyntaxError, RecursionError) as error:
+        raise ValueError(f"Expected array {name} as .npy, but its header is damaged: {error}") from error
+    return Header(shape, fortran, dtype, member.tell())
 
 
 def dump(arrays: Mapping[str, Array]) -> bytes:
@@ -120,19 +164,12 @@ def _members(archive: zipfile.ZipFile, layouts: Mapping[str, Layout], *, partial
 
 def _read(content: bytes, name: str, layout: Layout) -> Array:
     """Parse one `.npy`: its header must account for every byte."""
-    member = io.BytesIO(content)
-    try:
-        version = npy.read_magic(member)
-        if version not in ((1, 0), (2, 0)):
-            raise ValueError(f"its version is {version}")
-        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, fortran, dtype = read_header(member, max_header_size=_LONGEST_HEADER)
-    except (ValueError, TypeError, SyntaxError, RecursionError) as error:
-        raise ValueError(f"Expected array {name} as .npy, but its header is damaged: {error}") from error
+    header = read_header(io.BytesIO(content), name)
+    shape, fortran, dtype = header.shape, header.fortran, header.dtype
     if not layout.fits(dtype, shape):
         raise ValueError(f"Expected array {name} to be {layout}, but got {dtype.name} of shape {shape}.")
-    body = content[member.tell() :]
-    if any(length < 0 for length in shape) or math.prod(shape) * dtype.itemsize != len(body):
+    body = content[header.start :]
+    if header.n_bytes != len(body):
         raise ValueError(f"Expected array {name} to hold {shape} of {dtype.name}, but it has {len(body)} bytes.")
     if dtype.itemsize == 0:
         return np.empty(shape, dtype)

@@ -191,6 +191,8 @@ class Record:
         card: what the model is; None in rows from before cards.
         not_run: what failed after the attacks, so that the row has none of it: "evidence", "card" or "provenance", each
             with the reason. A check that failed says so itself.
+        preprocessing: how pixels were made of image files, such as "Resize(256, bilinear), CenterCrop(224)"; part of
+            the dataset's digest. None where the dataset does not lie in image files.
 
     Raises:
         ContradictionError: if an external break is of no example of the row.
@@ -210,6 +212,7 @@ class Record:
     provenance: Provenance
     card: Card | None = field(default=None, metadata=OPTIONAL)
     not_run: dict[str, str] = field(default_factory=dict, metadata=OPTIONAL)
+    preprocessing: str | None = field(default=None, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         strangers = self._externally_broken() - set(parse_indices(self.result.indices))

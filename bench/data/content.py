@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,38 +13,33 @@ from bench.core.errors import BenchError
 from bench.core.types import Examples
 from bench.data.dataset import Content
 
-__all__ = ["check", "digest", "to_examples"]
+__all__ = ["checked", "digest", "to_examples"]
+
+# OUR CHOICE: float32 rounds 1 by 1e-7, and a chain of operations by some times that; a grey level of 255 is 4e-3.
+_ROUNDING = 1e-4
+_OVERSHOOT, _OVERSHOOTING = 0.5, 0.2
+_ALMOST_BLACK = 2 / 255
+_CHANNELS = (1, 3, 4)
 
 
-def check(content: Content, *, source: str) -> None:
+def checked(content: Content, *, source: str) -> Content:
     """Refuse content that no evaluation can use.
 
     Args:
         content: what a reader found.
         source: where it was found, for the message.
 
+    Returns:
+        The content, its inputs clipped to [0, 1] where rounding took them out, which is then among the remarks.
+
     Raises:
-        BenchError: if shape, type or range of inputs or labels are wrong.
+        BenchError: if shape, type or range of inputs or labels are wrong, or there are fewer than two classes.
     """
-    inputs, labels, class_names = content.inputs, content.labels, content.class_names
-    if inputs.ndim != 4 or 0 in inputs.shape:
-        raise BenchError(f"{source}: expected inputs of shape (N, C, H, W), none of them 0, but got {inputs.shape}.")
-    if inputs.shape[1] not in (1, 3):
-        hint = " It looks like (N, H, W, C): transpose it." if inputs.shape[3] in (1, 3) else ""
-        raise BenchError(f"{source}: expected 1 or 3 channels in (N, C, H, W), but got shape {inputs.shape}.{hint}")
-    _check_range(inputs, source=source)
-    if labels.shape != inputs.shape[:1]:
-        raise BenchError(f"{source}: expected {len(inputs)} labels of shape (N,), but got shape {labels.shape}.")
-    if labels.dtype.kind not in "iu":
-        raise BenchError(f"{source}: expected integer labels, but got type {labels.dtype}.")
-    numbers = labels.astype(np.int64)
-    outside = np.flatnonzero((numbers < 0) | (numbers >= len(class_names)))
-    if len(outside):
-        first = outside[0]
-        raise BenchError(
-            f"{source}: expected labels from 0 to {len(class_names) - 1},"
-            f" but label {labels[first]} of example {first} is out of range."
-        )
+    _check_shape(content.inputs.shape, source=source)
+    inputs, remark = _in_range(content.inputs, source=source)
+    _check_labels(content, source=source)
+    remarks = (*content.remarks, *([remark] if remark else ()))
+    return content._replace(inputs=inputs, remarks=remarks)
 
 
 def digest(content: Content) -> str:
@@ -66,7 +63,7 @@ def to_examples(content: Content) -> Examples:
     return Examples(inputs=inputs, labels=labels, indices=torch.arange(len(labels)))
 
 
-def _as_float(inputs: NDArray[np.generic]) -> NDArray[np.float32]:
+def _as_float(inputs: NDArray[Any]) -> NDArray[np.float32]:
     """Float32 in [0, 1] and contiguous; a byte k is k/255."""
     floats = inputs.astype(np.float32, order="C")
     if inputs.dtype == np.uint8:
@@ -74,12 +71,111 @@ def _as_float(inputs: NDArray[np.generic]) -> NDArray[np.float32]:
     return floats
 
 
-def _check_range(inputs: NDArray[np.generic], *, source: str) -> None:
+def _check_shape(shape: tuple[int, ...], *, source: str) -> None:
+    if len(shape) != 4 or 0 in shape:
+        hint = " Images without an axis of channels get one: inputs[:, None]." if len(shape) == 3 else ""
+        raise BenchError(f"{source}: expected inputs of shape (N, C, H, W), none of them 0, but got {shape}.{hint}")
+    _, channels, height, width = shape
+    if channels not in _CHANNELS and (width in _CHANNELS or channels == height != width):
+        raise BenchError(
+            f"{source}: expected inputs of shape (N, C, H, W), but got {shape}, which looks like (N, H, W, C):"
+            " inputs.transpose(0, 3, 1, 2) puts channels first."
+        )
+
+
+def _in_range(inputs: NDArray[Any], *, source: str) -> tuple[NDArray[Any], str | None]:
+    """The inputs, without an excess of rounding size; and a remark."""
+    if inputs.dtype.kind not in "f" and inputs.dtype != np.uint8:
+        raise BenchError(
+            f"{source}: expected inputs as uint8, or as floats in [0, 1], but got type {inputs.dtype}{_whole(inputs)}."
+        )
     if inputs.dtype == np.uint8:
-        return
-    if inputs.dtype.kind != "f":
-        raise BenchError(f"{source}: expected inputs as uint8, or as floats in [0, 1], but got type {inputs.dtype}.")
+        dark = int(inputs.max()) / 255 <= _ALMOST_BLACK
+        return inputs, _almost_black(f"{int(inputs.max())} of 255", source) if dark else None
+    finite = np.isfinite(inputs)
+    if not finite.all():
+        first = tuple(int(place) for place in np.unravel_index(np.argmin(finite), inputs.shape))
+        raise BenchError(
+            f"{source}: expected finite inputs, but got {inputs[first]} at {list(first)};"
+            f" {finite.size - finite.sum()} of {finite.size} values are not finite."
+        )
     low, high = float(inputs.min()), float(inputs.max())
-    if not (low >= 0 and high <= 1):  # also true for NaN
-        hint = " Divide by 255, or store uint8." if 1 < high <= 255 and low >= 0 else ""
-        raise BenchError(f"{source}: expected inputs in [0, 1], but got values from {low:g} to {high:g}.{hint}")
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        raise BenchError(
+            f"{source}: expected inputs in [0, 1], but got values from {low:.9g} to {high:.9g}. {_advice(inputs)}"
+        )
+    if low < 0 or high > 1:
+        remark = f"{source}: clipped to [0, 1], since values from {low:.9g} to {high:.9g} are rounding."
+        return np.clip(inputs, 0, 1), remark
+    return inputs, _almost_black(f"{high:.3g}", source) if high <= _ALMOST_BLACK else None
+
+
+def _whole(inputs: NDArray[Any]) -> str:
+    """What to do about whole numbers that are no bytes."""
+    if inputs.dtype.kind not in "iub":
+        return ""
+    low, high = int(inputs.min()), int(inputs.max())
+    if low < 0 or high > 255:
+        return f" from {low} to {high}"
+    return f" from {low} to {high}: take inputs.astype('{'uint8' if high > 1 else 'float32'}')"
+
+
+def _almost_black(brightest: str, source: str) -> str:
+    return f"{source}: the brightest value is {brightest}, almost black: divided by 255 twice, or bytes of 0 and 1?"
+
+
+def _advice(inputs: NDArray[Any]) -> str:
+    """What to do about floats that are not in [0, 1], by the range they are in."""
+    low, high = float(inputs.min()), float(inputs.max())
+    outside = float(np.mean((inputs < 0) | (inputs > 1)))
+    if low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT and outside <= _OVERSHOOTING:
+        return f"Where resizing overshoots ({outside:.2%} of the values here), clip: np.clip(inputs, 0, 1)."
+    if low >= -_ROUNDING:
+        white = 255 if high <= 255 * (1 + _ROUNDING) else 65535
+        return f"Divide by the value of white ({white} for {'bytes' if white == 255 else '16 bits'})."
+    if low >= -1 - _ROUNDING and high <= 1 + _ROUNDING:
+        return "Undo the scaling to [-1, 1], which belongs into the model: (inputs + 1) / 2."
+    return "Undo the normalisation, which belongs into the model: inputs * std + mean."
+
+
+def _check_labels(content: Content, *, source: str) -> None:
+    labels: NDArray[Any] = content.labels
+    n_classes = len(content.class_names)
+    count = len(content.inputs)
+    if labels.ndim == 2 and labels.shape[0] == count and labels.shape[1] > 1:
+        raise BenchError(
+            f"{source}: expected labels of shape ({count},), the numbers of the classes, but got {labels.shape}."
+            " One-hot labels are numbers by labels.argmax(1)."
+        )
+    if labels.shape != (count,):
+        hint = " Flatten them: labels.ravel()." if labels.size == count and labels.ndim else ""
+        raise BenchError(f"{source}: expected {count} labels of shape ({count},), but got shape {labels.shape}.{hint}")
+    if labels.dtype.kind not in "iu":
+        raise BenchError(
+            f"{source}: expected integer labels, the numbers of the classes from 0, but got type {labels.dtype}, such"
+            f" as {labels[0].item()!r:.60}. {_as_numbers(labels)}"
+        )
+    outside = np.flatnonzero((labels < 0) | (labels >= n_classes))
+    if len(outside):
+        first = outside[0]
+        low, high = int(labels.min()), int(labels.max())
+        steps = {1: " Where they count from 1, subtract 1.", -1: " Where they count from -1, add 1."}
+        hint = steps.get(low, " Where there are more classes, class_names or --class-names FILE names all of them.")
+        raise BenchError(
+            f"{source}: expected labels from 0 to {max(n_classes, 1) - 1}, one for each of {n_classes} classes, but"
+            f" label {labels[first]} of example {first} is out of range: they run from {low} to {high}.{hint}"
+        )
+    if n_classes < 2:
+        raise BenchError(
+            f"{source}: expected at least 2 classes, but all {count} labels are 0. Name the model's classes, one a line"
+            " in its order: --class-names FILE."
+        )
+
+
+def _as_numbers(labels: NDArray[Any]) -> str:
+    """What to do about labels that are no integers."""
+    if labels.dtype.kind == "b" or (labels.dtype.kind == "f" and bool(np.all(labels == np.rint(labels)))):
+        return "Take labels.astype('int64')."
+    if labels.dtype.kind in "US":
+        return "Give the number of each in the model's order, and the names in that order as class_names."
+    return "Give each example the number of its class."

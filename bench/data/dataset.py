@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.types import Examples, Norm, ThreatModel
-from bench.data.resized_crop import ResizedCrop
+from bench.data.preprocessing import Preprocessing
 
 __all__ = ["IMAGE_THREAT_MODELS", "Content", "Dataset", "DatasetSpec", "FileContent", "Split"]
 
@@ -29,12 +29,14 @@ class Content(NamedTuple):
         labels: integers `(N,)`.
         class_names: what each label stands for.
         notice: set where this is a substitute sample, not the split that was asked for.
+        remarks: what the user should know of how it was read, a line each.
     """
 
     inputs: NDArray[np.generic]
     labels: NDArray[np.generic]
     class_names: tuple[str, ...]
     notice: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 class FileContent(NamedTuple):
@@ -44,13 +46,11 @@ class FileContent(NamedTuple):
         files: one per example, in the official order.
         labels: integers `(N,)`.
         class_names: what each label stands for.
-        prepare: from a file's bytes to pixels.
     """
 
     files: tuple[Path, ...]
     labels: NDArray[np.generic]
     class_names: tuple[str, ...]
-    prepare: ResizedCrop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +65,7 @@ class DatasetSpec:
         threat_models: the default one first, at most one per norm.
         digests: the content digest of each split, where it is pinned.
         base: the dataset that this is a part of, whose models it shares; itself where None.
+        preprocessing: from image files to pixels, unless a model asks for another; None where it is read otherwise.
     """
 
     name: str
@@ -74,6 +75,7 @@ class DatasetSpec:
     threat_models: tuple[ThreatModel, ...]
     digests: Mapping[Split, str] = field(default_factory=dict)
     base: str | None = None
+    preprocessing: Preprocessing | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,6 +92,8 @@ class Dataset:
         base: the dataset that this is a part of, whose models it shares; None for itself.
         notice: set where a substitute sample is in use ("20-image sample ..."); show it with
             every number and write no row.
+        preprocessing: how pixels were made of image files; None where the split is in memory.
+        remarks: what the user should know of how it was read, a line each.
     """
 
     name: str
@@ -100,6 +104,8 @@ class Dataset:
     digest: str
     base: str | None = None
     notice: str | None = None
+    preprocessing: Preprocessing | None = None
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.examples)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +19,7 @@ from bench.core.errors import BenchError
 from bench.core.regular_file import read_regular
 from bench.core.types import Examples
 from bench.data import images
-from bench.data.resized_crop import ResizedCrop
+from bench.data.preprocessing import Preprocessing
 
 __all__ = ["FileExamples", "ImageFile", "open_files"]
 
@@ -50,7 +49,7 @@ class FileExamples(Examples):
         prepare: from a file's bytes to pixels.
     """
 
-    def __init__(self, *, files: Sequence[ImageFile], labels: Tensor, indices: Tensor, prepare: ResizedCrop) -> None:
+    def __init__(self, *, files: Sequence[ImageFile], labels: Tensor, indices: Tensor, prepare: Preprocessing) -> None:
         if not len(files) == len(labels) == len(indices):
             raise ValueError(
                 "Expected as many `files` as `labels` and `indices`, but got "
@@ -60,7 +59,7 @@ class FileExamples(Examples):
             object.__setattr__(self, name, value)
 
     _files: tuple[ImageFile, ...]
-    _prepare: ResizedCrop
+    _prepare: Preprocessing
 
     @property
     def inputs(self) -> Tensor:
@@ -87,7 +86,7 @@ class FileExamples(Examples):
     @property
     def digest(self) -> str:
         """SHA-256 over the files' digests, how they are prepared, labels and indices; no image is decoded."""
-        prepared = digest.of_json({"prepare": dataclasses.asdict(self._prepare)})
+        prepared = digest.of_json({"prepare": self._prepare.parameters()})
         files = "".join(file.sha256 for file in self._files)
         numbers = (tensor.numpy().astype("<i8").tobytes() for tensor in (self.labels, self.indices))
         return digest.of_bytes(prepared.encode(), files.encode(), *numbers)
@@ -115,7 +114,7 @@ class FileExamples(Examples):
         return self._prepare(content, source=file.path)
 
 
-def open_files(paths: Sequence[Path], labels: NDArray[np.generic], prepare: ResizedCrop) -> FileExamples:
+def open_files(paths: Sequence[Path], labels: NDArray[np.generic], prepare: Preprocessing) -> FileExamples:
     """Examples 0 to N-1 in files, each of which is read once for its digest, and none is kept.
 
     Args:

@@ -2,47 +2,147 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from bench.core.errors import BenchError
-from bench.data import images
+from bench.core.errors import BenchError, nearest
+from bench.data import classes, images
 from bench.data.dataset import Content
 
 __all__ = ["read"]
 
+_NO_CLASSES = frozenset({"__MACOSX", "__pycache__"})
+_SPLITS = frozenset({"test", "train", "val", "valid", "validation"})
 
-def read(path: Path) -> Content:
-    """Read `path/CLASS/IMAGE`: classes in alphabetical order, hidden folders left out.
+
+class _Found(NamedTuple):
+    """What lies in a class folder and in all folders inside it, sorted."""
+
+    images: list[Path]
+    others: list[Path]
+
+
+def read(path: Path, class_names: tuple[str, ...] | None = None) -> Content:
+    """Read `path/CLASS/**/IMAGE`, as torchvision's ImageFolder does; what is hidden is left out.
 
     Examples take turns between the classes (the first image of each, then the second of each),
     so that the first N are a fair sample. One channel if every image is grey, else three.
 
+    Args:
+        path: the folder that holds one folder per class.
+        class_names: the model's classes in its order, of which the folders may be some; None where the folders are
+            all of them: in order of their numbers where they are numbers, else of their names.
+
     Raises:
-        BenchError: if the folder, its classes or their images are missing, damaged or unequal in size.
+        BenchError: if the folder, its classes or their images are missing, damaged, too large or unequal in size.
     """
+    folders, strays = _look(path)
+    ordered, remark = (class_names, None) if class_names is not None else classes.in_order(folders)
+    labels = _labels(folders, ordered, path)
+    found = {name: _walk(path / name) for name in folders}
+    turns = sorted((rank, labels[name], file) for name in folders for rank, file in enumerate(found[name].images))
+    if not turns:
+        known = ", ".join(sorted(images.SUFFIXES))
+        only = [str(file.relative_to(path)) for each in found.values() for file in each.others]
+        but = f"but found only {_few(only)}" if only else "but it has none"
+        raise BenchError(f"Expected images ({known}) in the class folders of {path}, {but}.")
+    files = [file for _, _, file in turns]
+    look = images.survey(files)
+    others = [*strays, *(file for each in found.values() for file in each.others)]
+    nested = [file for name in folders for file in found[name].images if file.parent != path / name]
+    empty = [f"{name} (class {label})" for name, label in labels.items() if not found[name].images]
+    remarks = (
+        remark or "",
+        _listed("Left out, since they are no images of a class:", others, path),
+        _listed("Images in folders inside a class folder count to the class:", nested, path),
+        f"Classes without images keep their place: {_few(empty)}." if empty else "",
+        f"The folders are {len(folders)} of {len(ordered)} classes." if len(folders) < len(ordered) else "",
+        *look.remarks,
+    )
+    return Content(
+        inputs=images.read(files, grey=look.grey),
+        labels=np.array([label for _, label, _ in turns], dtype=np.int64),
+        class_names=ordered,
+        remarks=tuple(filter(None, remarks)),
+    )
+
+
+def _look(path: Path) -> tuple[list[str], list[Path]]:
+    """Names of the class folders, and the files beside them."""
     if not path.is_dir():
         raise BenchError(f"No such data folder: {path}.")
-    classes = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__")))
-    if not classes:
+    try:
+        entries = sorted(entry for entry in path.iterdir() if not _is_passed_over(entry.name))
+    except OSError as error:
+        raise BenchError(f"Cannot read data folder {path}: {error.strerror or error}.") from error
+    folders = [entry.name for entry in entries if entry.is_dir()]
+    if not folders:
         raise BenchError(f"Expected one folder of images per class in {path}, but it has no folders.")
-    turns = sorted(
-        (rank, label, file) for label, entry in enumerate(classes) for rank, file in enumerate(_image_files(entry))
-    )
-    files = [file for _, _, file in turns]
-    return Content(
-        inputs=images.read(files, grey=all(map(images.is_grey, files))),
-        labels=np.array([label for _, label, _ in turns], dtype=np.int64),
-        class_names=tuple(entry.name for entry in classes),
-    )
+    if _SPLITS.issuperset(name.lower() for name in folders):
+        raise BenchError(
+            f"Expected one folder of images per class in {path}, but found splits: {', '.join(folders)}."
+            f" Name one of them: folder:{path / folders[0]}"
+        )
+    return folders, [entry for entry in entries if not entry.is_dir()]
 
 
-def _image_files(folder: Path) -> list[Path]:
-    files = sorted(
-        file for file in folder.iterdir() if file.suffix.lower() in images.SUFFIXES and not file.name.startswith(".")
-    )
-    if not files:
-        known = ", ".join(sorted(images.SUFFIXES))
-        raise BenchError(f"Expected images ({known}) in every class folder, but {folder} has none.")
-    return files
+def _labels(folders: Sequence[str], ordered: Sequence[str], path: Path) -> dict[str, int]:
+    """The number of each class folder.
+
+    Raises:
+        BenchError: if one is not among the names, or more than once.
+    """
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(ordered):
+        places.setdefault(unicodedata.normalize("NFC", name), []).append(place)
+    labels = {}
+    for folder in folders:
+        found = places.get(unicodedata.normalize("NFC", folder), [])
+        if not found:
+            close = nearest(folder, ordered)
+            hint = f" Did you mean {close!r}?" if close else ""
+            raise BenchError(f"Class folder {folder!r} of {path} is not among the {len(ordered)} class names.{hint}")
+        if len(found) > 1:
+            lines = " and ".join(str(place + 1) for place in found[:2])
+            raise BenchError(f"Class folder {folder!r} of {path} is named twice among the class names: lines {lines}.")
+        labels[folder] = found[0]
+    return labels
+
+
+def _walk(folder: Path) -> _Found:
+    found = _Found([], [])
+    seen = set()
+    for here, inner, names in os.walk(folder, followlinks=True, onerror=_refuse):
+        seen.add(os.path.realpath(here))
+        inner[:] = [
+            name
+            for name in inner
+            if not _is_passed_over(name) and os.path.realpath(Path(here, name)) not in seen  # a link that leads back
+        ]
+        for name in names:
+            if not _is_passed_over(name):
+                file = Path(here, name)
+                (found.images if file.suffix.lower() in images.SUFFIXES else found.others).append(file)
+    return _Found(sorted(found.images), sorted(found.others))
+
+
+def _refuse(error: OSError) -> None:
+    raise BenchError(f"Cannot read data folder {error.filename}: {error.strerror or error}.") from error
+
+
+def _is_passed_over(name: str) -> bool:
+    return name.startswith(".") or name in _NO_CLASSES
+
+
+def _listed(what: str, files: Sequence[Path], root: Path) -> str:
+    return f"{what} {_few([str(file.relative_to(root)) for file in files])}" if files else ""
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +16,9 @@ from PIL import Image
 
 from bench.core.errors import BenchError
 from bench.core.regular_file import read_regular
+from bench.data.memory import expect_to_fit
 
-__all__ = ["MOST_BYTES", "SUFFIXES", "is_grey", "opened", "read"]
+__all__ = ["MOST_BYTES", "SUFFIXES", "Survey", "opened", "read", "survey"]
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -23,8 +27,21 @@ MOST_BYTES = 256 << 20
 
 _FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # Pillow knows others, and starts programs for some
 _MOST_PIXELS = 89_478_485  # above, Pillow warns of a decompression bomb
-_MOST_DECODED_BYTES = 32 << 30
 _EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
+_ORIENTATION = 0x0112  # of EXIF
+_UPRIGHT = (None, 0, 1)
+
+
+class Survey(NamedTuple):
+    """What the headers of image files say.
+
+    Attributes:
+        grey: whether every image has one channel of grey.
+        remarks: what a reader should know of how they are decoded, a line each.
+    """
+
+    grey: bool
+    remarks: tuple[str, ...]
 
 
 @contextlib.contextmanager
@@ -50,14 +67,28 @@ def opened(content: bytes, *, source: Path) -> Iterator[Image.Image]:
         raise BenchError(f"Cannot read {source} as an image: the file is damaged or of another kind.") from error
 
 
-def is_grey(path: Path) -> bool:
-    """Whether the file holds one channel of grey.
+def survey(paths: Sequence[Path]) -> Survey:
+    """Look at the headers of image files; nothing is decoded.
 
     Raises:
-        BenchError: if it is no image.
+        BenchError: if a file is no image, or one of too many pixels.
     """
-    with _read(path) as image:
-        return image.mode in ("1", "L")
+    n_grey, transparent, turned = 0, [], []
+    for path in paths:
+        with _read(path) as image:
+            n_grey += image.mode in ("1", "L")
+            if "A" in image.getbands() or "transparency" in image.info:
+                transparent.append(path)
+            if _orientation(image) not in _UPRIGHT:
+                turned.append(path)
+    remarks = []
+    if 0 < n_grey < len(paths):
+        remarks.append(f"{n_grey} of {len(paths)} images are grey; like the others, they get three channels.")
+    if transparent:
+        remarks.append(f"{len(transparent)} images lose their transparency, as by torchvision: {transparent[0]}")
+    if turned:
+        remarks.append(f"{len(turned)} images are not turned as their EXIF says, as by torchvision: {turned[0]}")
+    return Survey(grey=n_grey == len(paths), remarks=tuple(remarks))
 
 
 def read(paths: Sequence[Path], *, grey: bool = False) -> NDArray[np.uint8]:
@@ -74,12 +105,9 @@ def read(paths: Sequence[Path], *, grey: bool = False) -> NDArray[np.uint8]:
         BenchError: if a file is damaged, deeper than 8 bits, or not of the size of the first, or all are too large.
     """
     first = _decode(paths[0], grey=grey)
-    if len(paths) * first.size > _MOST_DECODED_BYTES:
-        raise BenchError(
-            f"Expected images that fit into {_MOST_DECODED_BYTES >> 30} GiB, but {len(paths):,} of {_size(first)} do"
-            " not. Resize them to the size that the model takes."
-        )
-    images = np.empty((len(paths), *first.shape), dtype=np.uint8)
+    shape = (len(paths), *first.shape)
+    expect_to_fit(shape, source=f"{len(paths)} images of {_size(first)} such as {paths[0]}")
+    images = np.empty(shape, dtype=np.uint8)
     for number, path in enumerate(paths):
         image = _decode(path, grey=grey)
         if image.shape != first.shape:
@@ -95,11 +123,21 @@ def _size(image: NDArray[np.uint8]) -> str:
     return f"{image.shape[2]}x{image.shape[1]}"
 
 
+def _orientation(image: Image.Image) -> object:
+    """The EXIF orientation; None where there is none, or none that can be read."""
+    if image.format == "PNG" and "exif" not in image.info:  # Pillow would decode it to look behind its pixels
+        return None
+    try:
+        return image.getexif().get(_ORIENTATION)
+    except (OSError, ValueError, SyntaxError, LookupError, TypeError, EOFError, struct.error):
+        return None
+
+
 def _decode(path: Path, *, grey: bool) -> NDArray[np.uint8]:
     """One file as uint8 `(C, H, W)`."""
     with _read(path) as image:
         if image.mode not in _EIGHT_BIT_MODES:
-            raise BenchError(f"Expected images of 8 bits per channel, but {path} has mode {image.mode!r}.")
+            raise BenchError(f"Expected images of 8 bits per channel, but {path} has mode {image.mode!r}. Convert it.")
         pixels = np.asarray(image.convert("L" if grey else "RGB"), dtype=np.uint8)
     return pixels[None] if grey else pixels.transpose(2, 0, 1)
 
@@ -110,5 +148,7 @@ def _read(path: Path) -> Iterator[Image.Image]:
         content = read_regular(path, most_bytes=MOST_BYTES)
     except OSError as error:
         raise BenchError(f"Cannot read {path} as an image: {error.strerror or error}.") from error
-    with opened(content, source=path) as image:
-        yield image
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of many pixels, which `opened` refuses, and of odd metadata
+        with opened(content, source=path) as image:
+            yield image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from types import MappingProxyType
@@ -10,9 +11,10 @@ from typing import get_args
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.registry import Registry
 from bench.core.types import Examples, ThreatModel
+from bench.data import classes, files, folder, npz
 from bench.data import content as contents
-from bench.data import files, folder, npz
 from bench.data.dataset import IMAGE_THREAT_MODELS, Content, Dataset, DatasetSpec, FileContent, Split
+from bench.data.preprocessing import Preprocessing
 
 __all__ = ["DATASETS", "load", "names"]
 
@@ -26,13 +28,23 @@ def names() -> tuple[str, ...]:
     return DATASETS.names()
 
 
-def load(name: str, *, data_dir: Path | None = None, split: Split = "test") -> Dataset:
+def load(
+    name: str,
+    *,
+    data_dir: Path | None = None,
+    split: Split = "test",
+    class_names: Path | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> Dataset:
     """Find one split and check it; what lies in many large files stays there until it is needed.
 
     Args:
         name: a name from `names()`, the path of an `.npz` file, or `folder:PATH`.
         data_dir: where to look first; it holds, for example, `cifar-10-batches-py/`.
         split: "test" or "train"; a user's own data has only "test".
+        class_names: for a user's own data: a file with the names of the model's classes, one a line in its order, of
+            which the data may have some; None where its classes are the model's.
+        preprocessing: from image files to pixels, where the images stay in their files; None for the dataset's own.
 
     Raises:
         BenchError: if the name is unknown, or the data is missing, damaged or unusable.
@@ -40,16 +52,20 @@ def load(name: str, *, data_dir: Path | None = None, split: Split = "test") -> D
     if split not in get_args(Split):
         raise BenchError(f"Unknown split {split!r}. Known: test, train.")
     if name.startswith("folder:") or name.lower().endswith(".npz"):
-        return _load_own(name, split)
+        return _load_own(name, split, classes.read(class_names) if class_names is not None else None)
+    if name not in DATASETS and Path(name).is_dir():
+        raise BenchError(f"Unknown dataset {name!r}. One folder of images per class is folder:{name}")
     if name not in DATASETS:
         raise UnknownNameError("dataset", name, (*DATASETS.names(), *_OWN_FORMS))
+    if class_names is not None:
+        raise BenchError(f"Dataset {name!r} has class names of its own; leave --class-names out.")
     spec = DATASETS.get(name)
     if split not in spec.sizes:
         raise BenchError(f"Dataset {name!r} has no split {split}, only {', '.join(spec.sizes)}.")
     content = spec.read(split, data_dir)
     if isinstance(content, FileContent):
-        return _load_files(spec, split, content)
-    contents.check(content, source=spec.name)
+        return _load_files(spec, split, content, preprocessing or spec.preprocessing)
+    content = contents.checked(content, source=spec.name)
     digest = contents.digest(content)
     if content.notice is None:
         _check_identity(spec, len(content.inputs), split=split, digest=digest)
@@ -57,19 +73,22 @@ def load(name: str, *, data_dir: Path | None = None, split: Split = "test") -> D
     return _dataset(spec.name, split, examples, content, digest, spec.threat_models)
 
 
-def _load_files(spec: DatasetSpec, split: Split, content: FileContent) -> Dataset:
+def _load_files(spec: DatasetSpec, split: Split, content: FileContent, preprocessing: Preprocessing | None) -> Dataset:
+    if preprocessing is None:
+        raise ValueError(f"Expected `preprocessing` for {spec.name}, whose images lie in files, but got None.")
     _check_size(spec, len(content.files), split=split)
-    examples = files.open_files(content.files, content.labels, content.prepare)
+    examples = files.open_files(content.files, content.labels, preprocessing)
     _check_identity(spec, len(examples), split=split, digest=examples.digest)
-    return _dataset(spec.name, split, examples, content, examples.digest, spec.threat_models, base=spec.base)
+    found = _dataset(spec.name, split, examples, content, examples.digest, spec.threat_models)
+    return dataclasses.replace(found, base=spec.base, preprocessing=preprocessing)
 
 
-def _load_own(name: str, split: Split) -> Dataset:
+def _load_own(name: str, split: Split, class_names: tuple[str, ...] | None) -> Dataset:
     if split != "test":
         raise BenchError(f"Dataset {name!r} is evaluation data: it has only the split test, but got {split!r}.")
     path = Path(name.removeprefix("folder:")).expanduser()
-    kind, content = ("folder", folder.read(path)) if name.startswith("folder:") else ("npz", npz.read(path))
-    contents.check(content, source=str(path))
+    kind, read = ("folder", folder.read) if name.startswith("folder:") else ("npz", npz.read)
+    content = contents.checked(read(path, class_names), source=str(path))
     digest = contents.digest(content)
     examples = contents.to_examples(content)
     return _dataset(_own_name(kind, path, digest), split, examples, content, digest, IMAGE_THREAT_MODELS)
@@ -111,7 +130,6 @@ def _dataset(
     content: Content | FileContent,
     digest: str,
     threat_models: tuple[ThreatModel, ...],
-    base: str | None = None,
 ) -> Dataset:
     return Dataset(
         name=name,
@@ -120,6 +138,6 @@ def _dataset(
         class_names=content.class_names,
         threat_models=MappingProxyType({threat_model.norm: threat_model for threat_model in threat_models}),
         digest=digest,
-        base=base,
         notice=content.notice if isinstance(content, Content) else None,
+        remarks=content.remarks if isinstance(content, Content) else (),
     )

@@ -25,7 +25,7 @@ from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
 from bench.evaluation.header import code_digest
 from bench.evaluation.precision import full_float32
-from bench.jobs.request import pick_device
+from bench.jobs.request import load_data, pick_device
 from bench.jobs.results import results_in, write_page, write_result
 from bench.jobs.suite_verdicts import Library
 from bench.jobs.writable import check_writable
@@ -47,6 +47,7 @@ class AnalyzeRequest:
         suite: of the verdicts; None for the strongest that has rows of all models, else the quick one.
         control: weights of the first model, trained with another seed, or None.
         data_dir: where data is looked up first, or None.
+        class_names: a file with the models' classes, of which the user's own data may have some, or None.
         threat_model: such as "Linf:8/255"; None for the dataset's default.
         samples: the first so many examples; None with `indices`, or for the default.
         indices: a range `A:B` of examples, or None.
@@ -65,6 +66,7 @@ class AnalyzeRequest:
     suite: str | None = None
     control: Path | None = None
     data_dir: Path | None = None
+    class_names: Path | None = None
     threat_model: str | None = None
     samples: int | None = None
     indices: str | None = None
@@ -154,9 +156,14 @@ def _check(request: AnalyzeRequest, chosen: Analysis) -> None:
 def _subject(request: AnalyzeRequest, chosen: Analysis, tell: Callable[[str], None]) -> Subject:
     asked = ThreatModel.parse(request.threat_model) if request.threat_model is not None else None
     device = pick_device(request.device)
-    dataset = data.load(request.dataset, data_dir=request.data_dir)
-    if dataset.notice:
-        tell(dataset.notice)
+    dataset = load_data(
+        request.dataset,
+        models=request.models,
+        data_dir=request.data_dir,
+        class_names=request.class_names,
+        threat_model=asked,
+        tell=tell,
+    )
     threat_model = asked or dataset.default_threat_model
     given = data.select(dataset, samples=request.samples, indices=request.indices)  # says what is wrong with them first
     load = functools.partial(models.load, dataset=dataset, threat_model=threat_model, device=device)

@@ -17,7 +17,7 @@ from bench.core.record import Diagnostic
 from bench.core.types import ThreatModel
 from bench.data import Dataset
 from bench.diagnostics import Examined, Status, claim_of, diagnose, overall, select
-from bench.jobs.request import pick_device
+from bench.jobs.request import load_data, pick_device
 from bench.models import LoadedModel
 
 __all__ = ["SAMPLES", "Diagnosis", "DoctorRequest", "doctor"]
@@ -36,6 +36,7 @@ class DoctorRequest:
         dataset: a dataset, `file.npz` or `folder:PATH`.
         weights: a weights file for the model, or None.
         data_dir: where data is looked up first, or None.
+        class_names: a file with the model's classes, of which the user's own data may have some, or None.
         threat_model: such as "Linf:8/255"; None for the dataset's default.
         samples: the first so many examples; None with `indices`, or for 128.
         indices: a range `A:B` of examples, or None.
@@ -49,6 +50,7 @@ class DoctorRequest:
     dataset: str
     weights: Path | None = None
     data_dir: Path | None = None
+    class_names: Path | None = None
     threat_model: str | None = None
     samples: int | None = None
     indices: str | None = None
@@ -109,9 +111,14 @@ def doctor(
         raise BenchError(f"Expected a time above 0 seconds, but got {request.seconds:g}.")
     asked = ThreatModel.parse(request.threat_model) if request.threat_model is not None else None
     device = pick_device(request.device)
-    dataset = data.load(request.dataset, data_dir=request.data_dir)
-    if dataset.notice:
-        tell(dataset.notice)
+    dataset = load_data(
+        request.dataset,
+        models=[request.model],
+        data_dir=request.data_dir,
+        class_names=request.class_names,
+        threat_model=asked,
+        tell=tell,
+    )
     threat_model = asked or dataset.default_threat_model
     few = min(SAMPLES, len(dataset)) if request.samples is None and request.indices is None else request.samples
     examples = data.select(dataset, samples=few, indices=request.indices)

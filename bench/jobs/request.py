@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from bench.core.place import Place
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
 from bench.evaluation.search_precision import AUTO, settled_precision
-from bench.models import LoadedModel
+from bench.models import LoadedModel, preprocessing
 from bench.suites import AttackSuite
 
-__all__ = ["SAMPLES_ON_CPU", "RunRequest", "Setting", "pick_device", "resolve", "row_name"]
+__all__ = ["SAMPLES_ON_CPU", "RunRequest", "Setting", "load_data", "pick_device", "resolve", "row_name"]
 
 SAMPLES_ON_CPU = 256
 
@@ -35,6 +35,7 @@ class RunRequest:
         suite: such as "standard-v1".
         weights: a weights file for the model, or None.
         data_dir: where data is looked up first, or None.
+        class_names: a file with the model's classes, of which the user's own data may have some, or None.
         threat_model: such as "Linf:8/255"; None for the dataset's default.
         samples: the first so many examples; None with `indices`, or for the default.
         indices: a range `A:B` of examples, or None.
@@ -55,6 +56,7 @@ class RunRequest:
     suite: str = "standard-v1"
     weights: Path | None = None
     data_dir: Path | None = None
+    class_names: Path | None = None
     threat_model: str | None = None
     samples: int | None = None
     indices: str | None = None
@@ -106,9 +108,14 @@ def resolve(request: RunRequest, tell: Callable[[str], None]) -> Setting:
     if request.batch_size is not None and request.batch_size < 1:
         raise BenchError(f"Expected a batch size of at least 1, but got {request.batch_size}.")
     device = pick_device(request.device)
-    dataset = data.load(request.dataset, data_dir=request.data_dir)
-    if dataset.notice:
-        tell(dataset.notice)
+    dataset = load_data(
+        request.dataset,
+        models=[request.model],
+        data_dir=request.data_dir,
+        class_names=request.class_names,
+        threat_model=asked,
+        tell=tell,
+    )
     examples = data.select(dataset, samples=request.samples, indices=request.indices)
     threat_model = asked or dataset.default_threat_model
     model = models.load(
@@ -122,6 +129,44 @@ def resolve(request: RunRequest, tell: Callable[[str], None]) -> Setting:
     if request.samples is None and request.indices is None and request.budget is None:
         return _with_default_examples(setting, tell)
     return setting
+
+
+def load_data(
+    name: str,
+    *,
+    models: Sequence[str],
+    data_dir: Path | None,
+    class_names: Path | None,
+    threat_model: ThreatModel | None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Dataset:
+    """Load the test split, with the pixels that the models are made for.
+
+    Args:
+        name: a dataset, `file.npz` or `folder:PATH`.
+        models: names of those that will be asked, at least one.
+        data_dir: where data is looked up first, or None.
+        class_names: a file with the models' classes, of which the user's own data may have some, or None.
+        threat_model: what was asked for, or None.
+        tell: called with each thing that the user should know of the data, one line.
+
+    Raises:
+        BenchError: if the data is missing or unusable, or the models take other pixels than each other.
+    """
+    wanted = {each: preprocessing(each, dataset=name, threat_model=threat_model) for each in models}
+    first, *others = wanted
+    differs = next((each for each in others if wanted[each] != wanted[first]), None)
+    if differs is not None:
+        raise BenchError(
+            f"Models {first!r} and {differs!r} take other pixels of {name}: {wanted[first]} and {wanted[differs]}."
+            " Take models with the same."
+        )
+    dataset = data.load(name, data_dir=data_dir, class_names=class_names, preprocessing=wanted[first])
+    for line in filter(None, (dataset.notice, *dataset.remarks)):
+        tell(line)
+    if dataset.preprocessing is not None and dataset.preprocessing != data.DATASETS.get(name).preprocessing:
+        tell(f"Images as {first} takes them: {dataset.preprocessing}")
+    return dataset
 
 
 def pick_device(name: str | None) -> torch.device:

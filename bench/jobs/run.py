@@ -234,7 +234,8 @@ def executor_of(
     """The crew as an executor of the model; None where there is none."""
     if crew is None:
         return None
-    blueprint = blueprint_of(setting.model, dataset=setting.dataset.name, threat_model=setting.threat_model)
+    dataset = setting.dataset.base or setting.dataset.name
+    blueprint = blueprint_of(setting.model, dataset=dataset, threat_model=setting.threat_model)
     return Crewed(crew=crew, blueprint=blueprint, waiting=waiting)
 
 
@@ -317,6 +318,7 @@ def _record(
         provenance=origin or provenance.of_command(request.command),
         card=card,
         not_run={name: reason for name, reason in reasons.items() if reason},
+        preprocessing=str(setting.dataset.preprocessing) if setting.dataset.preprocessing is not None else None,
     )
 
 

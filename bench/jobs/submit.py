@@ -145,6 +145,7 @@ def _named(
         dataset=request.run.dataset,
         weights=request.run.weights,
         data_dir=request.run.data_dir,
+        class_names=request.run.class_names,
         threat_model=request.run.threat_model,
         seed=request.run.seed,
         device=request.run.device,

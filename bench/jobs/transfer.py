@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bench import data, leaderboard
+from bench import leaderboard
 from bench.core.breaks import Breaks, merge
 from bench.core.errors import BenchError, FoundSomethingError
 from bench.core.place import Place
@@ -26,7 +26,7 @@ from bench.jobs.evidence import clean_inputs
 from bench.jobs.paperwork import check_file
 from bench.jobs.request import pick_device
 from bench.jobs.verification import Status
-from bench.jobs.verify import Lookup, open_row
+from bench.jobs.verify import Lookup, load_data_of, open_row
 from bench.leaderboard.evidence import Kind
 
 __all__ = ["Transferred", "transfer"]
@@ -92,7 +92,7 @@ def transfer(
     records = tuple(leaderboard.read_all(root))
     if not records:
         raise BenchError(f"No rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
-    datasets: dict[str, Dataset] = {}
+    datasets: dict[tuple[str, str | None], Dataset] = {}
     rows = []
     results: list[Transferred] = []
     for path, record in records:
@@ -165,7 +165,8 @@ def _stored(path: Place, record: Record, dataset: Dataset) -> Breaks:
     return merge(*parts)
 
 
-def _dataset(record: Record, lookup: Lookup, known: dict[str, Dataset]) -> Dataset:
-    if record.dataset not in known:
-        known[record.dataset] = data.load(record.dataset, data_dir=lookup.data_dir)
-    return known[record.dataset]
+def _dataset(record: Record, lookup: Lookup, known: dict[tuple[str, str | None], Dataset]) -> Dataset:
+    key = record.dataset, record.preprocessing
+    if key not in known:
+        known[key] = load_data_of(record, lookup)
+    return known[key]

@@ -19,12 +19,12 @@ from bench.data import Dataset
 from bench.evaluation.confirm import Advance, Judge
 from bench.jobs.paperwork import check_file, check_suite, read_row
 from bench.jobs.replay import count_again, replay_breaks, replay_clean
-from bench.jobs.request import pick_device
+from bench.jobs.request import load_data, pick_device
 from bench.jobs.verification import Check, Marginal, Status, Verification
 from bench.leaderboard.evidence import Kind
 from bench.models import LoadedModel
 
-__all__ = ["Lookup", "Opened", "open_row", "verify"]
+__all__ = ["Lookup", "Opened", "load_data_of", "open_row", "verify"]
 
 _ROBUSTBENCH = "robustbench-"
 
@@ -38,6 +38,7 @@ class Lookup:
         weights: its weights file, or None.
         dataset: the data, where it is the user's own: `file.npz` or `folder:PATH`.
         data_dir: where data is looked up first, or None.
+        class_names: a file with the model's classes, where the row's run had one, or None.
         device: torch device; None for a GPU where there is one.
     """
 
@@ -45,6 +46,7 @@ class Lookup:
     weights: Path | None = None
     dataset: str | None = None
     data_dir: Path | None = None
+    class_names: Path | None = None
     device: str | None = None
 
 
@@ -138,7 +140,7 @@ def open_row(record: Record, lookup: Lookup) -> Opened:
     Raises:
         BenchError: if the model or the data is not at hand.
     """
-    dataset = data.load(_dataset_name(record, lookup), data_dir=lookup.data_dir)
+    dataset = load_data_of(record, lookup)
     if dataset.notice is not None:
         raise BenchError(f"The row needs the data {record.dataset}, but here is only a sample: {dataset.notice}")
     checks = [_check_data(record, dataset)]
@@ -157,6 +159,21 @@ def open_row(record: Record, lookup: Lookup) -> Opened:
     return Opened(record, dataset, model, (*checks, _check_weights(record, model)))
 
 
+def load_data_of(record: Record, lookup: Lookup) -> Dataset:
+    """Load the data that a row is about, with the pixels that its model takes.
+
+    Raises:
+        BenchError: if it is not at hand.
+    """
+    return load_data(
+        _dataset_name(record, lookup),
+        models=[_named(record, lookup)],
+        data_dir=lookup.data_dir,
+        class_names=lookup.class_names,
+        threat_model=ThreatModel.parse(record.threat_model),
+    )
+
+
 def _dataset_name(record: Record, lookup: Lookup) -> str:
     if lookup.dataset is not None:
         return lookup.dataset
@@ -168,13 +185,19 @@ def _dataset_name(record: Record, lookup: Lookup) -> str:
     return record.dataset
 
 
-def _model_name(record: Record, lookup: Lookup) -> str:
+def _named(record: Record, lookup: Lookup) -> str:
+    """What the model is called, whether or not it can be found by that."""
     if lookup.model is not None:
         return lookup.model
-    if record.model in models.names():
-        return record.model
     if record.model.startswith(_ROBUSTBENCH):
         return f"robustbench:{record.model.removeprefix(_ROBUSTBENCH)}"
+    return record.model
+
+
+def _model_name(record: Record, lookup: Lookup) -> str:
+    name = _named(record, lookup)
+    if lookup.model is not None or name in models.names() or name != record.model:
+        return name
     raise BenchError(
         f"The row is about a model of somebody's own, {record.model!r:.60}. Say where it is: --model FILE.py:FACTORY,"
         " with --weights FILE if it had them."

@@ -183,7 +183,8 @@ def _obstacles(record: Record, n_ranked: int, usual_data: str) -> Iterable[str]:
     if result.seed != _RANKED_SEED:
         yield f"seed {result.seed}, not {_RANKED_SEED}"
     if record.digests.dataset != usual_data:
-        yield "another version of the data"
+        pixels = f": {record.preprocessing}" if record.preprocessing is not None else ""
+        yield f"another version of the data{pixels}"
 
 
 def _most_common(values: Iterable[str]) -> str:

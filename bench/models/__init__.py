@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.models.checkpoint import Accuracy, ArchitectureSpec, Manifest
 from bench.models.loaded import LoadedModel
 from bench.models.normalize import Normalize
-from bench.models.registry import Listing, listing, load, names
+from bench.models.registry import Listing, listing, load, names, preprocessing
 from bench.models.zoo import ModelSpec
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "listing",
     "load",
     "names",
+    "preprocessing",
 ]

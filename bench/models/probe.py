@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -18,7 +18,15 @@ SAME = 1e-4
 ALONE = 1e-2
 
 
-def probe(module: nn.Module, inputs: Tensor, *, num_classes: int, name: str, dataset: str) -> None:
+def probe(
+    module: nn.Module,
+    inputs: Tensor,
+    *,
+    num_classes: int,
+    name: str,
+    dataset: str,
+    advice: Callable[[int], str] = lambda n_logits: "",
+) -> None:
     """Check what `module` answers on images of the dataset; the global random state is left as it was.
 
     Args:
@@ -27,6 +35,7 @@ def probe(module: nn.Module, inputs: Tensor, *, num_classes: int, name: str, dat
         num_classes: number of logits that it must give.
         name: of the model, for messages.
         dataset: name of the dataset, for messages.
+        advice: what to do about another number of logits, for the message.
 
     Raises:
         BenchError: if the model fails, or returns no tensor, another shape, non-finite numbers, probabilities,
@@ -34,6 +43,11 @@ def probe(module: nn.Module, inputs: Tensor, *, num_classes: int, name: str, dat
     """
     with _random_state_kept(inputs.device), torch.no_grad():
         logits = _answer(module, inputs, name, dataset)
+        if logits.ndim == 2 and len(logits) == len(inputs) and logits.shape[1] != num_classes:
+            raise BenchError(
+                f"Expected {num_classes} logits, the classes of {dataset}, from model {name!r}, but got"
+                f" {logits.shape[1]}.{advice(logits.shape[1])}"
+            )
         _check_logits(logits, (len(inputs), num_classes), name, dataset)
         again = _answer(module, inputs, name, dataset)
         if not _close(logits, again, SAME):
@@ -67,10 +81,6 @@ def _answer(module: nn.Module, inputs: Tensor, name: str, dataset: str) -> Tenso
 
 
 def _check_logits(logits: Tensor, shape: tuple[int, int], name: str, dataset: str) -> None:
-    if logits.ndim == 2 and len(logits) == shape[0] and logits.shape[1] != shape[1]:
-        raise BenchError(
-            f"Expected {shape[1]} logits, the classes of {dataset}, from model {name!r}, but got {logits.shape[1]}."
-        )
     if logits.shape != shape or not logits.is_floating_point():
         raise BenchError(
             f"Expected model {name!r} to return floating-point logits of shape {shape},"

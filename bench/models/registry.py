@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import torch
 
 from bench.core.errors import BenchError
 from bench.core.types import ThreatModel
+from bench.data import DATASETS, advice
 from bench.models import store
 from bench.models.adapting import adapted, remarks_on
 from bench.models.loaded import LoadedModel
@@ -18,9 +20,9 @@ from bench.models.sources import robustbench, shipped, user_file
 from bench.models.zoo import ZOO, ModelSpec
 
 if TYPE_CHECKING:
-    from bench.data import Dataset
+    from bench.data import Dataset, Preprocessing
 
-__all__ = ["Listing", "listing", "load", "names"]
+__all__ = ["Listing", "listing", "load", "names", "preprocessing"]
 
 PROBE_EXAMPLES = 8
 
@@ -75,8 +77,40 @@ def load(
     inputs = dataset.examples[:PROBE_EXAMPLES].inputs.to(device)
     module = adapted(loaded.module, inputs)
     if check:
-        probe(module, inputs, num_classes=dataset.num_classes, name=name, dataset=dataset.name)
+        probe(
+            module,
+            inputs,
+            num_classes=dataset.num_classes,
+            name=name,
+            dataset=dataset.name,
+            advice=functools.partial(advice, dataset),
+        )
     return replace(loaded, module=module, remarks=(*loaded.remarks, *remarks_on(module)))
+
+
+def preprocessing(name: str, *, dataset: str, threat_model: ThreatModel | None = None) -> Preprocessing | None:
+    """How the images of a dataset become the pixels that a model is made for.
+
+    Args:
+        name: as in `load`.
+        dataset: the dataset's name, or the user's own.
+        threat_model: as in `load`.
+
+    Returns:
+        What RobustBench says of its models, else the dataset's own; None where it does not lie in image files.
+
+    Raises:
+        UnknownNameError: if RobustBench has no such model.
+        BenchError: if the extra `zoo` is not installed.
+    """
+    if dataset not in DATASETS:
+        return None
+    spec = DATASETS.get(dataset)
+    if not name.startswith(robustbench.PREFIX) or spec.preprocessing is None:
+        return spec.preprocessing
+    return robustbench.preprocessing(
+        name, dataset=spec.base or spec.name, threat_model=threat_model or spec.threat_models[0]
+    )
 
 
 def _loaded(

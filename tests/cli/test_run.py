@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from bench import leaderboard
+from bench import data, leaderboard, models
 from bench.cli.live import Live
 from bench.data import DATASETS
 from bench.evaluation import Progress
@@ -171,3 +173,48 @@ def test_a_budget_that_cannot_be_is_refused(run, here, budget, message):
     assert result.code == 2
     assert message in result.message
     assert not (here / "leaderboard").exists() and not (here / "journal").exists()
+
+
+def test_class_names_go_through_run_verify_doctor_and_merge(bench, here):
+    """Data with some of the model's classes: each command takes the same option, and says so where it is missing."""
+    digits = data.load("digits").examples[:40]
+    some = [position for position, label in enumerate(digits.labels.tolist()) if label not in (1, 9)]
+    for position in some:
+        folder = here / "some" / f"digit {digits.labels[position]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = (digits.inputs[position, 0] * 255).round().byte().numpy()
+        Image.fromarray(pixels).save(folder / f"{position:02}.png")
+    (here / "names.txt").write_text("".join(f"digit {number}\n" for number in range(10)))
+    usual = ["--model", "nets.py:good", "--dataset", "folder:some", "--device", "cpu"]
+    names = ["--class-names", "names.txt"]
+    journal = ["--suite", "quick-v1", "--journal", "journal"]
+    refused = bench("run", *usual, *journal)
+    assert refused.code == 2 and "--class-names FILE" in refused.message and len(refused.message) < 300
+    found = bench("run", *usual, *journal, *names, "--json")
+    assert found.code == 0 and "The folders are 8 of 10 classes." in found.err
+    value = json.loads(found.out)
+    model = models.load("nets.py:good", dataset=data.load("digits"))
+    chosen = digits[torch.tensor(some)]
+    right = int((model.module(chosen.inputs).argmax(1) == chosen.labels).sum())
+    assert value["row"]["result"]["n_clean"] == right and value["row"]["result"]["n_examples"] == len(some)
+    row = [value["path"], *usual[:4], "--device", "cpu"]
+    assert bench("verify", *row, *names).code == 0
+    assert bench("verify", *row).code == 1
+    assert bench("run", *usual, *names, "--suite", "quick-v1", "--journal", "shards", "--shard", "1/1").code == 0
+    merged = bench("merge", *usual, *names, "--suite", "quick-v1", "--journal", "shards")
+    assert merged.code == 0 and "Reproduces the row" in merged.out
+    examined = bench("doctor", *usual, *names, "--checks", "R5")
+    assert examined.code == 0 and bench("doctor", *usual, "--checks", "R5").code == 1
+    observed = bench("analyze", "curve", *usual, *names, "--samples", "8", "--suite", "quick-v1", "--journal", "curve")
+    assert observed.code == 0, observed.err
+    assert bench("analyze", "curve", *usual, "--samples", "8", "--suite", "quick-v1", "--journal", "curve").code == 2
+
+
+def test_what_a_remark_names_cannot_move_the_cursor(bench, here):
+    """A file's name is a stranger's text."""
+    for name in ("a", "b"):
+        (here / "images" / name).mkdir(parents=True)
+        Image.new("L", (8, 8), 99).save(here / "images" / name / "0.png")
+    (here / "images" / "a" / "\x1b[2Jnote.txt").touch()
+    told = bench("run", "--model", "nets.py:good", "--dataset", "folder:images", "--device", "cpu").err
+    assert "\\x1b[2Jnote.txt" in told and "\x1b[2J" not in told

@@ -12,9 +12,9 @@ from PIL import Image
 
 from bench.core.errors import BenchError
 from bench.data.files import FileExamples, open_files
-from bench.data.resized_crop import ResizedCrop
+from bench.data.preprocessing import Preprocessing
 
-PREPARE = ResizedCrop(resize=10, crop=8)
+PREPARE = Preprocessing(resize=10, crop=8)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_nothing_is_decoded_until_inputs_are_asked_for(paths: list[Path], monkey
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("decoded")
 
-    monkeypatch.setattr(ResizedCrop, "__call__", refuse)
+    monkeypatch.setattr(Preprocessing, "__call__", refuse)
     examples = open_files(paths, np.zeros(12, np.int64), PREPARE)
     part = pickle.loads(pickle.dumps(examples[torch.arange(12).flip(0)][2:8].clone()))
     assert part.indices.tolist() == [9, 8, 7, 6, 5, 4] and part.digest
@@ -79,7 +79,7 @@ def test_the_digest_is_of_content_labels_places_and_preparation(paths: list[Path
     others = [
         open_files(moved, labels + 1, PREPARE).digest,
         open_files(moved[::-1], labels, PREPARE).digest,
-        open_files(moved, labels, ResizedCrop(resize=11, crop=8)).digest,
+        open_files(moved, labels, Preprocessing(resize=11, crop=8)).digest,
         open_files([moved[0], *moved[:-1]], labels, PREPARE).digest,
         examples[:11].digest,
     ]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bench.core.errors import BenchError
 from bench.core.types import Examples, ThreatModel
 from bench.data.files import FileExamples, open_files
-from bench.data.resized_crop import ResizedCrop
+from bench.data.preprocessing import Preprocessing
 from bench.evaluation import evaluate, result_of
 from bench.evaluation.computing import Computer
 from bench.evaluation.executors.in_process import InProcess
@@ -72,10 +72,10 @@ def _examples(folder: Path, net: nn.Module, count: int) -> FileExamples:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(file.getvalue())
         paths.append(path)
-    opened = open_files(paths, np.zeros(count, np.int64), ResizedCrop(resize=8, crop=8))
+    opened = open_files(paths, np.zeros(count, np.int64), Preprocessing(resize=8, crop=8))
     labels = torch.cat([net(part.inputs).argmax(1) for part in opened.split(500)])
     labels[::5] = (labels[::5] + 1) % 10
-    return open_files(paths, labels.numpy(), ResizedCrop(resize=8, crop=8))
+    return open_files(paths, labels.numpy(), Preprocessing(resize=8, crop=8))
 
 
 def test_the_result_is_that_of_the_same_examples_in_memory(tmp_path: Path, net: nn.Module, gradient_suite: Any) -> None:

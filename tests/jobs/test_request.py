@@ -1,14 +1,23 @@
 from __future__ import annotations
 
+import functools
+import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+from bench import data
+from bench.cli.tables import row_table
+from bench.core import digest
 from bench.core.errors import BenchError
 from bench.jobs import request as module
-from bench.jobs.request import RunRequest, pick_device, resolve, row_name
+from bench.jobs.request import RunRequest, load_data, pick_device, resolve, row_name
+from bench.jobs.run import run
+from bench.jobs.verify import Lookup, verify
 from bench.models import LoadedModel
 from bench.models.zoo import ZOO
 
@@ -99,3 +108,73 @@ def test_a_device_that_is_not_there_is_refused():
 def test_a_gpu_is_picked_unasked():
     """The first one."""
     assert pick_device(None) == torch.device("cuda:0")
+
+
+CLASSES = [f"n{number:08d}" for number in range(1000)]
+
+
+@pytest.fixture
+def imagenet(tmp_path, monkeypatch):
+    """A folder like ImageNet's with four images of unequal sizes, and a network for RobustBench's `Wong2020Fast`."""
+    images = tmp_path / "data" / "imagenet" / "val"
+    for number, name in enumerate(CLASSES):
+        (images / name).mkdir(parents=True)
+        if number < 4:
+            pixels = np.random.default_rng(number).integers(0, 256, (300 + 9 * number, 400, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(images / name / f"ILSVRC2012_val_{number + 1:08d}.JPEG")
+    names = digest.of_bytes(*(name.encode() for name in CLASSES))
+    monkeypatch.setattr("bench.data.datasets.imagenet._CLASSES_DIGEST", names)
+    monkeypatch.setattr("bench.data.datasets.imagenet._SIZE", 4)
+    monkeypatch.setitem(data.DATASETS.get("imagenet").sizes, "test", 4)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(48, 1000)).eval().requires_grad_(False)
+    made = LoadedModel(
+        name="robustbench:Wong2020Fast", module=net, digest="1" * 64, factory_digest="2" * 64, num_classes=1000
+    )
+    monkeypatch.setattr("bench.models.sources.robustbench.load", lambda *_, **__: made)
+    return tmp_path / "data"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("robustbench") is None, reason="needs the extra `zoo`")
+def test_a_model_of_robustbench_gets_its_own_pixels(imagenet, tmp_path):
+    """288 x 288 of the middle, said aloud, in the row and in the digest; the row is verified with the same."""
+    told: list[str] = []
+    usual = data.load("imagenet", data_dir=imagenet)
+    request = RunRequest(
+        model="robustbench:Wong2020Fast",
+        dataset="imagenet",
+        data_dir=imagenet,
+        suite="quick-v1",
+        device="cpu",
+        leaderboard=tmp_path / "board",
+        journal=tmp_path / "journal",
+    )
+    ran = run(request, tell=told.append)
+    assert "Images as robustbench:Wong2020Fast takes them: CenterCrop(288)" in told
+    assert ran.record.preprocessing == "CenterCrop(288)"
+    assert "Images: CenterCrop(288)" in row_table(ran.record)
+    setting = resolve(request, told.append)
+    assert setting.dataset.shape == (3, 288, 288) and usual.shape == (3, 224, 224)
+    assert ran.record.digests.dataset == setting.dataset.digest != usual.digest
+    found = verify(ran.path, Lookup(data_dir=imagenet, device="cpu"))
+    assert not found.failed
+
+
+@pytest.mark.skipif(importlib.util.find_spec("robustbench") is None, reason="needs the extra `zoo`")
+def test_models_of_unlike_pixels_are_not_measured_together(imagenet):
+    """Both, and what they take, are named; those of like pixels are fine."""
+    load = functools.partial(load_data, "imagenet", data_dir=imagenet, class_names=None, threat_model=None)
+    with pytest.raises(BenchError, match=r"'robustbench:Wong2020Fast' and 'net.py:make' take other pixels"):
+        load(models=["robustbench:Wong2020Fast", "net.py:make"])
+    like = load(models=["robustbench:Salman2020Do_R50", "net.py:make"])
+    assert str(like.preprocessing) == "Resize(256, bilinear), CenterCrop(224)"
+
+
+def test_what_was_done_to_own_data_is_told(tmp_path):
+    """Each remark is a line."""
+    np.savez(tmp_path / "mine.npz", inputs=np.full((2, 1, 2, 2), 1.0000002, np.float32), labels=[0, 1])
+    told: list[str] = []
+    name = str(tmp_path / "mine.npz")
+    load_data(name, models=["net.py:make"], data_dir=None, class_names=None, threat_model=None, tell=told.append)
+    (line,) = told
+    assert "clipped to [0, 1]" in line

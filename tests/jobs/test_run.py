@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from bench import leaderboard
 from bench.core.errors import BenchError
@@ -172,3 +174,88 @@ def test_a_row_from_before_the_doctor_is_completed(request_):
     assert run(request_).outcome is Outcome.COMPLETED
     assert leaderboard.read(first.path).result == first.record.result
     assert run(request_).outcome is Outcome.REPRODUCES
+
+
+GREY = """
+import torch
+from torch import nn
+
+
+class Grey(nn.Module):
+    \"\"\"Class k for images of grey level 20 k.\"\"\"
+
+    def __init__(self, scale):
+        super().__init__()
+        self.register_buffer("levels", 20.0 * torch.arange(12))
+        self.scale = scale
+
+    def forward(self, inputs):
+        return -((inputs.mean((1, 2, 3))[:, None] * self.scale - self.levels) ** 2) / 100
+
+
+def make():
+    return Grey(255)
+
+
+def expects_bytes():
+    return Grey(1)
+"""
+
+
+def _greys(root, names):
+    """Three images for each class; the class at place k has grey level 20 k."""
+    for place, name in enumerate(names):
+        (root / name).mkdir(parents=True)
+        for number in range(3):
+            Image.new("L", (8, 8), 20 * place).save(root / name / f"{number}.png")
+    return f"folder:{root}"
+
+
+@pytest.fixture
+def greys(tmp_path):
+    """A request for the model of grey levels, which is perfect."""
+    (tmp_path / "grey.py").write_text(GREY)
+    return RunRequest(
+        model=f"{tmp_path / 'grey.py'}:make",
+        dataset=_greys(tmp_path / "twelve", [str(number) for number in range(12)]),
+        suite="quick-v1",
+        threat_model="Linf:1/255",
+        device="cpu",
+        leaderboard=tmp_path / "board",
+        journal=tmp_path / "journal",
+    )
+
+
+def test_a_perfect_model_is_perfect_on_folders_of_numbers(greys):
+    """0 to 11 in this order, and the user hears of it."""
+    told = []
+    ran = run(greys, tell=told.append)
+    assert (ran.evaluation.n_clean, ran.evaluation.n_robust) == (36, 36)
+    assert any("ordered by number" in line for line in told)
+    assert not any("R19" in warning for warning in ran.warnings)
+
+
+def test_a_perfect_model_is_perfect_on_some_of_its_classes(greys, tmp_path):
+    """With their names in its order; without, the error says how."""
+    for number in (1, 4, 7):
+        shutil.rmtree(tmp_path / "twelve" / str(number))
+    with pytest.raises(
+        BenchError, match=r"Expected 9 logits, .* but got 12\. Labels run from 0 to 8 .*--class-names FILE"
+    ):
+        run(greys)
+    names = tmp_path / "names.txt"
+    names.write_text("".join(f"{number}\n" for number in range(12)))
+    told = []
+    ran = run(replace(greys, class_names=names), tell=told.append)
+    assert (ran.evaluation.n_clean, ran.evaluation.n_examples) == (27, 27)
+    assert "The folders are 9 of 12 classes." in told
+
+
+def test_a_model_of_other_inputs_is_doubted_aloud(greys):
+    """It expects 0 to 255: right on black alone, which is a warning and no failure, in the row too."""
+    ran = run(replace(greys, model=greys.model.replace(":make", ":expects_bytes")))
+    assert ran.evaluation.n_clean == 3
+    (doubt,) = [warning for warning in ran.warnings if "R19" in warning]
+    assert "Clean accuracy is 3 of 36" in doubt and "inputs are in [0, 1]" in doubt
+    (noted,) = [each for each in ran.record.result.diagnostics if each.id == "R19"]
+    assert noted.status == "warn"

@@ -3,8 +3,9 @@
 Source: O. Russakovsky et al. (2015), ImageNet Large Scale Visual Recognition Challenge, arXiv:1409.0575. It is
 downloaded by hand, with an account, and unpacked to `val/<WordNet id>/ILSVRC2012_val_<number>.JPEG`. "test" is the
 validation part, as in the literature, in the order of the official numbers, so that the first N are a fair sample of
-the classes (the order of the folders would begin with fish). Preparation: shorter side to 256, centre of 224, as for
-most models of RobustBench. Images are decoded when they are needed: memory does not grow with their number.
+the classes (the order of the folders would begin with fish). Preprocessing: shorter side to 256, centre of 224,
+bilinear; models of RobustBench get what they ask for there. Images are decoded when they are needed: memory does not
+grow with their number.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from bench.core.errors import BenchError
 from bench.core.types import ThreatModel
 from bench.data import lookup
 from bench.data.dataset import DatasetSpec, FileContent, Split
-from bench.data.resized_crop import ResizedCrop
+from bench.data.preprocessing import Preprocessing
 
-__all__ = ["ENTRY", "THREAT_MODELS", "content_of", "find_numbered"]
+__all__ = ["ENTRY", "PREPROCESSING", "THREAT_MODELS", "content_of", "find_numbered"]
 
-_PREPARE = ResizedCrop(resize=256, crop=224)
+PREPROCESSING = Preprocessing(resize=256, crop=224)
 # Linf: RobustBench's. L2: Salman et al. (2020), arXiv:2007.08489.
 THREAT_MODELS = (ThreatModel.parse("Linf:4/255"), ThreatModel.parse("L2:3"))
 
@@ -84,7 +85,6 @@ def content_of(images: list[NumberedImage]) -> FileContent:
         files=tuple(image.path for image in images),
         labels=np.array([image.label for image in images], dtype=np.int64),
         class_names=tuple(ResNet50_Weights.DEFAULT.meta["categories"]),
-        prepare=_PREPARE,
     )
 
 
@@ -105,4 +105,5 @@ ENTRY = DatasetSpec(
     read=_read,
     sizes={"test": _SIZE},
     threat_models=THREAT_MODELS,
+    preprocessing=PREPROCESSING,
 )

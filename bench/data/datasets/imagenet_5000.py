@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.core import digest
 from bench.core.errors import BenchError
 from bench.data.dataset import DatasetSpec, FileContent, Split
-from bench.data.datasets.imagenet import THREAT_MODELS, content_of, find_numbered
+from bench.data.datasets.imagenet import PREPROCESSING, THREAT_MODELS, content_of, find_numbered
 
 __all__ = ["ENTRY", "numbers"]
 
@@ -51,4 +51,5 @@ ENTRY = DatasetSpec(
     sizes={"test": 5000},
     threat_models=THREAT_MODELS,
     base="imagenet",
+    preprocessing=PREPROCESSING,
 )

@@ -39,7 +39,10 @@ def _not_a_row_of_numbers(answer: Any, count: int, num_classes: int) -> str | No
     if not isinstance(answer, Tensor):
         return f"The model returns a {type(answer).__name__}, not a tensor of logits."
     if answer.ndim == 2 and len(answer) == count and answer.shape[1] != num_classes:
-        return f"The model gives {answer.shape[1]} numbers for each image, but the dataset has {num_classes} classes."
+        some = " Where those are some of the model's, --class-names FILE names all."
+        more = some if answer.shape[1] > num_classes else ""
+        numbers = f"The model gives {answer.shape[1]} numbers for each image"
+        return f"{numbers}, but the dataset has {num_classes} classes.{more}"
     if answer.shape != (count, num_classes) or not answer.is_floating_point():
         kind = str(answer.dtype).removeprefix("torch.")
         return f"The model returns {kind} of shape {tuple(answer.shape)}, not logits of shape {(count, num_classes)}."

@@ -13,7 +13,7 @@ import importlib.metadata
 import importlib.util
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,15 @@ from torch import nn
 from bench.core import digest as core_digest
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.types import ThreatModel
+from bench.data import Preprocessing
 from bench.models import digest, weights
 from bench.models.loaded import LoadedModel, freeze
 
-__all__ = ["PREFIX", "cache_folder", "factories", "load", "names"]
+__all__ = ["PREFIX", "cache_folder", "factories", "load", "names", "preprocessing"]
 
 PREFIX = "robustbench:"
 DATASETS = ("cifar10", "cifar100", "imagenet")
+_IN_FILES = ("imagenet",)
 
 
 def cache_folder() -> Path:
@@ -57,6 +59,64 @@ def factories(*, dataset: str, threat_model: ThreatModel) -> dict[str, Any]:
     return {name: entry["model"] for name, entry in entries.items() if callable(entry.get("model"))}
 
 
+def preprocessing(name: str, *, dataset: str, threat_model: ThreatModel) -> Preprocessing | None:
+    """How RobustBench makes a model's pixels of image files; None for datasets that it does not read from files.
+
+    Args:
+        name: `robustbench:<ID>`.
+        dataset: "cifar10", "cifar100" or "imagenet".
+        threat_model: picks RobustBench's list by its norm.
+
+    Raises:
+        UnknownNameError: if the list has no such ID.
+        BenchError: if the extra `zoo` is not installed, or the model's transforms are not known here.
+    """
+    if dataset not in _IN_FILES:
+        return None
+    identifier = _identifier(name, _entries(dataset, threat_model), dataset, threat_model)
+    utils = _imported()
+    table = importlib.import_module("robustbench.data")
+    try:
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            asked = table.get_preprocessing(
+                utils.BenchmarkDataset(dataset), utils.ThreatModel(str(threat_model.norm)), identifier, None
+            )
+        return _as_preprocessing(asked.transforms)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BenchError(
+            f"RobustBench prepares the images of {name} in a way that bench does not know ({error}), so its pixels"
+            " would be wrong."
+        ) from error
+
+
+def _as_preprocessing(transforms: Sequence[Any]) -> Preprocessing:
+    """Torchvision's transforms as bench writes them down.
+
+    Raises:
+        ValueError: if they are more than a resize, a crop of the centre and the conversion to a tensor, in this order.
+    """
+    resize: int | tuple[int, int] | None = None
+    crop, interpolation = None, "bilinear"
+    names = [type(each).__name__ for each in transforms]
+    if names != [name for name in ("Resize", "CenterCrop", "ToTensor") if name in names]:
+        raise ValueError(f"transforms {', '.join(names)}")
+    for each, kind in zip(transforms, names, strict=True):
+        if kind == "Resize":
+            height, width = (each.size, None) if isinstance(each.size, int) else each.size
+            resize, interpolation = (height if width is None else (height, width)), each.interpolation.value
+        elif kind == "CenterCrop":
+            (crop, _) = each.size
+    return Preprocessing(resize=resize, crop=crop, interpolation=interpolation)
+
+
+def _identifier(name: str, entries: Mapping[str, Mapping[str, Any]], dataset: str, threat_model: ThreatModel) -> str:
+    identifier = name.removeprefix(PREFIX)
+    if identifier not in entries:
+        raise UnknownNameError(f"RobustBench model for {dataset} and {threat_model.norm}", identifier, entries)
+    return identifier
+
+
 def load(
     name: str, *, dataset: str, num_classes: int, threat_model: ThreatModel, device: str | torch.device
 ) -> LoadedModel:
@@ -73,10 +133,7 @@ def load(
         UnknownNameError: if the list has no such ID.
         BenchError: if the extra `zoo` is not installed, or the weights cannot be downloaded or read.
     """
-    identifier = name.removeprefix(PREFIX)
-    entries = _entries(dataset, threat_model)
-    if identifier not in entries:
-        raise UnknownNameError(f"RobustBench model for {dataset} and {threat_model.norm}", identifier, entries)
+    identifier = _identifier(name, _entries(dataset, threat_model), dataset, threat_model)
     module = freeze(_fetched(identifier, dataset, threat_model), device)
     version = importlib.metadata.version("robustbench")
     identity = ("robustbench", version, identifier, dataset, str(threat_model.norm))

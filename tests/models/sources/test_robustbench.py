@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import io
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torchvision import transforms
 
+from bench import data
 from bench.core.types import ThreatModel
 from bench.models.architectures import ARCHITECTURES
-from bench.models.registry import load
+from bench.models.registry import load, preprocessing
 from bench.models.sources import robustbench
 
 LINF = ThreatModel.parse("Linf:8/255")
+IMAGENET = ThreatModel.parse("Linf:4/255")
 installed = pytest.mark.skipif(importlib.util.find_spec("robustbench") is None, reason="needs the extra `zoo`")
 IDS = ["Standard", "Wong2020Fast", "Rice2020Overfitting", "Huang2021Exploring", "Wu2020Adversarial"]
 
@@ -101,6 +108,58 @@ def test_weights_in_the_cache_are_loaded(cifar, monkeypatch, tmp_path):
     loaded = load("robustbench:Wong2020Fast", dataset=cifar, check=False)
     assert torch.equal(loaded.module(images), network.eval()(images))
     assert not any(parameter.requires_grad for parameter in loaded.module.parameters())
+
+
+@installed
+def test_each_imagenet_model_gets_the_pixels_that_robustbench_gives_it():
+    """Of all in its list, what its own transforms make of an image, to the pixel; in every dataset of ImageNet."""
+    listed = robustbench.names(dataset="imagenet", threat_model=IMAGENET)
+    table = importlib.import_module("robustbench.data")
+    utils = robustbench._imported()
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (281, 397, 3), dtype=np.uint8)).save(file, "PNG")
+    found = {}
+    for name in listed:
+        if name.startswith("Debenedetti"):  # each is built for its configuration: one is enough, below
+            continue
+        prepared = preprocessing(f"robustbench:{name}", dataset="imagenet-5000")
+        assert prepared == preprocessing(f"robustbench:{name}", dataset="imagenet")
+        found.setdefault(prepared, name)
+    small = "Debenedetti2022Light_XCiT-S12"
+    found[preprocessing(f"robustbench:{small}", dataset="imagenet")] = small
+    assert {str(each) for each in found} == {
+        "CenterCrop(288)",
+        "Resize(256, bilinear), CenterCrop(224)",
+        "Resize(256, bicubic), CenterCrop(224)",
+        "Resize(224, bicubic), CenterCrop(224)",
+        "Resize((224, 224), bilinear)",
+    }
+    for prepared, name in found.items():
+        theirs = table.get_preprocessing(utils.BenchmarkDataset("imagenet"), utils.ThreatModel("Linf"), name, None)
+        expected = theirs(Image.open(file)).mul(255).round().byte()
+        assert torch.equal(torch.from_numpy(prepared(file.getvalue(), source=Path("x")).copy()), expected), name
+
+
+@installed
+def test_pixels_of_other_models_are_the_datasets(refused):
+    """A file of the user's takes what the dataset says; own data and CIFAR-10 are not read from image files."""
+    usual = data.DATASETS.get("imagenet").preprocessing
+    assert preprocessing("net.py:make", dataset="imagenet-5000") == usual
+    assert preprocessing("robustbench:Salman2020Do_R50", dataset="imagenet") == usual
+    assert preprocessing("robustbench:Wong2020Fast", dataset="cifar10") is None
+    assert preprocessing("net.py:make", dataset="folder:images") is None
+    refused(lambda: preprocessing("robustbench:Salman2020Do_R51", dataset="imagenet"), "Did you mean")
+
+
+@installed
+def test_transforms_that_bench_does_not_know_are_refused(refused, monkeypatch):
+    """Rather than other pixels in silence."""
+    table = importlib.import_module("robustbench.data")
+    name = "robustbench:Salman2020Do_R50"
+    crop = transforms.CenterCrop(9)
+    for odd in ([transforms.RandomCrop(9)], [transforms.ToTensor()], [crop, transforms.Resize(9)], [crop, crop]):
+        monkeypatch.setattr(table, "get_preprocessing", lambda *_, odd=odd: transforms.Compose(odd))
+        refused(lambda: preprocessing(name, dataset="imagenet"), name, "does not know")
 
 
 @installed

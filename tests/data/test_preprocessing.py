@@ -1,0 +1,93 @@
+"""Preparation of one image."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision import transforms
+
+from bench.core.errors import BenchError
+from bench.data.preprocessing import Preprocessing
+
+
+def _file(width: int, height: int, mode: str = "RGB", kind: str = "JPEG") -> bytes:
+    pixels = np.random.default_rng(width * height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "mode"),
+    [(500, 375, "RGB"), (333, 501, "RGB"), (256, 256, "RGB"), (100, 30, "L"), (281, 97, "CMYK"), (257, 1000, "RGB")],
+)
+def test_the_pixels_are_torchvisions(width: int, height: int, mode: str) -> None:
+    """Wide, high, small, grey and CMYK images; sides that leave odd margins too."""
+    content = _file(width, height, mode)
+    theirs = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.PILToTensor()])
+    expected = theirs(Image.open(io.BytesIO(content)).convert("RGB")).numpy()
+    prepare = Preprocessing(resize=256, crop=224)
+    found = prepare(content, source=Path("x"))
+    assert found.shape == prepare.shape and np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", _file(64, 64)[:900]])
+def test_what_is_no_image_is_named(content: bytes) -> None:
+    """Empty, of another kind, or cut short."""
+    with pytest.raises(BenchError, match=r"Cannot read cat\.JPEG as an image"):
+        Preprocessing(resize=8, crop=8)(content, source=Path("cat.JPEG"))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "theirs"),
+    [
+        (Preprocessing(resize=None, crop=288), [transforms.CenterCrop(288)]),
+        (
+            Preprocessing(resize=256, crop=224, interpolation="bicubic"),
+            [transforms.Resize(256, transforms.InterpolationMode.BICUBIC), transforms.CenterCrop(224)],
+        ),
+        (Preprocessing(resize=(224, 200), crop=None), [transforms.Resize([224, 200])]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(("width", "height"), [(500, 375), (281, 97), (333, 501)])
+def test_other_preprocessings_are_torchvisions_too(
+    prepare: Preprocessing, theirs: list[object], width: int, height: int
+) -> None:
+    """Bicubic, a crop alone (with a black border where the image is small), and a resize of both sides."""
+    content = _file(width, height)
+    compose = transforms.Compose([*theirs, transforms.PILToTensor()])
+    expected = compose(Image.open(io.BytesIO(content)).convert("RGB")).numpy()
+    found = prepare(content, source=Path("x"))
+    assert found.shape == prepare.shape and np.array_equal(found, expected)
+
+
+def test_it_says_what_it_does() -> None:
+    """In the words of torchvision, as rows show it."""
+    assert str(Preprocessing(resize=256, crop=224)) == "Resize(256, bilinear), CenterCrop(224)"
+    assert str(Preprocessing(resize=None, crop=288)) == "CenterCrop(288)"
+    assert str(Preprocessing(resize=(224, 224), crop=None)) == "Resize((224, 224), bilinear)"
+
+
+def test_images_of_all_sizes_come_out_in_one() -> None:
+    """What would leave them unequal is refused."""
+    for resize in (None, 256):
+        with pytest.raises(ValueError, match="Expected `crop`"):
+            Preprocessing(resize=resize, crop=None)
+
+
+def test_parameters_tell_preprocessings_apart() -> None:
+    """And leave out what is usual, so that digests from before there was a choice still hold."""
+    usual = Preprocessing(resize=256, crop=224)
+    assert usual.parameters() == {"resize": 256, "crop": 224}
+    others = [
+        Preprocessing(resize=None, crop=224),
+        Preprocessing(resize=256, crop=224, interpolation="bicubic"),
+        Preprocessing(resize=(256, 256), crop=224),
+        Preprocessing(resize=(256, 224), crop=None),
+    ]
+    assert len({str(each.parameters()) for each in (usual, *others)}) == 5
