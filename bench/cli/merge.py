@@ -21,6 +21,7 @@ from bench.cli.options import (
     Json,
     Leaderboard,
     Model,
+    NoRow,
     Quiet,
     Suite,
     ThreatModel,
@@ -56,6 +57,7 @@ def merge(
     as_json: Json = False,
     quiet: Quiet = False,
     force: Force = False,
+    no_row: NoRow = False,
 ) -> None:
     """Write the row of a run that was done in shards, with the options that they had.
 
@@ -89,6 +91,7 @@ def merge(
         leaderboard=leaderboard,
         journal=journal,
         force=force,
+        no_row=no_row,
         command=("bench", *sys.argv[1:]),
     )
     with contextlib.redirect_stdout(sys.stderr), Live(quiet=quiet) as live:

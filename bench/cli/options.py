@@ -26,6 +26,7 @@ __all__ = [
     "Json",
     "Leaderboard",
     "Model",
+    "NoRow",
     "Quiet",
     "Suite",
     "SuiteFilter",
@@ -96,7 +97,10 @@ Leaderboard = Annotated[
     Place,
     typer.Option(parser=place, metavar="DIR|URL", help="Folder of the rows, or its URL, such as gs://bucket/board."),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace an existing row that differs.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace an existing row that differs, unless it has more examples.")
+]
+NoRow = Annotated[bool, typer.Option("--no-row", help="Show the result and leave the leaderboard alone, for a trial.")]
 Json = Annotated[bool, typer.Option("--json", help="Only JSON on stdout, all else on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no remarks.")]
 

@@ -25,6 +25,7 @@ from bench.cli.options import (
     JournalDir,
     Json,
     Leaderboard,
+    NoRow,
     Quiet,
     Suite,
     ThreatModel,
@@ -96,6 +97,7 @@ def run(
     as_json: Json = False,
     quiet: Quiet = False,
     force: Force = False,
+    no_row: NoRow = False,
 ) -> None:
     """Evaluate a model and write its row.
 
@@ -148,6 +150,7 @@ def run(
         leaderboard=leaderboard,
         journal=journal,
         force=force,
+        no_row=no_row,
         command=("bench", *sys.argv[1:]),
     )
     requests = requests_for(request, names)
@@ -221,6 +224,7 @@ def _as_value(ran: Ran) -> dict[str, object]:
         "outcome": ran.outcome.value,
         "path": str(ran.path) if ran.path is not None else None,
         "differences": list(ran.differences),
+        "n_before": ran.n_before,
         "notice": ran.notice,
         "warnings": list(ran.warnings),
         "not_run": ran.record.unfinished,
@@ -240,15 +244,19 @@ def _as_text(ran: Ran) -> str:
 
 
 def _what_became(ran: Ran) -> str:
+    shorter = ran.n_before is not None and ran.record.result.n_examples < ran.n_before
+    way_out = f"on {ran.n_before} examples" if shorter else "--force replaces it"
     what = {
         "written": f"Row written: {ran.path}",
         "replaced": f"Row replaced: {ran.path}",
+        "extended": f"Row extended from {ran.n_before} examples, with which it agrees: {ran.path}",
         "reproduces": f"Reproduces the row in {ran.path}",
         "completed": f"Reproduces the row in {ran.path}, which lacked a part of it and now has it",
-        "differs": f"The row in {ran.path} is kept, since it differs (--force replaces it):",
+        "differs": f"The row in {ran.path} is kept, since it differs ({way_out}):",
         "sample": "No row was written.",
+        "no-row": "No row was written, as --no-row asks.",
     }[ran.outcome.value]
     lines = [what, *(f"  {difference}" for difference in ran.differences)]
-    if ran.outcome.value in ("written", "replaced", "completed") and ran.record.evidence is not None:
+    if ran.outcome.value in ("written", "replaced", "extended", "completed") and ran.record.evidence is not None:
         lines.append(f"Evidence beside it: {ran.record.evidence.n_breaks} breaks, which `bench verify` judges again")
     return "\n".join(lines)

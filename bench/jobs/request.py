@@ -47,6 +47,7 @@ class RunRequest:
         precision: of the fast engine's searches: "auto", "float32" or "bf16+float32".
         journal: folder, or URL, that keeps what is done; None for one in the user's cache.
         force: replace a row that differs.
+        no_row: leave the leaderboard alone.
         command: the words that the row records as its command.
     """
 
@@ -68,6 +69,7 @@ class RunRequest:
     precision: str = AUTO
     journal: Place | None = None
     force: bool = False
+    no_row: bool = False
     command: tuple[str, ...] = ("bench", "run")
 
 

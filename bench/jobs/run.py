@@ -13,8 +13,10 @@ from typing import TypeVar
 from bench import leaderboard
 from bench.core import provenance
 from bench.core.durable import explain_write_errors
+from bench.core.errors import BenchError
 from bench.core.place import Place
 from bench.core.plain_text import reason_of
+from bench.core.ranges import parse_indices
 from bench.core.record import Diagnostic, Digests, Record
 from bench.diagnostics import (
     JUDGED,
@@ -56,6 +58,7 @@ __all__ = [
     "digests_of",
     "executor_of",
     "finish",
+    "prepared",
     "row_identity",
     "run",
 ]
@@ -68,10 +71,12 @@ class Outcome(str, enum.Enum):
 
     WRITTEN = "written"
     REPLACED = "replaced"
+    EXTENDED = "extended"
     REPRODUCES = "reproduces"
     COMPLETED = "completed"
     DIFFERS = "differs"
     SAMPLE = "sample"
+    NO_ROW = "no-row"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +89,7 @@ class Ran:
         outcome: what became of it.
         path: where the row lies; None where none was to be written.
         differences: how an existing row differs, a line each.
+        n_before: how many examples the row had that was there; None where none was.
         notice: set where a substitute sample was used, so that no row was written.
         warnings: the diagnostics that failed, and a clean accuracy that is no better than guessing; a line each.
         extent: what was planned before it ran.
@@ -93,7 +99,8 @@ class Ran:
     record: Record
     outcome: Outcome
     path: Place | None
-    differences: tuple[str, ...]
+    differences: tuple[str, ...] = ()
+    n_before: int | None = None
     notice: str | None
     warnings: tuple[str, ...]
     extent: Extent
@@ -120,15 +127,34 @@ def run(
         BenchError: if a name, a file or a value is wrong; nothing is written then.
         WorkFailedError: if an attack fails twice or the disk is full; the journal keeps what was finished.
     """
-    check_writable(request.leaderboard)
-    setting = resolve(request, tell)
-    if setting.dataset.notice is None:
-        _tell_of_row(row_identity(request, setting), request, tell)
+    setting = prepared(request, tell)
     executor = executor_of(setting, crew, waiting)
     evaluation, extent, journal, start = _evaluate(request, setting, tell, on_progress, executor)
     return finish(
         request, setting, evaluation, extent, journal=journal, start=start, tell=tell, on_progress=on_progress
     )
+
+
+def prepared(request: RunRequest, tell: Callable[[str], None]) -> Setting:
+    """Look everything up, and say what will become of a row that is there already.
+
+    Raises:
+        BenchError: if something in the request does not exist or does not fit the rest, or a row cannot be written.
+    """
+    if request.no_row and request.force:
+        raise BenchError("--no-row leaves the leaderboard alone, so --force has nothing to replace: leave one out.")
+    if request.no_row:
+        return resolve(request, tell)
+    check_writable(request.leaderboard)
+    setting = resolve(request, tell)
+    if setting.dataset.notice is None:
+        row = row_identity(request, setting)
+        known = leaderboard.find(request.leaderboard, row)
+        if known is not None:
+            fate = _fate(known, request, setting)
+            path = row.path(request.leaderboard)
+            tell(f"There is a row on {known.result.n_examples} examples, {path}: {fate}.")
+    return setting
 
 
 def finish(
@@ -167,13 +193,12 @@ def finish(
     diagnostics = merged(looked, diagnosed(select(JUDGED), lambda: _judged(setting, evaluation)))
     record = _record(request, row, setting, evaluation, diagnostics)
     warnings = tuple(filter(None, map(_warning, record.result.diagnostics)))
-    if setting.dataset.notice is not None:
+    if request.no_row or setting.dataset.notice is not None:
         return Ran(
             evaluation=evaluation,
             record=record,
-            outcome=Outcome.SAMPLE,
+            outcome=Outcome.NO_ROW if setting.dataset.notice is None else Outcome.SAMPLE,
             path=None,
-            differences=(),
             notice=setting.dataset.notice,
             warnings=warnings,
             extent=extent,
@@ -196,9 +221,10 @@ def finish(
     return Ran(
         evaluation=evaluation,
         record=record,
-        outcome=_outcome(written),
+        outcome=_outcome(written, record.result.n_examples),
         path=written.path,
         differences=written.differences,
+        n_before=written.n_before,
         notice=None,
         warnings=warnings,
         extent=extent,
@@ -220,12 +246,26 @@ def digests_of(setting: Setting) -> Identity:
     return Identity(model=setting.model.digest, factory=setting.model.factory_digest, dataset=setting.dataset.digest)
 
 
-def _tell_of_row(row: leaderboard.Identity, request: RunRequest, tell: Callable[[str], None]) -> None:
-    known = leaderboard.find(request.leaderboard, row)
-    if known is not None:
-        fate = "replaced if it differs" if request.force else "kept (--force replaces it)"
-        path = row.path(request.leaderboard)
-        tell(f"There is a row on {known.result.n_examples} examples, which will be {fate}: {path}")
+def _fate(known: Record, request: RunRequest, setting: Setting) -> str:
+    """What will become of the row that is there, as far as that can be known before the run."""
+    there = set(parse_indices(known.result.indices))
+    here = set(setting.examples.indices.tolist())
+    ours = (setting.model.digest, setting.model.factory_digest, setting.dataset.digest, request.seed)
+    digests = known.digests
+    alike = ours == (digests.model, digests.factory, digests.dataset, known.result.seed)
+    if len(here) < len(there):
+        return "it has more than this run, so it is kept" + (", --force or not" if request.force else "")
+    otherwise = "replaced, since --force is given" if request.force else "kept (--force replaces it)"
+    if not alike:
+        fate = f"it is of another model, data or seed, so it is {otherwise}"
+    elif here == there:
+        fate = f"this run checks it; should it differ, it is {otherwise}"
+    elif here > there:
+        fate = f"it is extended if this run agrees with it, else {otherwise}"
+    else:
+        fate = f"this run has not all of its examples, so it is {otherwise}"
+    # The budget may leave fewer examples than were asked for.
+    return f"{fate}; it is kept if the budget is enough for fewer than it has" if request.budget is not None else fate
 
 
 def executor_of(
@@ -354,9 +394,11 @@ def _warning(diagnostic: Diagnostic) -> str | None:
     return f"{doubt} {diagnostic.evidence} Next: {diagnostic.next}"
 
 
-def _outcome(written: leaderboard.Written) -> Outcome:
+def _outcome(written: leaderboard.Written, n_examples: int) -> Outcome:
     if not written.existed:
         return Outcome.WRITTEN
-    if written.written:
-        return Outcome.COMPLETED if written.reproduces else Outcome.REPLACED
-    return Outcome.REPRODUCES if written.reproduces else Outcome.DIFFERS
+    if not written.written:
+        return Outcome.REPRODUCES if written.reproduces else Outcome.DIFFERS
+    if not written.reproduces:
+        return Outcome.REPLACED
+    return Outcome.COMPLETED if n_examples == written.n_before else Outcome.EXTENDED

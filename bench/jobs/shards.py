@@ -23,8 +23,7 @@ from bench.evaluation.search_precision import AUTO, FLOAT32, settled_precision
 from bench.jobs.extent import Extent
 from bench.jobs.findings import Closing, find, passes_left
 from bench.jobs.request import RunRequest, Setting, resolve
-from bench.jobs.run import Ran, digests_of, executor_of, finish
-from bench.jobs.writable import check_writable
+from bench.jobs.run import Ran, digests_of, executor_of, finish, prepared
 
 __all__ = ["Shard", "ShardDone", "merge", "run_shard"]
 
@@ -170,8 +169,7 @@ def merge(
     Raises:
         BenchError: if a part is missing or not done, or of another run.
     """
-    check_writable(request.leaderboard)
-    setting = resolve(request, tell)
+    setting = prepared(request, tell)
     header = _header(request, setting, computed_on)
     folder = _folder(request, header)
     gather(_parts(folder, setting, header), folder / _MERGED)

@@ -10,18 +10,23 @@ from __future__ import annotations
 import contextlib
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from bench.core import digest
+import numpy as np
+
+from bench.core import digest, evidence
 from bench.core.durable import write_durably
 from bench.core.errors import BenchError, OtherFileError
 from bench.core.place import Place
 from bench.core.record import EvidenceFile, Record
 
-__all__ = ["Kind", "link_of", "path_of", "read", "remove_stale", "write"]
+__all__ = ["LARGEST", "Kind", "external_of", "link_of", "path_of", "read", "remove_stale", "write"]
 
 _DIGITS = 12
 _MOST_BYTES = 4 << 30
+
+LARGEST = (3, 256, 256)
+"""No image of a data set here is larger, so no honest file takes more memory than these would."""
 
 
 class Kind(str, enum.Enum):
@@ -86,6 +91,29 @@ def read(row: Place, record: Record, kind: Kind) -> bytes | None:
             f" but got {actual[:_DIGITS]}."
         )
     return content
+
+
+def external_of(row: Place, record: Record, indices: Collection[int]) -> tuple[EvidenceFile, bytes] | None:
+    """What others broke of some examples alone, as a file and what a row says about it.
+
+    Args:
+        row: the path of the row.
+        record: the row.
+        indices: of the examples, at least one of them broken.
+
+    Returns:
+        The file; None where the row's own is missing or not the one that it was written with, so that it shows nothing.
+    """
+    try:
+        content = read(row, record, Kind.EXTERNAL)
+        if content is None:
+            return None
+        breaks = evidence.loads(content, most_bytes=evidence.most_bytes(record.result.n_examples, LARGEST))
+    except (OtherFileError, ValueError):
+        return None
+    part = breaks.pick(np.isin(breaks.indices, sorted(indices)))
+    content = evidence.dumps(part)
+    return EvidenceFile(sha256=digest.of_content(content), n_breaks=len(part)), content
 
 
 def write(row: Place, record: Record, files: Mapping[Kind, bytes]) -> None:

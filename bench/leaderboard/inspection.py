@@ -25,7 +25,6 @@ from bench.leaderboard.suite_file import check_suite
 __all__ = ["Inspection", "inspect_board", "inspect_checkpoints"]
 
 _ROW_DEPTH = 4
-_LARGEST = (3, 256, 256)  # no image of a data set here is larger, so no honest file takes more memory than these would
 _MANIFEST_BYTES = 1 << 20
 
 
@@ -162,7 +161,7 @@ def _evidence(path: Place, record: Record, kind: Kind) -> str | None:
     """What is wrong with a row's file: it must hold a break of just the examples that the row calls broken."""
     try:
         content = files.read(path, record, kind)
-        breaks = evidence.loads(content or b"", most_bytes=evidence.most_bytes(record.result.n_examples, _LARGEST))
+        breaks = evidence.loads(content or b"", most_bytes=evidence.most_bytes(record.result.n_examples, files.LARGEST))
     except (OtherFileError, ValueError) as error:
         return str(error)
     expected = _broken(record) if kind is Kind.OWN else _broken_by_others(record)

@@ -20,6 +20,7 @@ from bench.core.record_json import MOST_BYTES, dumps, loads, result_bytes
 from bench.core.regular_file import read_regular
 from bench.core.types import ThreatModel
 from bench.leaderboard import evidence as files
+from bench.leaderboard.agreement import agree
 from bench.leaderboard.compare import Comparison, compare
 from bench.leaderboard.lock import board_of, locked
 from bench.leaderboard.real_path import checked
@@ -71,8 +72,10 @@ class Written:
         path: where the row lies.
         written: the new row is there now.
         existed: a row was there before.
-        reproduces: that row has the same result, or the same verdicts and margins on all the new row's examples. If it
-            was written all the same, then because it lacked a part: its evidence, diagnostics, or what failed.
+        reproduces: that row has the same result, or agrees on all examples that both have, and one has all examples of
+            the other. If it was written all the same, then because it has more examples, or because the old one lacked
+            a part: its evidence, diagnostics, or what failed.
+        n_before: how many examples the row had that was there; None where none was.
         differences: what differs from that row, a line each.
     """
 
@@ -80,6 +83,7 @@ class Written:
     written: bool
     existed: bool
     reproduces: bool
+    n_before: int | None = None
     differences: tuple[str, ...] = ()
 
 
@@ -139,10 +143,10 @@ def write(
 ) -> Written:
     """Store a row and its evidence, unless a row is there that it may not replace.
 
-    An existing row is replaced only by force, and never by one on fewer examples; one that the new row reproduces is
-    replaced where it has no evidence or no diagnostics, or was written without what failed. What others broke stays
-    with a row as long as weights and data are the same. The suite's definition is stored beside its first row; a row of
-    another definition under the same name is refused.
+    A row on more examples, which agrees with the one that is there on all of its examples, extends it. Else an existing
+    row is replaced only by force, and never by one on fewer examples; one that the new row reproduces is replaced where
+    it lacks a part. What others broke stays with a row as long as weights and data are the same. The suite's
+    definition is stored beside its first row; a row of another definition under the same name is refused.
 
     Args:
         record: the new row.
@@ -180,22 +184,33 @@ def _write(
     if old is None:
         _store(record, root, path, check, definition, contents)
         return Written(path=path, written=True, existed=False, reproduces=False)
-    record = _with_external(record, old)
+    record, external = _with_external(path, record, old)
+    contents |= external
     differences = _differences(old, record)
-    if not differences and evidence is not None and old.result.indices == record.result.indices:
-        missing = _completes(old, record) or (_lacks_evidence(path, old) and not _lacks_more(old, record))
-        if missing:
-            _store(record, root, path, check, definition, contents)
-        return Written(path=path, written=missing, existed=True, reproduces=True)
-    if not differences or not force:
-        return Written(path=path, written=False, existed=True, reproduces=not differences, differences=differences)
-    if record.result.n_examples < old.result.n_examples:
+    there, here = old.result.n_examples, record.result.n_examples
+    extends = not differences and here > there
+    completes = (
+        not differences
+        and evidence is not None
+        and old.result.indices == record.result.indices
+        and (_completes(old, record) or (_lacks_evidence(path, old) and not _lacks_more(old, record)))
+    )
+    replaces = bool(differences) and force
+    if replaces and here < there:
         raise BenchError(
-            f"Row {path} has {old.result.n_examples} examples; one with {record.result.n_examples} never replaces it."
-            f" Run at least {old.result.n_examples}, or another leaderboard folder."
+            f"Row {path} has {there} examples; one with {here} never replaces it. Run at least {there}, or another"
+            " leaderboard folder."
         )
-    _store(record, root, path, check, definition, contents)
-    return Written(path=path, written=True, existed=True, reproduces=False, differences=differences)
+    if extends or completes or replaces:
+        _store(record, root, path, check, definition, contents)
+    return Written(
+        path=path,
+        written=extends or completes or replaces,
+        existed=True,
+        reproduces=not differences,
+        n_before=there,
+        differences=differences,
+    )
 
 
 def amend(path: Place, record: Record, external: bytes, *, tell: Callable[[str], None] = lambda line: None) -> None:
@@ -238,18 +253,29 @@ def _store_row(record: Record, path: Place, check: Check, contents: Mapping[file
     files.remove_stale(path, record)
 
 
-def _with_external(record: Record, old: Record) -> Record:
-    """The new row with what others broke in the old one, where weights and data are the same.
+def _with_external(path: Place, record: Record, old: Record) -> tuple[Record, dict[files.Kind, bytes]]:
+    """The new row with what others broke of its examples in the old one, where weights and data are the same.
 
     The architecture's source does not count: if it computes something else now, verifying the row will tell.
+
+    Returns:
+        The row, and the file of the breaks where it is another one than the old row's.
     """
     same = ("model", "dataset")
     if record.external_breaks or any(getattr(old.digests, name) != getattr(record.digests, name) for name in same):
-        return record
+        return record, {}
     indices = set(parse_indices(record.result.indices))
-    if not all(indices.issuperset(found.indices) for found in old.external_breaks):
-        return record
-    return replace(record, external_breaks=old.external_breaks, external_evidence=old.external_evidence)
+    if all(indices.issuperset(found.indices) for found in old.external_breaks):
+        kept = replace(record, external_breaks=old.external_breaks, external_evidence=old.external_evidence)
+        return kept, {}
+    parts = [(found, tuple(index for index in found.indices if index in indices)) for found in old.external_breaks]
+    kept = replace(
+        record, external_breaks=tuple(replace(found, n=len(part), indices=part) for found, part in parts if part)
+    )
+    part = files.external_of(path, old, indices) if kept.external_breaks else None
+    if part is None:
+        return kept, {}
+    return replace(kept, external_evidence=part[0]), {files.Kind.EXTERNAL: part[1]}
 
 
 def _lacks_evidence(path: Place, record: Record) -> bool:
@@ -261,7 +287,11 @@ def _lacks_evidence(path: Place, record: Record) -> bool:
 
 
 def _differences(old: Record, new: Record) -> tuple[str, ...]:
-    """What the new row says otherwise; a row on fewer examples is held against those alone."""
+    """What the new row says otherwise.
+
+    On the same examples every margin counts. Else examples met other ones in their batches, which rounds otherwise:
+    what counts are the verdicts, and margins that rounding does not explain.
+    """
     found = [
         f"{name}: {before:.12} there, {after:.12} here"
         for name, before, after in (
@@ -272,13 +302,20 @@ def _differences(old: Record, new: Record) -> tuple[str, ...]:
     ]
     comparison = compare(old, new)
     found += [f"not comparable: {obstacle}" for obstacle in comparison.obstacles]
+    if old.result.indices == new.result.indices:
+        found += _flips(comparison) + _margins(comparison)
+        unknown = _checks_of_one_alone(old, new)
+        if not found and _without(old, unknown) != _without(new, unknown):
+            found.append("other fields of the result: parameters, stages, diagnostics or counts")
+        return tuple(found)
     found += _flips(comparison)
-    if new.result.n_examples > old.result.n_examples:
-        found.append(f"examples: {old.result.n_examples} there, {new.result.n_examples} here")
-    same_examples = old.result.indices == new.result.indices
-    unknown = _checks_of_one_alone(old, new)
-    if not found and same_examples and _without(old, unknown) != _without(new, unknown):
-        found.append("other fields of the result: parameters, stages, diagnostics or counts")
+    if not found and not (agreement := agree(old, new)).fine:
+        found.append(agreement.explanation)
+    there, here = (set(parse_indices(row.result.indices)) for row in (old, new))
+    if not (there <= here or here <= there):
+        found.append(f"examples: {old.result.indices:.40} there, {new.result.indices:.40} here")
+    if not found and there < here and _lacks_more(old, new):
+        found.append(f"not run here: {', '.join(new.unfinished)}")
     return tuple(found)
 
 
@@ -306,16 +343,17 @@ def _without(record: Record, checks: set[str]) -> bytes:
 
 
 def _flips(comparison: Comparison) -> list[str]:
-    found = []
-    for column in comparison.columns:
-        if column.gained or column.lost:
-            before, after = column.n_robust
-            found.append(
-                f"{column.name}: {before} there, {after} here of {column.n_examples}"
-                f" ({len(column.lost)} lost, {len(column.gained)} gained, p = {column.p:.2g})"
-            )
-        elif not column.same:
-            found.append(
-                f"{column.name}: same verdicts, best margins differ by up to {column.largest_margin_change:.2g}"
-            )
-    return found
+    return [
+        f"{column.name}: {column.n_robust[0]} there, {column.n_robust[1]} here of {column.n_examples}"
+        f" ({len(column.lost)} lost, {len(column.gained)} gained, p = {column.p:.2g})"
+        for column in comparison.columns
+        if column.gained or column.lost
+    ]
+
+
+def _margins(comparison: Comparison) -> list[str]:
+    return [
+        f"{column.name}: same verdicts, best margins differ by up to {column.largest_margin_change:.2g}"
+        for column in comparison.columns
+        if not column.gained and not column.lost and not column.same
+    ]

@@ -70,11 +70,59 @@ def test_a_row_that_differs_is_kept_unless_forced(run, here):
     assert record.result.seed == 1
 
 
-def test_more_examples_go_on_from_fewer(run):
-    """A larger `--samples` reuses whole chunks, and says that the row grew."""
-    assert run("--samples", "64").code == 0
-    larger = run("--samples", "128", "--force")
-    assert "examples: 64 there, 128 here" in larger.out
+def test_a_smoke_run_does_not_block_the_real_one(run, here):
+    """A longer run that agrees extends the row, and says so before and after; a shorter one leaves it alone."""
+    assert run().code == 0
+    longer = run("--samples", "40")
+    assert longer.code == 0
+    assert "it is extended if this run agrees with it, else kept (--force replaces it)" in longer.err
+    assert "Row extended from 20 examples" in longer.out
+    ((path, record),) = leaderboard.read_all(here / "leaderboard")
+    assert record.result.n_examples == 40 and len(list(path.parent.iterdir())) == 2
+    before = path.read_bytes()
+    shorter = run()
+    assert "it has more than this run, so it is kept" in shorter.err and "Reproduces the row" in shorter.out
+    other = run("--seed", "1", "--journal", "other")
+    assert "is kept, since it differs (on 40 examples)" in other.out
+    forced = run("--seed", "1", "--journal", "other", "--force")
+    assert forced.code == 2 and "it has more than this run, so it is kept, --force or not" in forced.err
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "fate"),
+    [
+        ((), "this run checks it; should it differ, it is kept (--force replaces it)."),
+        (("--force",), "this run checks it; should it differ, it is replaced, since --force is given."),
+        (("--seed", "1"), "it is of another model, data or seed, so it is kept (--force replaces it)."),
+        (("--samples", "40", "--force"), "it is extended if this run agrees with it, else replaced, since --force is"),
+        (("--indices", "10:40"), "this run has not all of its examples, so it is kept (--force replaces it)."),
+        (("--samples", "40", "--budget", "1h"), "it is kept if the budget is enough for fewer than it has."),
+    ],
+)
+def test_what_will_become_of_a_row_is_told_before_the_start(run, here, words, fate):
+    """And comes true: the row changes where it says so."""
+    assert run().code == 0
+    ((path, _),) = leaderboard.read_all(here / "leaderboard")
+    before = path.read_bytes()
+    told = run(*words, "--journal", "other")
+    assert told.code == 0 and fate in told.err
+    changed = path.read_bytes() != before
+    assert changed == ("extended" in told.out)
+
+
+def test_a_trial_leaves_no_row(run, here):
+    """`--no-row`: nothing is asked of the leaderboard or written to it, alone or with other models."""
+    (here / "leaderboard").write_text("in the way")
+    text = run("--no-row")
+    assert text.code == 0 and "No row was written, as --no-row asks." in text.out and "Robust accuracy" in text.out
+    value = json.loads(run("--no-row", "--json").out)
+    assert (value["outcome"], value["path"]) == ("no-row", None) and value["row"]["result"]["n_examples"] == 20
+    several = run("--no-row", "--json", "--model", "nets.py:good", "--model", "nets.py:talkative")
+    assert [each["outcome"] for each in json.loads(several.out)] == ["no-row", "no-row"]
+    assert (here / "leaderboard").read_text() == "in the way"
+    refused = run("--no-row", "--force")
+    assert refused.code == 2 and "--force has nothing to replace" in refused.message
 
 
 def test_a_range_of_examples(run, here):

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from bench.core import digest, evidence
+from bench.core.breaks import Breaks
 from bench.core.errors import BenchError
-from bench.core.record import Record
-from bench.leaderboard import Identity, find, read, read_all, write
+from bench.core.record import Diagnostic, EvidenceFile, ExternalBreak, Record
+from bench.leaderboard import Identity, amend, find, read, read_all, write
+from bench.leaderboard import evidence as files
 
 Make = Callable[..., Record]
 
@@ -79,13 +85,115 @@ def test_fewer_examples_never_replace_more(tmp_path: Path, record: Make) -> None
     assert path.read_bytes() == before
 
 
-def test_more_examples_replace_by_force_alone(tmp_path: Path, record: Make) -> None:
-    """A longer row says so, and waits for force."""
+def test_more_examples_that_agree_extend_the_row(tmp_path: Path, record: Make) -> None:
+    """Without force; margins that rounding alone moved are no disagreement, since batches were others."""
     write(record([True, False]), tmp_path)
-    longer = record([True, False, True])
+    longer = record([True, False, True], margins=[1.0009765625, -1.0, 1.0])
     found = write(longer, tmp_path)
-    assert not found.written and found.differences == ("examples: 2 there, 3 here",)
-    assert write(longer, tmp_path, force=True).written
+    assert found.written and found.reproduces and found.n_before == 2 and found.differences == ()
+    assert read(found.path) == longer
+    assert not write(record([True, False]), tmp_path).written and read(found.path) == longer
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"robust": [True, True, True]}, "pgd-20: 1 there, 2 here of 2 (0 lost, 1 gained, p = 1)"),
+        ({"seed": 1}, "not comparable: seed: 0 and 1"),
+        ({"start": 1}, "examples: 0:2 there, 1:4 here"),
+        ({"start": 5}, "not comparable: no common examples: 0:2 and 5:8"),
+        ({"model_digest": "n" * 64}, "model: mmmmmmmmmmmm there, nnnnnnnnnnnn here"),
+        ({"factory_digest": "n" * 64}, "factory: ffffffffffff there, nnnnnnnnnnnn here"),
+        ({"margins": [-0.5, -0.25, 1.0], "robust": [False, False, True]}, "lost"),
+    ],
+)
+def test_more_examples_that_disagree_wait_for_force(
+    tmp_path: Path, record: Make, change: dict[str, Any], says: str
+) -> None:
+    """A verdict, the seed, the model, or not all of the row's examples: it says what, and the row stays."""
+    first = record([True, False])
+    path = write(first, tmp_path).path
+    digests = dataclasses.replace(
+        first.digests,
+        model=change.pop("model_digest", first.digests.model),
+        factory=change.pop("factory_digest", first.digests.factory),
+    )
+    longer = record(change.pop("robust", [True, False, True]), digests=digests, **change)
+    found = write(longer, tmp_path)
+    assert not found.written and not found.reproduces and any(says in each for each in found.differences)
+    assert read(path) == first
+    assert write(longer, tmp_path, force=True).written and read(path) == longer
+
+
+def test_margins_of_another_attack_do_not_extend_a_row(tmp_path: Path, record: Make) -> None:
+    """The same verdicts from a weaker attack: its margins tell, as they do in a check."""
+    generator = random.Random(0)
+    margins = [generator.uniform(0.5, 1.0) for _ in range(40)]
+    write(record([True] * 20, margins=margins[:20]), tmp_path)
+    found = write(record([True] * 40, margins=[1.1 * each for each in margins]), tmp_path)
+    assert not found.written and "an attack changed: pgd-20: best margins of survivors" in found.differences[0]
+
+
+def test_a_longer_row_that_lacks_a_part_does_not_extend_a_whole_one(tmp_path: Path, record: Make) -> None:
+    """What failed is named; the same run does it again, and extends the row then."""
+    checked = Diagnostic(id="R1", status="pass", statistic=None, threshold=None, evidence="fine", next="")
+    failed = dataclasses.replace(checked, status="not run", evidence="not run: no memory")
+    write(_diagnosed(record([True, False]), checked), tmp_path)
+    assert write(_diagnosed(record([True, False, True]), failed), tmp_path).differences == ("not run here: R1",)
+    assert write(_diagnosed(record([True, False, True]), checked), tmp_path).n_before == 2
+
+
+def _diagnosed(row: Record, *diagnostics: Diagnostic) -> Record:
+    return dataclasses.replace(row, result=dataclasses.replace(row.result, diagnostics=diagnostics))
+
+
+def _broken_by_others(row: Record, *indices: int) -> tuple[Record, bytes]:
+    """The row with breaks that somebody handed in one by one, and their file."""
+    count = len(indices)
+    content = evidence.dumps(
+        Breaks(
+            indices=np.array(indices),
+            labels=np.zeros(count, np.int64),
+            predictions=np.ones(count, np.int64),
+            margins=np.full(count, -1.0, np.float32),
+            rounded=np.ones(count, bool),
+            deltas=np.ones((count, 1, 2, 2), np.int8),
+            exact=np.zeros((0, 1, 2, 2), np.float32),
+        )
+    )
+    entries = tuple(
+        ExternalBreak(source="a page", by=f"reader {index}", date="2026-01-01", n=1, indices=(index,))
+        for index in indices
+    )
+    link = EvidenceFile(sha256=digest.of_content(content), n_breaks=count)
+    return dataclasses.replace(row, external_breaks=entries, external_evidence=link), content
+
+
+def test_what_others_broke_stays_with_an_extended_row(tmp_path: Path, record: Make) -> None:
+    """With its file, byte for byte."""
+    path = write(record([True, True]), tmp_path).path
+    amended, content = _broken_by_others(record([True, True]), 0, 1)
+    amend(path, amended, content)
+    assert write(record([True, True, True]), tmp_path).written
+    after = read(path)
+    assert after.external_breaks == amended.external_breaks and after.n_robust == 1
+    assert files.read(path, after, files.Kind.EXTERNAL) == content
+
+
+def test_what_others_broke_is_kept_where_it_still_applies(tmp_path: Path, record: Make) -> None:
+    """A row of other examples keeps those breaks that are of its own; one of other weights keeps none."""
+    path = write(record([True, True]), tmp_path).path
+    amended, content = _broken_by_others(record([True, True]), 0, 1)
+    amend(path, amended, content)
+    others = record([True, True, True], start=1)
+    assert write(others, tmp_path, force=True).written
+    after = read(path)
+    assert [each.by for each in after.external_breaks] == ["reader 1"] and after.n_robust == 2
+    kept = files.read(path, after, files.Kind.EXTERNAL)
+    assert evidence.loads(kept or b"", most_bytes=1 << 20).indices.tolist() == [1]
+    retrained = dataclasses.replace(others, digests=dataclasses.replace(others.digests, model="n" * 64))
+    assert write(retrained, tmp_path, force=True).written
+    assert read(path) == retrained and list(path.parent.iterdir()) == [path]
 
 
 def test_a_published_suite_never_changes(tmp_path: Path, record: Make) -> None:
