@@ -31,8 +31,9 @@ def doctor(
         str | None, typer.Option(metavar="R3,R8", help="Only these checks of `bench list checks`; by default all.")
     ] = None,
     seconds: Annotated[
-        float, typer.Option(metavar="S", help="Time for all checks; one that runs out of it says so.")
-    ] = 300.0,
+        float | None,
+        typer.Option(metavar="S", help="Time for all checks, by default all they take; one that runs out says so."),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of all random draws.")] = 0,
     device: Device = None,
     as_json: Json = False,

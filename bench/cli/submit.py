@@ -54,7 +54,9 @@ def submit(
     ] = None,
     device: Device = None,
     engine: Engine = None,
-    doctor_seconds: Annotated[float, typer.Option(metavar="SECONDS", help="Time for the diagnostics.")] = 300.0,
+    doctor_seconds: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Time for the diagnostics; by default as long as they take.")
+    ] = None,
     leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
     journal: JournalDir = None,
     as_json: Json = False,

@@ -43,7 +43,7 @@ class DoctorRequest:
         checks: ids such as "R8"; None for all.
         seed: of all draws.
         device: torch device; None for a GPU where there is one.
-        seconds: time for all checks, above 0.
+        seconds: time for all checks, above 0; None for as long as they take.
     """
 
     model: str
@@ -57,7 +57,7 @@ class DoctorRequest:
     checks: tuple[str, ...] | None = None
     seed: int = 0
     device: str | None = None
-    seconds: float = 300.0
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ def doctor(
         BenchError: if a name, a file or a value is wrong, or the model cannot be loaded or called.
     """
     select(request.checks)
-    if not request.seconds > 0:
+    if request.seconds is not None and not request.seconds > 0:
         raise BenchError(f"Expected a time above 0 seconds, but got {request.seconds:g}.")
     asked = ThreatModel.parse(request.threat_model) if request.threat_model is not None else None
     device = pick_device(request.device)

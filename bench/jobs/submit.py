@@ -39,14 +39,14 @@ class SubmitRequest:
         reference: where the model is described: an address, or a paper.
         extra_data: "no", or what it was trained on beside the dataset's training split; None where nobody says.
         run: what to evaluate, and where the board is.
-        doctor_seconds: time for the diagnostics, above 0.
+        doctor_seconds: time for the diagnostics, above 0; None for as long as they take.
     """
 
     name: str
     reference: str
     extra_data: str | None
     run: RunRequest
-    doctor_seconds: float = 300.0
+    doctor_seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
