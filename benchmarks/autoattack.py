@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier
 from bench.evaluation.precision import full_float32
-from bench.evaluation.search_precision import AUTO, PRECISIONS, faster_precision
+from bench.evaluation.search_precision import AUTO, PRECISIONS, choose_precision
 
 FIGURES = ("seconds", "forwards", "backwards", "n_robust")
 ENGINES = ("pyautoattack", "fast")
@@ -49,8 +49,7 @@ def main() -> None:
     options = parse()
     module, examples, threat_model = load_subject(options, options.samples)
     with full_float32():
-        if options.precision == AUTO:
-            options.precision = faster_precision(module, examples.inputs)
+        options.precision = choose_precision(options.precision, module, examples.inputs).precision
         report = compare(module, examples, threat_model, options)
     report["settings"] = {
         "model": options.model,

@@ -24,7 +24,7 @@ from torch import nn
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.forms import Forms
 from bench.evaluation.precision import full_float32
-from bench.evaluation.search_precision import AUTO, PRECISIONS, faster_precision
+from bench.evaluation.search_precision import AUTO, PRECISIONS, choose_precision
 
 
 def main() -> None:
@@ -32,8 +32,7 @@ def main() -> None:
     options = parse()
     module, examples, threat_model = load_subject(options, max([*options.counts, options.samples]))
     with full_float32():
-        if options.precision == AUTO:
-            options.precision = faster_precision(module, examples.inputs)
+        options.precision = choose_precision(options.precision, module, examples.inputs).precision
         rows = growth(module, examples, threat_model, options)
     if options.json:
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")

@@ -27,7 +27,7 @@ from bench.attacks.pgd import PGD
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.forms import Forms
 from bench.evaluation.precision import full_float32
-from bench.evaluation.search_precision import AUTO, PRECISIONS, faster_precision
+from bench.evaluation.search_precision import AUTO, PRECISIONS, choose_precision
 from bench.evaluation.verify import judge
 from bench.models.architectures import ARCHITECTURES
 
@@ -79,9 +79,7 @@ def main() -> None:
     dataset = data.load(options.dataset, data_dir=options.data_dir)
     with full_float32():
         module, examples, threat_model = subject(dataset, options)
-        precision = options.precision
-        if precision == AUTO:
-            precision = faster_precision(module, examples.inputs)
+        precision = choose_precision(options.precision, module, examples.inputs).precision
         form = Forms.of(module, examples.inputs, engine="fast", precision=precision)
         search, original = (
             Stopwatch(each.module, time.process_time) for each in (form.low or form.exact, form.original)

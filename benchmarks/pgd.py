@@ -31,7 +31,7 @@ from bench.attacks.pgd import PGD
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.evaluation.forms import Forms
 from bench.evaluation.precision import full_float32
-from bench.evaluation.search_precision import AUTO, PRECISIONS, faster_precision
+from bench.evaluation.search_precision import AUTO, PRECISIONS, choose_precision
 from bench.evaluation.verify import judge
 from bench.ops.waiting import wait_for
 
@@ -48,8 +48,7 @@ def main() -> None:
     if threat_model.norm is not Norm.LINF:
         raise SystemExit("Expected an Linf threat model: the three libraries' L2 steps are not the same.")
     with full_float32():
-        if options.precision == AUTO:
-            options.precision = faster_precision(module, examples.inputs)
+        options.precision = choose_precision(options.precision, module, examples.inputs).precision
         module.requires_grad_(True)
         runs = make_runs(module, examples, threat_model, options)
         report: dict[str, Any] = {"table": compare(runs, module, examples, threat_model, options)}

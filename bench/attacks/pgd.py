@@ -38,7 +38,7 @@ class PGD(SingleAttack):
         relative_step_size: length of a step as a fraction of epsilon.
         restarts: number of starts.
         random_start: uniform in the ball, or the clean input.
-        verdict_only: whether margins do not matter: gradients may be taken in bfloat16 where that is faster
+        verdict_only: whether margins do not matter: gradients may be taken in bfloat16
             (`--precision`), and a misclassified example stops, on a CPU at once. Not in suites whose columns stand
             beside those of papers: survivors' margins come out a little larger, though on 500 images no break was lost.
     """

@@ -45,9 +45,7 @@ def merge(
     seed: Annotated[int, typer.Option(metavar="N", help="As the shards had it.")] = 0,
     device: Device = None,
     engine: Engine = None,
-    precision: Annotated[
-        str, typer.Option(metavar="float32|bf16+float32", help="As the shards had it; auto is float32.")
-    ] = "auto",
+    precision: Annotated[str, typer.Option(metavar="auto|float32|bf16+float32", help="As the shards had it.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(metavar="N", help="As the shards had it.")] = None,
     computed_on: Annotated[
         str | None, typer.Option(metavar="cpu|cuda", help="What the shards had, where this machine has another.")

@@ -128,6 +128,8 @@ class Cost:
     Args:
         engine: what ran the attacks that have a choice.
         precision: of the search: "float32", or "bf16+float32" where a ladder began lower.
+        precision_reason: what decided it: "asked for", "measured", or a rule with what it went by; "" in rows from
+            before rules.
         device: the machine's name.
         batch_size: the smallest that was used (it halves when memory runs out).
         attacks: one for each column.
@@ -139,6 +141,7 @@ class Cost:
     device: str
     batch_size: int
     attacks: tuple[AttackCost, ...]
+    precision_reason: str = field(default="", metadata=OPTIONAL)
     budget_seconds: float | None = field(default=None, metadata=OPTIONAL)
 
 

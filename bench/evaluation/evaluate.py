@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench import suites
 from bench.attacks import parameters
+from bench.core.errors import BenchError
 from bench.core.place import Place, place
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.evaluation.borrowing import borrowed, device_of
@@ -34,7 +35,7 @@ from bench.evaluation.precision import full_float32
 from bench.evaluation.progress import ProgressCallback, Tracker
 from bench.evaluation.runner import Runner
 from bench.evaluation.sanity import check_examples, check_model, check_suite
-from bench.evaluation.search_precision import AUTO, FLOAT32, faster_precision, settled_precision
+from bench.evaluation.search_precision import AUTO, FLOAT32, MEASURED, Choice, choose_precision, settled_precision
 from bench.models.adapting import adapted
 from bench.suites import AttackSuite
 
@@ -44,7 +45,7 @@ _BATCH_SIZES = {"cpu": CHUNK_SIZE}
 _BATCH_SIZE_ON_ACCELERATOR = 8 * CHUNK_SIZE
 
 _HANDSHAKE = 8
-"""Examples on which a worker shows that it has the driver's model, and decides on the form that attacks search on."""
+"""Examples on which a worker shows that it has the driver's model."""
 
 _T = TypeVar("_T")
 
@@ -64,7 +65,6 @@ def evaluate(
     costs: Costs | None = None,
     identity: Identity | None = None,
     executor: Executor | None = None,
-    first: Examples | None = None,
 ) -> Evaluation:
     """Attack a model and say which examples withstand it.
 
@@ -81,14 +81,13 @@ def evaluate(
         device: where to compute; by default where the module lies.
         batch_size: most examples at once; by default 64 on a CPU and 512 elsewhere, or what the journal says. An
             attack whose draws depend on its batch always gets one chunk of 64.
-        precision: of our own engine's search: "float32", "bf16+float32", or "auto", which is what the journal says, or
-            else a short measured probe. What counts is always judged in float32.
+        precision: of our own engine's search: "float32", "bf16+float32", "auto", which is a rule from the model and the
+            device, or "measured", which is what the journal says, or else a stopwatch. What counts is always judged in
+            float32.
         progress: called with a `Progress` after every group of chunks.
         costs: what a probe measured, for the estimate of the time left; by default passes are counted.
         identity: digests for the journal; by default those of the module and the examples themselves.
         executor: computes the tasks; by default this process does. The result is the same.
-        first: the first examples of a larger run that this is a part of, since a run's first examples decide in which
-            form its model is searched; by default those of `examples`.
 
     Raises:
         BenchError: if examples, model, suite and journal do not fit each other.
@@ -109,7 +108,6 @@ def evaluate(
                 device=target,
                 batch_size=batch_size,
                 costs=costs,
-                first=first,
             ),
             executor=executor,
             precision=precision,
@@ -138,12 +136,12 @@ def evaluate(
     with contextlib.ExitStack() as stack:
         module = stack.enter_context(borrowed(asked, target))
         stack.enter_context(full_float32())
-        left_open = _left_open(header, batch_size, lambda: _faster(module, examples, target, header.device))
-        book, header = _open(stack, kept, header, left_open)
         # Tensors made in inference mode could not be differentiated through; copies can.
         ordered = examples[order].clone()
-        probe = (first if first is not None else ordered)[:CHUNK_SIZE].inputs.to(target)
+        probe = ordered[:CHUNK_SIZE].inputs.to(target)
         check_model(module, probe, suite.attacks)
+        header = _decided(header, precision, module, probe)
+        book, header = _open(stack, kept, header, _left_open(header, batch_size, module, probe))
         computer = Computer(
             module=module,
             forms=Forms.of(module, probe, engine=header.engine, precision=header.precision),
@@ -197,8 +195,8 @@ def plan(
 ) -> Header:
     """Return the header of the run that `evaluate` would do with these arguments; nothing runs yet.
 
-    Its precision is "auto" where the journal, or a probe of the model, will say. The header for an adaptive suite is
-    that for the suite which it extends, so that each finds the other's journal.
+    Its precision is "auto" where a rule will say, and "measured" where the journal or a stopwatch will. The header for
+    an adaptive suite is that for the suite which it extends, so that each finds the other's journal.
 
     Raises:
         BenchError: if examples or suite cannot be evaluated, or the suite not in that precision.
@@ -262,13 +260,28 @@ def _pick(values: Sequence[_T], order: Sequence[int]) -> tuple[_T, ...]:
     return tuple(values[position] for position in order)
 
 
-def _left_open(header: Header, batch_size: int | None, probe: Callable[[], str]) -> dict[str, Callable[[], object]]:
+def _decided(header: Header, asked: str, module: nn.Module, inputs: Tensor) -> Header:
+    """The header with its precision, unless a stopwatch is to say it, and with what decides that."""
+    if header.precision == MEASURED:
+        return dataclasses.replace(header, precision_reason=MEASURED)
+    if header.precision == AUTO and inputs.device.type != header.device:
+        choice = Choice(FLOAT32, f"rule: workers on {header.device}, which is not here to look at")
+    elif header.precision != asked:
+        choice = Choice(header.precision, "rule: no attack of the suite searches in less")
+    else:
+        choice = choose_precision(header.precision, module, inputs)
+    return dataclasses.replace(header, precision=choice.precision, precision_reason=choice.reason)
+
+
+def _left_open(
+    header: Header, batch_size: int | None, module: nn.Module, inputs: Tensor
+) -> dict[str, Callable[[], object]]:
     """The fields of a header that a journal may decide, each with what decides it where there is none."""
     decide: dict[str, Callable[[], object]] = {}
     if batch_size is None:
         decide["batch_size"] = lambda: header.batch_size
-    if header.precision == AUTO:
-        decide["precision"] = probe
+    if header.precision == MEASURED:
+        decide["precision"] = lambda: _measured(module, inputs, header.device)
     return decide
 
 
@@ -281,11 +294,10 @@ def _open(
     return book, book.header
 
 
-def _faster(module: nn.Module, examples: Examples, target: torch.device, workers: str) -> str:
-    """What a probe here says, where workers compute on the same kind of device; else what is always right."""
-    if target.type != workers:
-        return FLOAT32
-    return faster_precision(module, examples[:CHUNK_SIZE].inputs.to(target))
+def _measured(module: nn.Module, inputs: Tensor, kind: str) -> str:
+    if inputs.device.type != kind:
+        raise BenchError(f"Workers compute on {kind}, which is not here to be measured: choose --precision auto.")
+    return choose_precision(MEASURED, module, inputs).precision
 
 
 def _device_name(device: torch.device) -> str:

@@ -202,6 +202,7 @@ def cost_of(evaluation: Evaluation) -> Cost:
     return Cost(
         engine=evaluation.header.engine,
         precision=evaluation.header.precision,
+        precision_reason=evaluation.header.precision_reason,
         device=evaluation.device,
         batch_size=evaluation.batch_size,
         attacks=tuple(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from bench.attacks.autoattack.fast.inference import inference_form, low_form
+from bench.attacks.autoattack.fast.inference import inference_form, low_form, trial_inputs
 from bench.attacks.autoattack.fast.ladder import Rungs, climb
 from bench.core.errors import BenchError
 from bench.core.types import Attack, Classifier, Examples, ThreatModel
@@ -15,8 +15,6 @@ from bench.evaluation.counting import CountingClassifier, Passes
 from bench.evaluation.search_precision import LADDER
 
 __all__ = ["Forms", "Searched"]
-
-_PROBE = 8
 
 
 class Searched(NamedTuple):
@@ -52,11 +50,11 @@ class Forms:
 
     @classmethod
     def of(cls, module: nn.Module, inputs: Tensor, *, engine: str, precision: str) -> Forms:
-        """The forms that a run needs.
+        """The forms that a run needs: the same for the same model, whichever examples it is tried on.
 
         Args:
             module: the model, in eval mode, on its device.
-            inputs: some examples' inputs, `(N, C, H, W)`, on that device.
+            inputs: some examples' inputs, `(N, C, H, W)`, on that device; their shape alone matters.
             engine: "reference" keeps every attack on the model itself.
             precision: of the search.
 
@@ -65,10 +63,11 @@ class Forms:
         """
         if engine == "reference":
             return cls(module)
-        exact = inference_form(module, inputs[:_PROBE])
+        trial = trial_inputs(inputs)
+        exact = inference_form(module, trial)
         if precision != LADDER:
             return cls(module, exact=exact)
-        low = low_form(module, inputs[:_PROBE])
+        low = low_form(module, trial)
         if low is None:
             raise BenchError("This model does not work in bfloat16: choose --precision float32.")
         return cls(module, exact=exact, low=low)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.attacks import parameters
 from bench.core import digest
-from bench.core.schema import to_json
+from bench.core.schema import OPTIONAL, to_json
 from bench.data.files import FileExamples
 from bench.models.digest import of_state
 
@@ -26,6 +26,8 @@ __all__ = ["Header", "Identity", "differences", "identify", "make_header"]
 
 _CODE = ("attacks", "evaluation", "ops")
 _SHOWN_DIGEST = 12
+_TOLD = ("precision_reason",)
+"""Fields that change no verdict, and are told, not compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """The first thing in a journal; a run continues it only where every field is equal."""
+    """The first thing in a journal; a run continues it only where all fields but `precision_reason` are equal."""
 
     model: str
     factory: str
@@ -61,6 +63,7 @@ class Header:
     device: str
     batch_size: int
     code: str
+    precision_reason: str = field(default="", metadata=OPTIONAL)
 
     @property
     def digest(self) -> str:
@@ -144,12 +147,12 @@ def inputs_digest(examples: Examples) -> str:
 
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:
-    """Name the fields that differ with both values: "seed (0 there, 1 here)"."""
+    """Name the fields that differ and are compared, with both values: "seed (0 there, 1 here)"."""
     old, new = dict(_flat(stored)), dict(_flat(wanted))
     return tuple(
         f"{name} ({_shown(old.get(name, 'absent'))} there, {_shown(new.get(name, 'absent'))} here)"
         for name in [*new, *(name for name in old if name not in new)]
-        if old.get(name, "absent") != new.get(name, "absent")
+        if name not in _TOLD and old.get(name, "absent") != new.get(name, "absent")
     )
 
 

@@ -192,6 +192,8 @@ def open_journal(
         header = dataclasses.replace(header, **decided)
         if stored is None:
             _write(folder / _HEADER, header)
+        else:
+            header = dataclasses.replace(header, precision_reason=stored.precision_reason)
         _refuse_other_run(folder, stored or header, header)
         yield Journal(folder, header, check)
 

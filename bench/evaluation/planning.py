@@ -29,7 +29,7 @@ from bench.evaluation.precision import full_float32
 from bench.evaluation.probe import Probe
 from bench.evaluation.runner import Runner
 from bench.evaluation.sanity import check_model
-from bench.evaluation.search_precision import AUTO, faster_precision
+from bench.evaluation.search_precision import choose_precision
 from bench.evaluation.stage import CLEAN
 from bench.evaluation.stored import StoredWork
 from bench.suites import AttackSuite
@@ -95,7 +95,7 @@ class Prospect:
             few = self.examples[:CHUNK_SIZE].inputs.to(self.device)
             check_model(module, few, self.attacks)
             header = self._settled()
-            precision = header.precision if header.precision != AUTO else faster_precision(self.module, few)
+            precision = choose_precision(header.precision, self.module, few).precision
             forms = Forms.of(self.module, few, engine=header.engine, precision=precision)
 
             def make_runner(examples: Examples) -> Runner:

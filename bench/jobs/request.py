@@ -44,7 +44,7 @@ class RunRequest:
         device: torch device; None for a GPU where there is one.
         engine: what runs attacks that have a choice; None for the suites' default.
         batch_size: most examples computed at once; None for the device's default.
-        precision: of the fast engine's searches: "auto", "float32" or "bf16+float32".
+        precision: of the fast engine's searches: "auto", "measured", "float32" or "bf16+float32".
         journal: folder, or URL, that keeps what is done; None for one in the user's cache.
         force: replace a row that differs.
         no_row: leave the leaderboard alone.

@@ -18,8 +18,8 @@ from bench.evaluation import IN_PASSES, Header, ProgressCallback, default_journa
 from bench.evaluation.executors.nobody import Nobody
 from bench.evaluation.executors.window import Crew
 from bench.evaluation.gathering import gather
-from bench.evaluation.grid import CHUNK_SIZE, blocks_of, chunks_of
-from bench.evaluation.search_precision import AUTO, FLOAT32, settled_precision
+from bench.evaluation.grid import blocks_of, chunks_of
+from bench.evaluation.search_precision import AUTO, MEASURED
 from bench.jobs.extent import Extent
 from bench.jobs.findings import Closing, find, passes_left
 from bench.jobs.request import RunRequest, Setting, resolve
@@ -116,8 +116,6 @@ def run_shard(
     """
     setting = resolve(request, tell)
     _refuse_undividable(request, setting)
-    if settled_precision(request.precision, setting.suite) == AUTO:
-        tell("Shards do not measure for themselves: --precision auto is float32 here.")
     executor = executor_of(setting, crew)
     header = _header(request, setting, executor.device if executor is not None else None)
     rows = shard.rows(setting.examples.indices.tolist(), header.batch_size)
@@ -138,12 +136,11 @@ def run_shard(
         journal=journal,
         device=setting.device,
         batch_size=header.batch_size,
-        precision=header.precision,
+        precision=request.precision,
         progress=on_progress,
         costs=dataclasses.replace(IN_PASSES, after=passes_left(setting, journal)(n_examples) if looks else 0.0),
         identity=digests_of(setting),
         executor=executor,
-        first=setting.examples[:CHUNK_SIZE],
     )
     if looks:
         closing = Closing(evaluation, start=start, listener=on_progress)
@@ -172,7 +169,7 @@ def merge(
     setting = prepared(request, tell)
     header = _header(request, setting, computed_on)
     folder = _folder(request, header)
-    gather(_parts(folder, setting, header), folder / _MERGED)
+    found = gather(_parts(folder, setting, header), folder / _MERGED)
     start = time.perf_counter()
     evaluation = evaluate(
         setting.model.module,
@@ -183,7 +180,7 @@ def merge(
         journal=folder / _MERGED,
         device=setting.device,
         batch_size=header.batch_size,
-        precision=header.precision,
+        precision=found.precision if header.precision == AUTO else header.precision,
         progress=on_progress,
         identity=digests_of(setting),
         executor=Nobody(kind=header.device),
@@ -212,6 +209,8 @@ def merge(
 def _refuse_undividable(request: RunRequest, setting: Setting) -> None:
     if request.budget is not None:
         raise BenchError("Shards have no common clock, so a budget cannot be kept: leave --budget out, or --shard.")
+    if request.precision == MEASURED:
+        raise BenchError("Shards would each measure for themselves: name another --precision, or leave --shard out.")
     for attack in setting.suite.attacks:
         if getattr(attack, "triage", None) is not None:
             raise BenchError(
@@ -229,7 +228,7 @@ def _header(request: RunRequest, setting: Setting, device: str | None) -> Header
         seed=request.seed,
         device=device or setting.device,
         batch_size=request.batch_size,
-        precision=FLOAT32 if request.precision == AUTO else request.precision,
+        precision=request.precision,
         identity=digests_of(setting),
     )
 

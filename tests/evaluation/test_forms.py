@@ -1,20 +1,19 @@
 from __future__ import annotations
 
-import sys
+from typing import ClassVar
 
 import pytest
 import torch
 from torch import nn
 
-from bench import suites
 from bench.attacks.autoattack import ApgdCe, AutoAttack, FabT
 from bench.attacks.fgsm import FGSM
 from bench.attacks.pgd import PGD
-from bench.core.errors import BenchError, UnknownNameError
+from bench.core.errors import BenchError
 from bench.core.types import ThreatModel
-from bench.evaluation import cost_of, evaluate, plan, search_precision
+from bench.evaluation import cost_of, evaluate
 from bench.evaluation.forms import Forms
-from bench.evaluation.search_precision import AUTO, FLOAT32, LADDER, faster_precision, settled_precision
+from bench.evaluation.search_precision import FLOAT32, LADDER
 
 THREAT_MODEL = ThreatModel.parse("Linf:0.05")
 STAGE = ApgdCe(engine="fast", steps=5)
@@ -89,6 +88,25 @@ def test_passes_are_summed_over_the_forms_and_start_from_zero(examples) -> None:
     assert forms.passes == (0, 0)
 
 
+def test_the_form_depends_on_the_model_alone(examples) -> None:
+    """Whichever and however many examples a run begins with, forms are compared on the same inputs."""
+
+    class Watched(Net):
+        seen: ClassVar[list[bytes]] = []
+
+        def forward(self, inputs):
+            if isinstance(inputs, torch.Tensor):
+                self.seen.append(inputs.detach().float().numpy().tobytes())
+            return super().forward(inputs)
+
+    asked = []
+    for few in (examples.inputs[:1], examples.inputs[7:100]):
+        Watched.seen.clear()
+        Forms.of(Watched(), few, engine="fast", precision=LADDER)
+        asked.append(list(Watched.seen))
+    assert asked[0] == asked[1] != []
+
+
 def test_a_model_that_refuses_bfloat16_is_named(examples) -> None:
     """One line that says what to choose instead."""
 
@@ -100,53 +118,6 @@ def test_a_model_that_refuses_bfloat16_is_named(examples) -> None:
 
     with pytest.raises(BenchError, match="--precision float32"):
         Forms.of(Picky(), examples.inputs, engine="fast", precision=LADDER)
-    assert faster_precision(Picky().requires_grad_(False), examples.inputs) == FLOAT32
-
-
-@pytest.mark.parametrize(("engine", "asked", "settled"), [("fast", AUTO, AUTO), ("fast", LADDER, LADDER)])
-def test_a_choice_stays_open_where_an_attack_has_one(engine, asked, settled) -> None:
-    """Our own AutoAttack searches in either precision."""
-    assert settled_precision(asked, suites.get("standard-v1", engine=engine)) == settled
-
-
-def test_pgd_has_the_choice_where_a_suite_gives_it(make) -> None:
-    """Columns that stand beside those of papers keep float32; FGSM is one gradient, which is not worth a probe."""
-    assert settled_precision(AUTO, make["suite"](PGD(verdict_only=True))) == AUTO
-    assert settled_precision(AUTO, make["suite"](FGSM(), PGD())) == FLOAT32
-    standard = suites.get("standard-v1").attacks
-    assert not any(attack.finish for attack in standard if isinstance(attack, PGD))
-
-
-def test_the_reference_engine_has_no_choice() -> None:
-    """Float32, whether or not it was asked for by name; a lower precision, or an unknown one, is refused."""
-    suite = suites.get("standard-v1", engine="reference")
-    assert settled_precision(AUTO, suite) == settled_precision(FLOAT32, suite) == FLOAT32
-    with pytest.raises(BenchError, match="--engine fast"):
-        settled_precision(LADDER, suite)
-    with pytest.raises(UnknownNameError, match=r"bf16\+float32"):
-        settled_precision("bf16", suite)
-
-
-@pytest.mark.parametrize(("factor", "wanted"), [(0.5, LADDER), (0.9, FLOAT32), (2.0, FLOAT32)])
-def test_the_probe_takes_what_is_faster_by_enough(examples, monkeypatch, factor, wanted) -> None:
-    """The ladder's own steps have to be paid for, so a small gain is no gain."""
-    seconds = lambda form, inputs: factor if type(form).__name__ == "Bfloat16" else 1.0  # noqa: E731
-    monkeypatch.setattr(search_precision, "_seconds", seconds)
-    assert faster_precision(Net().requires_grad_(False), examples.inputs) == wanted
-
-
-def test_a_resumed_run_keeps_the_precision_of_its_journal(examples, suite, tmp_path, monkeypatch) -> None:
-    """The probe decides once; another precision by name is refused."""
-    answers = iter([LADDER, FLOAT32])
-    monkeypatch.setattr(sys.modules["bench.evaluation.evaluate"], "faster_precision", lambda *_: next(answers))
-    arguments = {"threat_model": THREAT_MODEL, "suite": suite, "journal": tmp_path / "journal"}
-    assert plan(Net(), examples, threat_model=THREAT_MODEL, suite=suite).precision == AUTO
-    first = evaluate(Net(), examples[:30], **arguments)
-    again = evaluate(Net(), examples[:30], **arguments)
-    assert first.header.precision == again.header.precision == LADDER
-    assert first.attacks[1].robust == again.attacks[1].robust
-    with pytest.raises(BenchError, match="precision"):
-        evaluate(Net(), examples[:30], **arguments, precision=FLOAT32)
 
 
 def test_the_cost_tells_what_the_low_precision_claimed_and_what_was_refused(examples, suite) -> None:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import replace
 
 import pytest
 from PIL import Image
 
 from bench import leaderboard
+from bench.attacks.autoattack.fast.inference import Bfloat16
 from bench.core.errors import BenchError
 from bench.core.record_json import dumps, result_bytes
 from bench.diagnostics import diagnose_briefly, quick
+from bench.evaluation import search_precision
 from bench.jobs.run import Outcome, RunRequest, run
 from bench.jobs.writable import check_writable
 
@@ -259,3 +262,63 @@ def test_a_model_of_other_inputs_is_doubted_aloud(greys):
     assert "Clean accuracy is 3 of 36" in doubt and "inputs are in [0, 1]" in doubt
     (noted,) = [each for each in ran.record.result.diagnostics if each.id == "R19"]
     assert noted.status == "warn"
+
+
+@pytest.fixture
+def plant_clock(monkeypatch):
+    """A clock on which a look takes a millisecond, and a pass in bfloat16 what a test says, less than nothing too."""
+    compute = Bfloat16.forward
+    now, of_a_pass = 0.0, 0.0
+
+    def look():
+        nonlocal now
+        now += 1e-3
+        return now
+
+    def forward(self, inputs):
+        nonlocal now
+        now += of_a_pass
+        return compute(self, inputs)
+
+    def plant(seconds):
+        nonlocal of_a_pass
+        of_a_pass = seconds
+        monkeypatch.setattr(time, "perf_counter", look)
+        monkeypatch.setattr(time, "monotonic", look)
+        monkeypatch.setattr(Bfloat16, "forward", forward)
+
+    return plant
+
+
+QUICKER, SLOWER = -2e-4, 2e-4
+
+
+@pytest.fixture
+def pgd_at(request_):
+    """A model that ships, on eight examples."""
+    return replace(request_, model="pgd-at", samples=8)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_no_clock_decides_a_result(pgd_at, plant_clock, tmp_path, monkeypatch, large):
+    """Whichever precision a clock makes look faster: one command, one decision, one result, and the row says why."""
+    if large:
+        monkeypatch.setattr(search_precision, "_LEAST_OPERATIONS", 0, raising=False)
+        monkeypatch.setattr(search_precision, "_has_bfloat16", lambda device: True, raising=False)
+    rows = []
+    for number, seconds in enumerate((QUICKER, 0.0, SLOWER)):
+        plant_clock(seconds)
+        folder = tmp_path / str(number)
+        rows.append(run(replace(pgd_at, journal=folder / "journal", leaderboard=folder / "board")).record)
+    assert [row.cost.precision for row in rows] == 3 * ["bf16+float32" if large else "float32"]
+    assert len({result_bytes(row) for row in rows}) == 1
+    why = "cpu with bfloat16 instructions" if large else "below 4.0 million"
+    assert {row.cost.precision_reason for row in rows} == {f"rule: 1.1 million operations an example, {why}"}
+
+
+@pytest.mark.parametrize(("seconds", "precision"), [(QUICKER, "bf16+float32"), (SLOWER, "float32")])
+def test_a_stopwatch_decides_where_it_is_asked_to(pgd_at, plant_clock, seconds, precision):
+    """And the row says that it did."""
+    plant_clock(seconds)
+    cost = run(replace(pgd_at, precision="measured")).record.cost
+    assert (cost.precision, cost.precision_reason) == (precision, "measured")

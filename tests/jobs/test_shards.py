@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from bench.core.errors import BenchError
 from bench.core.record_json import result_bytes
+from bench.evaluation import search_precision
 from bench.jobs.run import RunRequest, run
 from bench.jobs.shards import Shard, merge, run_shard
 
@@ -56,11 +58,11 @@ def test_shards_in_any_order_give_the_row_of_one_machine(request_, tmp_path, mon
         run_shard(request_, Shard(number=1, count=3))
         merged = merge(request_)
     assert merged.record.unfinished == {}
-    alone = run(replace(request_, journal=tmp_path / "alone", leaderboard=tmp_path / "other", precision="float32"))
+    alone = run(replace(request_, journal=tmp_path / "alone", leaderboard=tmp_path / "other"))
     assert 0 < alone.record.result.n_robust < alone.record.result.n_clean
     assert result_bytes(merged.record) == result_bytes(alone.record)
     assert merged.path is not None and merged.path.parent != alone.path.parent
-    again = run(replace(request_, journal=tmp_path / "journal" / "merged", precision="float32"))
+    again = run(replace(request_, journal=tmp_path / "journal" / "merged"))
     assert again.outcome.value == "reproduces", "the merged journal is an ordinary one"
 
 
@@ -98,12 +100,31 @@ def test_options_of_the_merge_are_those_of_the_shards(request_):
         merge(replace(request_, seed=5))
 
 
-def test_a_cascade_cannot_be_divided(request_):
-    """It chooses among all survivors; said before anything is computed."""
+def test_the_merge_has_the_precision_of_the_shards(request_, monkeypatch):
+    """Also on a machine whose own rule says otherwise; shards whose machines differ are told so."""
+    monkeypatch.setattr(search_precision, "_LEAST_OPERATIONS", 0)
+    monkeypatch.setattr(search_precision, "_has_bfloat16", lambda device: True)
+    small = replace(request_, samples=140)
+    run_shard(small, Shard(number=1, count=2))
+    run_shard(small, Shard(number=2, count=2))
+    monkeypatch.setattr(search_precision, "_has_bfloat16", lambda device: False)
+    cost = merge(small).record.cost
+    assert cost.precision == "bf16+float32"
+    assert "cpu with bfloat16 instructions" in cost.precision_reason
+    shutil.rmtree(request_.journal / "shard-2-of-2")
+    run_shard(small, Shard(number=2, count=2))
+    with pytest.raises(BenchError, match=r"of different runs: precision \(bf16\+float32 there, float32 here\)"):
+        merge(small)
+
+
+def test_what_cannot_be_divided(request_):
+    """A choice among all survivors, a budget, a measurement; said before anything is computed."""
     with pytest.raises(BenchError, match="chooses among the survivors of all examples"):
         run_shard(replace(request_, suite="cascade-v1", engine=None), Shard(number=1, count=2))
     with pytest.raises(BenchError, match="leave --budget out"):
         run_shard(replace(request_, budget=60.0, samples=None), Shard(number=1, count=2))
+    with pytest.raises(BenchError, match="each measure for themselves"):
+        run_shard(replace(request_, precision="measured"), Shard(number=1, count=2))
     assert not request_.journal.exists()
 
 

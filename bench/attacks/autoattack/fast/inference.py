@@ -1,8 +1,9 @@
 """A network in the form that answers fastest: folded, channels last, frozen; and that form in bfloat16.
 
 Batch norms go into the convolutions before them, and what depends on weights alone is computed once. Logits and their
-gradients at the input stay the same up to rounding, which is checked on real inputs. Verdicts are never taken here: the
-harness judges every candidate on the original model.
+gradients at the input stay the same up to rounding, which is checked on inputs that are the same in every run: the form
+of a model depends on nothing but the model, the device and versions. Verdicts are never taken here: the harness judges
+every candidate on the original model.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from bench.attacks.autoattack.fast.joined import join_products
 from bench.attacks.autoattack.fast.relus import use_quick_relus
 from bench.attacks.autoattack.fast.replayed import Replayed
 from bench.ops.folding import Folded, traced
+from bench.ops.sampling import Stream, uniform
 
-__all__ = ["Silenced", "inference_form", "low_form"]
+__all__ = ["Silenced", "inference_form", "low_form", "trial_inputs"]
 
 ROUNDING = 1e-4
 """Largest accepted change of a logit, relative to the largest logit."""
@@ -35,7 +37,21 @@ TURNING = 0.05
 LOW_ROUNDING = 0.1
 """`ROUNDING` in bfloat16: beyond it a search there would be about another model."""
 LOW_TURNING = 0.5
-"""`TURNING` in bfloat16; the shipped models' gradients change by up to 0.12 there."""
+"""`TURNING` in bfloat16; the shipped models' gradients change by up to 0.2 there."""
+_TRIALS = 8
+
+
+def trial_inputs(like: Tensor) -> Tensor:
+    """Inputs to compare forms on: uniform in [0, 1), of `like`'s shape and on its device, the same in every run.
+
+    Args:
+        like: inputs `(N, C, H, W)`, whose values and number do not matter.
+
+    Returns:
+        float32 `(8, C, H, W)`.
+    """
+    stream = Stream(seed=0, attack="inference-form")
+    return uniform(stream, torch.arange(_TRIALS, device=like.device), like.shape[1:])
 
 
 def inference_form(module: nn.Module, probe: Tensor) -> nn.Module:
