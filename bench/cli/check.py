@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import DEFAULT_LEADERBOARD, DataDir, Json, Leaderboard, Quiet, ThreatModelFilter
+from bench.cli.options import DEFAULT_LEADERBOARD, DataDir, Json, Leaderboard, Quiet, ThreatModelFilter, WeightsKey
 from bench.cli.reports import as_github, as_json, as_junit, as_table
 from bench.core.durable import write_durably
 from bench.core.place import Place
@@ -45,6 +45,7 @@ def check(
         typer.Option(metavar="NAME", help="Probe this one for the row's: path/to/file.py:factory."),
     ] = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights for the probed model.")] = None,
+    weights_key: WeightsKey = None,
     dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Attack or replay only this dataset.")] = None,
     threat_model: ThreatModelFilter = None,
     suite: Annotated[str | None, typer.Option(metavar="NAME", help="Attack or replay only this suite.")] = None,
@@ -91,6 +92,7 @@ def check(
         probe=probe,
         model=model,
         weights=weights,
+        weights_key=weights_key,
         data_dir=data_dir,
         device=device,
     )

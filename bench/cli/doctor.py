@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import ClassNames, DataDir, Dataset, Device, Indices, Json, Model, Quiet, ThreatModel, Weights
+from bench.cli.options import (
+    ClassNames,
+    DataDir,
+    Dataset,
+    Device,
+    Indices,
+    Json,
+    Model,
+    Quiet,
+    ThreatModel,
+    Weights,
+    WeightsKey,
+)
 from bench.cli.tables import clock, table
 
 if TYPE_CHECKING:
@@ -22,6 +34,7 @@ def doctor(
     model: Model,
     dataset: Dataset,
     weights: Weights = None,
+    weights_key: WeightsKey = None,
     data_dir: DataDir = None,
     class_names: ClassNames = None,
     threat_model: ThreatModel = None,
@@ -58,6 +71,7 @@ def doctor(
         model=model,
         dataset=dataset,
         weights=weights,
+        weights_key=weights_key,
         data_dir=data_dir,
         class_names=class_names,
         threat_model=threat_model,

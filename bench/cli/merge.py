@@ -26,6 +26,7 @@ from bench.cli.options import (
     Suite,
     ThreatModel,
     Weights,
+    WeightsKey,
 )
 from bench.cli.run import show_runs
 
@@ -36,6 +37,7 @@ def merge(
     model: Model,
     dataset: Dataset,
     weights: Weights = None,
+    weights_key: WeightsKey = None,
     data_dir: DataDir = None,
     class_names: ClassNames = None,
     threat_model: ThreatModel = None,
@@ -74,6 +76,7 @@ def merge(
     request = RunRequest(
         model=model,
         weights=weights,
+        weights_key=weights_key,
         dataset=dataset,
         data_dir=data_dir,
         class_names=class_names,

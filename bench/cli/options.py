@@ -33,6 +33,7 @@ __all__ = [
     "ThreatModel",
     "ThreatModelFilter",
     "Weights",
+    "WeightsKey",
     "Workers",
 ]
 
@@ -45,6 +46,10 @@ Model = Annotated[
 Weights = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Weights for the model: .safetensors, .pt or .pth, told by content."),
+]
+WeightsKey = Annotated[
+    str | None,
+    typer.Option(metavar="A.B", help="Where in the file the weights lie, if it holds several: model_state.net, ema."),
 ]
 Dataset = Annotated[
     str, typer.Option(metavar="NAME", help="A dataset of `bench list datasets`, file.npz, or folder:PATH.")

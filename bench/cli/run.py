@@ -30,6 +30,7 @@ from bench.cli.options import (
     Suite,
     ThreatModel,
     Weights,
+    WeightsKey,
     Workers,
 )
 from bench.cli.tables import row_table
@@ -59,6 +60,7 @@ def run(
     ],
     dataset: Dataset,
     weights: Weights = None,
+    weights_key: WeightsKey = None,
     data_dir: DataDir = None,
     class_names: ClassNames = None,
     threat_model: ThreatModel = None,
@@ -135,6 +137,7 @@ def run(
     request = RunRequest(
         model=names[0],
         weights=weights,
+        weights_key=weights_key,
         dataset=dataset,
         data_dir=data_dir,
         class_names=class_names,

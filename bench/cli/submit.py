@@ -24,6 +24,7 @@ from bench.cli.options import (
     Suite,
     ThreatModel,
     Weights,
+    WeightsKey,
 )
 from bench.cli.run import UNFINISHED, tell_of_unfinished
 from bench.cli.tables import row_table
@@ -41,6 +42,7 @@ def submit(
     reference: Annotated[str, typer.Option(metavar="URL", help="Where it is described: an address, or a paper.")],
     dataset: Dataset,
     weights: Weights = None,
+    weights_key: WeightsKey = None,
     extra_data: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help='What it was trained on beside the training split, or "no".'),
@@ -85,6 +87,7 @@ def submit(
         run=RunRequest(
             model=model,
             weights=weights,
+            weights_key=weights_key,
             dataset=dataset,
             data_dir=data_dir,
             class_names=class_names,

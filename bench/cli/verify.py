@@ -21,6 +21,7 @@ from bench.cli.options import (
     Quiet,
     SuiteFilter,
     ThreatModelFilter,
+    WeightsKey,
 )
 from bench.cli.rows import Filter, locate
 from bench.cli.verify_text import (
@@ -55,6 +56,7 @@ def verify(
         ),
     ] = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Its weights.")] = None,
+    weights_key: WeightsKey = None,
     add: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Judge breaks that somebody found, and store those that hold.")
     ] = None,
@@ -91,6 +93,7 @@ def verify(
     lookup = Lookup(
         model=model,
         weights=weights,
+        weights_key=weights_key,
         dataset=dataset if own_data else None,
         data_dir=data_dir,
         class_names=class_names,

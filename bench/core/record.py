@@ -165,6 +165,7 @@ class Card:
         architecture: the network.
         n_parameters: how many numbers were trained.
         extra_data: "no", or which data beside the dataset's training split; None where nobody said.
+        remarks: on how it was loaded and asked, a sentence each.
     """
 
     title: str
@@ -172,6 +173,7 @@ class Card:
     architecture: str
     n_parameters: int
     extra_data: str | None
+    remarks: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,7 @@ class CheckRequest:
         probe: how many examples of each row to run again; None for no probe.
         model: what to probe instead of the row's own model, or None.
         weights: weights for it, or None.
+        weights_key: where in that file, a dotted path; None for anywhere.
         data_dir: where data is looked up first, or None.
         device: torch device for the probe, or None.
     """
@@ -53,6 +54,7 @@ class CheckRequest:
     probe: int | None = None
     model: str | None = None
     weights: Path | None = None
+    weights_key: str | None = None
     data_dir: Path | None = None
     device: str | None = None
 
@@ -122,7 +124,13 @@ def _replayed(
     from bench.jobs.verify import Lookup, verify
 
     _expect_one(request, rows)
-    lookup = Lookup(model=request.model, weights=request.weights, data_dir=request.data_dir, device=request.device)
+    lookup = Lookup(
+        model=request.model,
+        weights=request.weights,
+        weights_key=request.weights_key,
+        data_dir=request.data_dir,
+        device=request.device,
+    )
     for path, record in rows:
         subject = path.relative_to(request.leaderboard).as_posix()
         if record.evidence is None and record.external_evidence is None:
@@ -167,6 +175,7 @@ def _probed(
                     n_examples=int(request.probe or 1),
                     model=request.model,
                     weights=request.weights,
+                    weights_key=request.weights_key,
                     data_dir=request.data_dir,
                     device=request.device,
                 ),

@@ -35,6 +35,7 @@ class DoctorRequest:
         model: a model of the zoo, `robustbench:<ID>` or `path/to/file.py:factory`.
         dataset: a dataset, `file.npz` or `folder:PATH`.
         weights: a weights file for the model, or None.
+        weights_key: where in that file, a dotted path; None for anywhere.
         data_dir: where data is looked up first, or None.
         class_names: a file with the model's classes, of which the user's own data may have some, or None.
         threat_model: such as "Linf:8/255"; None for the dataset's default.
@@ -49,6 +50,7 @@ class DoctorRequest:
     model: str
     dataset: str
     weights: Path | None = None
+    weights_key: str | None = None
     data_dir: Path | None = None
     class_names: Path | None = None
     threat_model: str | None = None
@@ -123,7 +125,13 @@ def doctor(
     few = min(SAMPLES, len(dataset)) if request.samples is None and request.indices is None else request.samples
     examples = data.select(dataset, samples=few, indices=request.indices)
     model = models.load(
-        request.model, weights=request.weights, dataset=dataset, threat_model=threat_model, device=device, check=False
+        request.model,
+        weights=request.weights,
+        weights_key=request.weights_key,
+        dataset=dataset,
+        threat_model=threat_model,
+        device=device,
+        check=False,
     )
     for remark in model.remarks:
         tell(remark)

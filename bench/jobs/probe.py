@@ -32,6 +32,7 @@ class ProbeRequest:
         n_examples: how many of its first examples to run again, at least 1.
         model: what to run instead of the model of the row's name: a user's own, as in `bench run`.
         weights: a weights file for it, or None.
+        weights_key: where in that file, a dotted path; None for anywhere.
         data_dir: where data is looked up first, or None.
         device: torch device; None for a GPU where there is one.
     """
@@ -40,6 +41,7 @@ class ProbeRequest:
     n_examples: int
     model: str | None = None
     weights: Path | None = None
+    weights_key: str | None = None
     data_dir: Path | None = None
     device: str | None = None
 
@@ -100,6 +102,7 @@ def _request(request: ProbeRequest, folder: Path) -> RunRequest:
     return RunRequest(
         model=request.model or record.model,
         weights=request.weights,
+        weights_key=request.weights_key,
         dataset=record.dataset,
         data_dir=request.data_dir,
         threat_model=record.threat_model,

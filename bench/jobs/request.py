@@ -34,6 +34,7 @@ class RunRequest:
         leaderboard: folder of the rows, or its URL.
         suite: such as "standard-v1".
         weights: a weights file for the model, or None.
+        weights_key: where in that file, a dotted path; None for anywhere.
         data_dir: where data is looked up first, or None.
         class_names: a file with the model's classes, of which the user's own data may have some, or None.
         threat_model: such as "Linf:8/255"; None for the dataset's default.
@@ -56,6 +57,7 @@ class RunRequest:
     leaderboard: Place
     suite: str = "standard-v1"
     weights: Path | None = None
+    weights_key: str | None = None
     data_dir: Path | None = None
     class_names: Path | None = None
     threat_model: str | None = None
@@ -121,7 +123,12 @@ def resolve(request: RunRequest, tell: Callable[[str], None]) -> Setting:
     examples = data.select(dataset, samples=request.samples, indices=request.indices)
     threat_model = asked or dataset.default_threat_model
     model = models.load(
-        request.model, weights=request.weights, dataset=dataset, threat_model=threat_model, device=device
+        request.model,
+        weights=request.weights,
+        weights_key=request.weights_key,
+        dataset=dataset,
+        threat_model=threat_model,
+        device=device,
     )
     for remark in model.remarks:
         tell(remark)

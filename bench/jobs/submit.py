@@ -144,6 +144,7 @@ def _named(
         model=request.run.model,
         dataset=request.run.dataset,
         weights=request.run.weights,
+        weights_key=request.run.weights_key,
         data_dir=request.run.data_dir,
         class_names=request.run.class_names,
         threat_model=request.run.threat_model,
@@ -178,6 +179,7 @@ def _write_manifest(request: SubmitRequest, root: Place) -> Place:
         "extra_data": request.extra_data,
         "model": request.run.model,
         "weights": weights.name if weights is not None else None,
+        "weights_key": request.run.weights_key,
         "weights_sha256": digest.of_file(weights) if weights is not None else None,
         "rows": [path.relative_to(root).as_posix() for path in rows],
     }

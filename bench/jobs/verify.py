@@ -36,6 +36,7 @@ class Lookup:
     Args:
         model: the model, where the row's own name does not lead to it: `path/to/file.py:factory`.
         weights: its weights file, or None.
+        weights_key: where in that file, a dotted path; None for anywhere.
         dataset: the data, where it is the user's own: `file.npz` or `folder:PATH`.
         data_dir: where data is looked up first, or None.
         class_names: a file with the model's classes, where the row's run had one, or None.
@@ -44,6 +45,7 @@ class Lookup:
 
     model: str | None = None
     weights: Path | None = None
+    weights_key: str | None = None
     dataset: str | None = None
     data_dir: Path | None = None
     class_names: Path | None = None
@@ -149,6 +151,7 @@ def open_row(record: Record, lookup: Lookup) -> Opened:
             _model_name(record, lookup),
             dataset=dataset,
             weights=lookup.weights,
+            weights_key=lookup.weights_key,
             threat_model=ThreatModel.parse(record.threat_model),
             device=pick_device(lookup.device),
             check=False,

@@ -7,12 +7,13 @@ weights file, and a factory that draws its weights at random gives the driver's 
 from __future__ import annotations
 
 import io
+import pickle
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.core.errors import BenchError
 from bench.core.types import ThreatModel
@@ -80,7 +81,8 @@ def rebuild(blueprint: Blueprint, *, device: torch.device) -> nn.Module:
 def dump_state(module: nn.Module) -> bytes:
     """The module's tensors, to be read by `load_state`."""
     buffer = io.BytesIO()
-    torch.save({key: tensor.detach().cpu() for key, tensor in module.state_dict().items()}, buffer)
+    state = module.state_dict()
+    torch.save({key: each.detach().cpu() if isinstance(each, Tensor) else each for key, each in state.items()}, buffer)
     return buffer.getvalue()
 
 
@@ -93,7 +95,7 @@ def load_state(module: nn.Module, content: bytes) -> None:
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         module.load_state_dict(state, strict=True)
-    except (RuntimeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
         raise BenchError(f"The model built here does not take the tensors of the run: {reason}") from None
 

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -24,7 +25,17 @@ from bench.core.errors import BenchError, OtherFileError
 from bench.models import weights
 from bench.models.manifest import Accuracy, ArchitectureSpec, Manifest
 
-__all__ = ["Accuracy", "ArchitectureSpec", "Manifest", "load_state", "manifest_path", "read", "weights_path", "write"]
+__all__ = [
+    "Accuracy",
+    "ArchitectureSpec",
+    "Manifest",
+    "load_state",
+    "load_states",
+    "manifest_path",
+    "read",
+    "weights_path",
+    "write",
+]
 
 
 def weights_path(folder: Path, dataset: str) -> Path:
@@ -87,11 +98,21 @@ def read(folder: Path, dataset: str) -> tuple[dict[str, Tensor], Manifest]:
 
 
 def load_state(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
-    """Read a state dict from safetensors or torch weights (told by content), running no code of the file's.
+    """Read the likeliest state dict of a file; see `load_states`.
+
+    Raises:
+        BenchError: as `load_states`.
+    """
+    return next(iter(load_states(path, sha256=sha256).values()))
+
+
+def load_states(path: Path, *, sha256: str | None = None, key: str | None = None) -> dict[str, dict[str, Any]]:
+    """Read the state dicts in safetensors or torch weights (told by content), running no code of the file's.
 
     Args:
         path: the file.
         sha256: what its SHA-256 must be; None skips the check.
+        key: where in the file; None for anywhere. See `weights.state_dicts`.
 
     Raises:
         OtherFileError: if it is another file than `sha256` says.
@@ -104,7 +125,7 @@ def load_state(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
                 f"Weights {path} have sha256 {found[:12]}..., but their manifest says {sha256[:12] or 'none'}...:"
                 " the file is damaged or another one; restore it or train it again."
             )
-    return weights.read(path)
+    return weights.state_dicts(path, key=key)
 
 
 def _stored(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -55,6 +55,7 @@ def load(
     *,
     dataset: Dataset,
     weights: Path | None = None,
+    weights_key: str | None = None,
     threat_model: ThreatModel | None = None,
     device: str | torch.device = "cpu",
     check: bool = True,
@@ -65,6 +66,7 @@ def load(
         name: a model of the zoo ("aw-net"), "robustbench:<ID>", or "path/to/file.py:factory".
         dataset: what it will be evaluated on: picks the checkpoint, and gives the images of the probe.
         weights: a weights file, for models of the zoo and of a file.
+        weights_key: where in that file, a dotted path; None for anywhere.
         threat_model: picks RobustBench's list; the dataset's default where None. Other models do not depend on it.
         device: where the module goes.
         check: probe the model on a few images (see `bench.models.probe`).
@@ -73,7 +75,9 @@ def load(
         UnknownNameError: if there is no such model.
         BenchError: if it cannot be loaded, or does not pass the probe.
     """
-    loaded = _loaded(name, dataset, weights, threat_model or dataset.default_threat_model, device)
+    if weights_key is not None and weights is None:
+        raise BenchError("Expected --weights beside --weights-key: it says where in that file the weights lie.")
+    loaded = _loaded(name, dataset, weights, weights_key, threat_model or dataset.default_threat_model, device)
     inputs = dataset.examples[:PROBE_EXAMPLES].inputs.to(device)
     module = adapted(loaded.module, inputs)
     if check:
@@ -114,7 +118,12 @@ def preprocessing(name: str, *, dataset: str, threat_model: ThreatModel | None =
 
 
 def _loaded(
-    name: str, dataset: Dataset, weights: Path | None, threat_model: ThreatModel, device: str | torch.device
+    name: str,
+    dataset: Dataset,
+    weights: Path | None,
+    weights_key: str | None,
+    threat_model: ThreatModel,
+    device: str | torch.device,
 ) -> LoadedModel:
     classes = dataset.num_classes
     if name.startswith(robustbench.PREFIX):
@@ -124,5 +133,7 @@ def _loaded(
             name, dataset=dataset.base or dataset.name, num_classes=classes, threat_model=threat_model, device=device
         )
     if user_file.matches(name):
-        return user_file.load(name, weights=weights, num_classes=classes, device=device)
-    return shipped.load(name, weights=weights, dataset=dataset.name, num_classes=classes, device=device)
+        return user_file.load(name, weights=weights, weights_key=weights_key, num_classes=classes, device=device)
+    return shipped.load(
+        name, weights=weights, weights_key=weights_key, dataset=dataset.name, num_classes=classes, device=device
+    )

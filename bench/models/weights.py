@@ -1,35 +1,74 @@
-"""Weights files: told by content, read without running code of theirs, unwrapped to a plain state dict."""
+"""Weights files: told by content, read without running code of theirs, unwrapped to plain state dicts."""
 
 from __future__ import annotations
 
 import os
 import pickle
 import re
-from collections.abc import Mapping
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from bench.core.errors import BenchError
+from bench.core.errors import BenchError, nearest
 from bench.core.regular_file import MOST_WEIGHTS_BYTES, open_regular
 
-__all__ = ["read", "unwrap"]
+__all__ = ["EXTRA_STATE", "WRAPPERS", "read", "state_dicts"]
 
-WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net")
+WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "_orig_mod", "net")
+"""What training scripts and torch's wrappers call the network itself, the likeliest first."""
+EXTRA_STATE = "_extra_state"
+"""How torch ends the name of what a module keeps beside its tensors (`get_extra_state`)."""
 MAX_DEPTH = 4
 _HEAD = 4096
+_SHOWN = 5
 _REFUSED_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+_NUMBER = re.compile(r"[<>=|]?[?biuf][1248]?")
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """Read the state dict in `path`, on the CPU, whatever device it was saved on.
+def read(path: Path) -> dict[str, Any]:
+    """The likeliest state dict in `path`; see `state_dicts`.
 
     Raises:
-        BenchError: if there is no such file, it holds no weights, it is damaged, or it asks to run code.
+        BenchError: as `state_dicts`.
     """
+    return next(iter(state_dicts(path).values()))
+
+
+def state_dicts(path: Path, *, key: str | None = None) -> dict[str, dict[str, Any]]:
+    """Read every state dict in `path`, on the CPU, whatever device it was saved on.
+
+    Args:
+        path: of the file.
+        key: where in the file, a dotted path such as "model_state.net"; None for anywhere. Also a prefix of names.
+
+    Returns:
+        Each by the dotted path of where it lies ("" is the file itself), the likeliest first: at least one. Entries are
+        tensors, and whatever else stands among them.
+
+    Raises:
+        BenchError: if there is no such file, it holds no weights (there), it is damaged, or it asks to run code.
+    """
+    content = _content(path)
+    if key is not None:
+        content = _at(content, key, path)
+    found = dict(_found_in(content, key or ""))
+    if not found:
+        raise BenchError(
+            f"Expected a state dict in {path}{f' at {key!r}' if key else ''}, but found {_kind_of(content)}."
+            " Save it with torch.save(model.state_dict(), path)."
+        )
+    around = {outer for outer in found for inner in found if inner != outer and inner.startswith(outer)}
+    return dict(sorted(found.items(), key=lambda each: (each[0] in around, *_unlikeliness(each[0]))))
+
+
+def _content(path: Path) -> Any:
     try:
         with open_regular(path, most_bytes=MOST_WEIGHTS_BYTES) as file:
             head = file.read(_HEAD)
@@ -41,34 +80,67 @@ def read(path: Path) -> dict[str, Tensor]:
     if _looks_like_safetensors(head):
         return _read_safetensors(path)
     if head.startswith((b"PK\x03\x04", b"\x80")):
-        return unwrap(_read_torch(path), path)
+        return _read_torch(path)
     raise BenchError(f"Expected safetensors or torch weights in {path}, but {_what_else(head, size)}.")
 
 
-def unwrap(content: Any, path: Path) -> dict[str, Tensor]:
-    """Find the state dict in what a training script saved: `{"state_dict": ...}`, `{"model": ...}`, ...
+def _found_in(content: Any, place: str, depth: int = 0) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every mapping from names to tensors, by its place; what holds others comes after them."""
+    if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
+        return
+    if depth < MAX_DEPTH:
+        for name, each in content.items():
+            if not name.endswith(EXTRA_STATE):
+                yield from _found_in(each, f"{place}.{name}" if place else name, depth + 1)
+    if any(isinstance(each, Tensor) for each in content.values()):
+        yield place, _StateDict(content)
 
-    Raises:
-        BenchError: if there is none.
-    """
-    for _ in range(MAX_DEPTH):
-        if not isinstance(content, Mapping):
-            break
-        if content and all(isinstance(name, str) and isinstance(each, Tensor) for name, each in content.items()):
-            return dict(content)
-        inner = next((content[name] for name in WRAPPERS if isinstance(content.get(name), Mapping)), None)
-        if inner is None:
-            break
-        content = inner
-    found = (
-        f"the keys {', '.join(map(repr, list(content)[:5])) or 'none'}"
-        if isinstance(content, Mapping)
-        else type(content)
-    )
-    raise BenchError(
-        f"Expected a state dict in {path}, plain or under {', '.join(map(repr, WRAPPERS))}, but found {found}."
-        " Save it with torch.save(model.state_dict(), path)."
-    )
+
+class _StateDict(dict[str, Any]):
+    """A state dict with the versions of modules that torch writes down, for those that translate old names."""
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        super().__init__(content)
+        metadata = getattr(content, "_metadata", None)
+        if isinstance(metadata, Mapping):
+            self._metadata = metadata
+
+
+def _unlikeliness(place: str) -> tuple[int, ...]:
+    """Sorts what is called as networks usually are before anything else, and in the order of `WRAPPERS`."""
+    parts = [WRAPPERS.index(part) if part in WRAPPERS else len(WRAPPERS) for part in place.split(".") if place]
+    return (max(parts, default=0) == len(WRAPPERS), *parts)
+
+
+def _at(content: Any, key: str, path: Path) -> Any:
+    """What lies at a dotted path; where a part of it is no name, the entries whose names start with the rest of it."""
+    rest, inside = key.split("."), content
+    while rest:
+        if not isinstance(inside, Mapping):
+            raise _nothing_at(content, key, path)
+        count = next((n for n in range(len(rest), 0, -1) if ".".join(rest[:n]) in inside), 0)
+        if not count:
+            prefix = ".".join(rest) + "."
+            under = {name.removeprefix(prefix): each for name, each in inside.items() if str(name).startswith(prefix)}
+            if not under:
+                raise _nothing_at(content, key, path)
+            return under
+        inside, rest = inside[".".join(rest[:count])], rest[count:]
+    return inside
+
+
+def _nothing_at(content: Any, key: str, path: Path) -> BenchError:
+    places = [place for place, _ in _found_in(content, "") if place]
+    close = nearest(key, places)
+    hint = f" (nearest: {close!r})" if close else ""
+    return BenchError(f"There is nothing at --weights-key {key!r} in {path}{hint}; it is {_kind_of(content)}.")
+
+
+def _kind_of(content: Any) -> str:
+    if not isinstance(content, Mapping):
+        return f"a {type(content).__name__}"
+    more = f" and {len(content) - _SHOWN} more" if len(content) > _SHOWN else ""
+    return f"a dict of {', '.join(map(repr, list(content)[:_SHOWN])) or 'nothing'}{more}"
 
 
 def _looks_like_safetensors(head: bytes) -> bool:
@@ -87,19 +159,68 @@ def _read_torch(path: Path) -> Any:
     try:
         # Through an open file: given a path, torch would go by its name.
         with open_regular(path, most_bytes=MOST_WEIGHTS_BYTES) as file:
-            return torch.load(file, map_location="cpu", weights_only=True)
+            _check_archive(file, path)
+            with torch.serialization.safe_globals(_NUMPY), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of layouts that are refused by name where they are wanted
+                return torch.load(file, map_location="cpu", weights_only=True)
+    except BenchError:
+        raise
     except pickle.UnpicklingError as error:
         refused = _REFUSED_GLOBAL.search(str(error))
         if refused is None:
             raise _damaged(path, error) from error
         raise BenchError(
             f"Weights file {path} asks for {refused[1]!r} to be run when it is loaded; refused: weights are data."
-            " Save it with torch.save(model.state_dict(), path)."
+            " If you trust it, save its weights alone: c = torch.load(FILE, weights_only=False);"
+            " torch.save(c['state_dict'], NEW), or c.state_dict() of a whole model."
         ) from None
     except Exception as error:  # torch raises some ten kinds for a file that was cut or changed
-        if "TorchScript" in str(error):
-            raise BenchError(f"Expected a state dict in {path}, but it is a TorchScript archive.") from None
         raise _damaged(path, error) from error
+
+
+def _check_archive(file: BinaryIO, path: Path) -> None:
+    """Refuse a zip archive that is no torch file, or larger once it is unpacked; leave the file at its start."""
+    if file.read(4) == b"PK\x03\x04":
+        entries = zipfile.ZipFile(file).infolist()
+        if any("/code/" in each.filename or each.filename.endswith("/constants.pkl") for each in entries):
+            raise BenchError(
+                f"Expected a state dict in {path}, but it is a TorchScript archive: let a factory return"
+                " torch.jit.load(path), or save its state_dict()."
+            )
+        if entries and all(each.filename.endswith(".npy") for each in entries):
+            raise BenchError(
+                f"Expected safetensors or torch weights in {path}, but it is a NumPy archive: torch.save a dict of"
+                " torch.from_numpy of its arrays."
+            )
+        if sum(each.file_size for each in entries) > os.fstat(file.fileno()).st_size:
+            raise BenchError(f"Weights file {path} is compressed, which torch's files never are; save it anew.")
+    file.seek(0)
+
+
+class _NumpyType:
+    """What numpy's types of numbers are read as: their code, and no code of numpy's."""
+
+    def __init__(self, code: str, *_: object) -> None:
+        self.code, self.order = code, "="
+
+    def __setstate__(self, state: Any) -> None:
+        self.order = str(state[1])
+
+
+def _numpy_number(kind: _NumpyType, content: bytes) -> int | float | bool:
+    """A number that numpy has saved, such as an accuracy beside the weights."""
+    code = f"{kind.order}{kind.code}"
+    if not _NUMBER.fullmatch(code):
+        raise pickle.UnpicklingError(f"a numpy number of type {code[:20]!r}")
+    number: int | float | bool = np.frombuffer(content, dtype=code, count=1)[0].item()
+    return number
+
+
+_NUMPY: list[Any] = [
+    (_NumpyType, "numpy.dtype"),
+    (_numpy_number, "numpy.core.multiarray.scalar"),
+    (_numpy_number, "numpy._core.multiarray.scalar"),
+]
 
 
 def _what_else(head: bytes, size: int) -> str:

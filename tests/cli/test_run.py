@@ -266,3 +266,24 @@ def test_what_a_remark_names_cannot_move_the_cursor(bench, here):
     (here / "images" / "a" / "\x1b[2Jnote.txt").touch()
     told = bench("run", "--model", "nets.py:good", "--dataset", "folder:images", "--device", "cpu").err
     assert "\\x1b[2Jnote.txt" in told and "\x1b[2J" not in told
+
+
+def test_a_weights_key_goes_through_run_doctor_and_verify(bench, here):
+    """Of two networks in a file the named one is evaluated, examined and verified, which is said and kept."""
+    states = [{f"1.{name}": each for name, each in torch.nn.Linear(64, 10).state_dict().items()} for _ in range(2)]
+    torch.save({"run": {"raw": states[0], "ema": states[1]}}, here / "w.pth")
+    model = ("--model", "nets.py:good", "--weights", "w.pth")
+    few = ("--dataset", "digits", "--samples", "8")
+    unsaid = bench("run", *model, *few, "--suite", "quick-v1")
+    assert unsaid.code == 2
+    assert "'run.raw', 'run.ema'" in unsaid.err
+    keyed = (*model, "--weights-key", "run.ema")
+    done = bench("run", *keyed, *few, "--suite", "quick-v1", "--json")
+    assert done.code == 0
+    assert "taken from 'run.ema'" in done.err
+    row = json.loads(done.out)["row"]
+    assert row["card"]["remarks"] == ["Weights w.pth: taken from 'run.ema'."]
+    examined = bench("doctor", *keyed, *few, "--checks", "R5")
+    assert (examined.code, "taken from 'run.ema'" in examined.err) == (0, True)
+    assert bench("verify", row["model"], *keyed).code == 0
+    assert bench("verify", row["model"], *model, "--weights-key", "run.raw").code == 1

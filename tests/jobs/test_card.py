@@ -11,6 +11,7 @@ from bench import data, models
 from bench.core.record import Card
 from bench.core.record_json import dumps, loads
 from bench.jobs.card import card_of
+from bench.models.adapting import Adapted, Needs
 
 FROZEN = Path(__file__).parent.parent / "core" / "frozen" / "record_v1.json"
 
@@ -31,6 +32,20 @@ def test_nothing_is_claimed_for_a_users_model() -> None:
     assert card_of(model) == Card(
         title="net.py:make", reference="", architecture="Linear", n_parameters=8, extra_data=None
     )
+
+
+def test_what_was_done_to_load_and_ask_a_model_is_on_its_card() -> None:
+    """The network itself is named, not what asks it, and a row without remarks has the text that it had."""
+    module = Adapted(nn.Linear(3, 2), Needs(copies=True))
+    said = ("Weights net.pth: taken from 'ema'.",)
+    model = models.LoadedModel(
+        name="net.py:make", module=module, digest="", factory_digest="", num_classes=2, remarks=said
+    )
+    card = card_of(model)
+    assert (card.architecture, card.n_parameters, card.remarks) == ("Linear", 8, said)
+    old = loads(FROZEN.read_bytes())
+    assert loads(dumps(dataclasses.replace(old, card=card))).card == card
+    assert "remarks" not in dumps(dataclasses.replace(old, card=dataclasses.replace(card, remarks=())))
 
 
 def test_a_row_keeps_its_card_and_an_old_one_has_none() -> None:

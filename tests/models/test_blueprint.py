@@ -7,6 +7,7 @@ import textwrap
 import torch
 
 from bench.models.blueprint import blueprint_of, dump_state, load_state, rebuild
+from bench.models.digest import of_state
 from bench.models.registry import load
 
 FILE = """
@@ -24,6 +25,20 @@ FILE = """
 
     def make():
         return Net().double()
+
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.scale = nn.Linear(64, 10), 2.0
+
+        def get_extra_state(self):
+            return {"scale": self.scale}
+
+        def set_extra_state(self, state):
+            self.scale = state["scale"]
+
+        def forward(self, inputs):
+            return self.scale * self.linear(inputs.flatten(1))
 """
 
 
@@ -41,3 +56,17 @@ def test_a_model_that_is_asked_in_its_own_way_is_rebuilt_so(tmp_path, digits):
     load_state(rebuilt, dump_state(model.module))
     few = digits.examples[:4].inputs
     assert torch.equal(rebuilt(few.clone()), model.module(few.clone()))
+
+
+def test_what_a_model_keeps_beside_its_tensors_is_sent_too(tmp_path, digits):
+    """Extra state reaches the other process, and is part of the digest."""
+    path = tmp_path / "net.py"
+    path.write_text(textwrap.dedent(FILE))
+    model = load(f"{path}:Scaled", dataset=digits)
+    before = of_state(model.module.state_dict())
+    model.module.scale = 3.0
+    assert of_state(model.module.state_dict()) != before
+    blueprint = blueprint_of(model, dataset="digits", threat_model=digits.default_threat_model)
+    rebuilt = rebuild(blueprint, device=torch.device("cpu"))
+    load_state(rebuilt, dump_state(model.module))
+    assert rebuilt.scale == 3.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import pickle
@@ -9,6 +10,7 @@ import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -170,3 +172,80 @@ def test_weights_saved_on_cuda_load_on_the_cpu(tmp_path, monkeypatch, zipped):
     (tmp_path / "w.pt").write_bytes(_torch_bytes(STATE, zipped=zipped))
     assert b"cuda:0" in (tmp_path / "w.pt").read_bytes()
     assert weights.read(tmp_path / "w.pt")["layer.bias"].device.type == "cpu"
+
+
+def test_every_state_dict_of_a_file_is_found_the_likeliest_first(tmp_path):
+    """By the dotted path of where it lies; an optimizer's numbers, and a module's own dicts, are no state dicts."""
+    content = {
+        "ema": STATE,
+        "net": {"state_dict": STATE},
+        "model": STATE | {"_extra_state": {"scale": torch.ones(1)}},
+        "optimizer": {"state": {0: {"exp_avg": torch.ones(2)}}},
+        "best": torch.tensor(3.0),
+    }
+    torch.save(content, tmp_path / "w.pt")
+    assert list(weights.state_dicts(tmp_path / "w.pt")) == ["model", "net.state_dict", "ema", ""]
+
+
+@pytest.mark.parametrize("key", ["model_state.net", "model_state.net.layer", "a.b", "a"])
+def test_a_key_says_where_the_weights_lie(tmp_path, key):
+    """Names of dicts, names with dots in them, and what names start with."""
+    torch.save({"model_state": {"net": STATE, "gan": STATE}, "a.b": STATE, "a": {"c": STATE}}, tmp_path / "w.pt")
+    (found, *rest) = weights.state_dicts(tmp_path / "w.pt", key=key)
+    assert not rest
+    assert found == ("a.c" if key == "a" else key)
+    names = weights.state_dicts(tmp_path / "w.pt", key=key)[found].keys()
+    assert names == {name.removeprefix("layer.") if key.endswith("layer") else name for name in STATE}
+
+
+@pytest.mark.parametrize(("key", "hint"), [("model_stat", "nearest: 'model_state'"), ("epoch.x", "dict"), ("", "dict")])
+def test_a_key_that_leads_nowhere_is_named(tmp_path, refused, key, hint):
+    """With what is there, and the nearest of it."""
+    torch.save({"model_state": STATE, "epoch": 3}, tmp_path / "w.pt")
+    refused(lambda: weights.state_dicts(tmp_path / "w.pt", key=key), "w.pt", repr(key), hint)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    "number", [np.float64(97.5), np.int64(-3), np.float32(0.5), np.bool_(True), np.dtype(">f8").type(2)]
+)
+def test_numbers_of_numpy_beside_the_weights_are_read(tmp_path, zipped, number):
+    """An accuracy or an epoch that numpy computed does not stand in the way, and no code of numpy's is run for it."""
+    (tmp_path / "w.pt").write_bytes(_torch_bytes({"net": STATE, "best": number}, zipped=zipped))
+    assert weights.read(tmp_path / "w.pt").keys() == STATE.keys()
+    (tmp_path / "w.pt").write_bytes(_torch_bytes(STATE | {"best": number}, zipped=zipped))
+    assert weights.read(tmp_path / "w.pt")["best"] == number
+
+
+@pytest.mark.parametrize("value", [np.zeros(3), np.datetime64("2020-01-01"), argparse.Namespace(lr=0.1)])
+def test_what_is_more_than_a_number_is_refused_with_what_to_do(tmp_path, refused, value):
+    """Arrays, dates and the settings of a training script: one line, with the two that save the weights alone."""
+    torch.save({"state_dict": STATE, "args": value}, tmp_path / "w.pt")
+    refused(lambda: weights.read(tmp_path / "w.pt"), "w.pt")
+
+
+def test_the_settings_of_a_script_are_named_with_the_way_out(tmp_path, refused):
+    """What is asked for, that it is not run, and how to save the weights without it."""
+    torch.save({"state_dict": STATE, "args": argparse.Namespace(lr=0.1)}, tmp_path / "w.pt")
+    message = refused(lambda: weights.read(tmp_path / "w.pt"), "'argparse.Namespace'", "refused")
+    assert "c = torch.load(FILE, weights_only=False); torch.save(c['state_dict'], NEW)" in message
+    assert len(message.replace(str(tmp_path), "")) < 300
+
+
+def test_a_compressed_archive_is_refused_unread(tmp_path, refused):
+    """A file of a few kilobytes must not become one of gigabytes."""
+    torch.save({"weight": torch.zeros(1 << 20)}, tmp_path / "plain.pt")
+    with zipfile.ZipFile(tmp_path / "plain.pt") as plain, zipfile.ZipFile(tmp_path / "w.pt", "w") as small:
+        for entry in plain.infolist():
+            small.writestr(entry.filename, plain.read(entry), compress_type=zipfile.ZIP_DEFLATED)
+    assert (tmp_path / "w.pt").stat().st_size < 1 << 16
+    refused(lambda: weights.read(tmp_path / "w.pt"), "compressed", "w.pt")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_other_peoples_archives_are_named(tmp_path, refused):
+    """NumPy's and TorchScript's, with what to do."""
+    np.savez(tmp_path / "w.npz", **{name: tensor.numpy() for name, tensor in STATE.items()})
+    refused(lambda: weights.read(tmp_path / "w.npz"), "NumPy archive", "torch.from_numpy")
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "w.pt"))
+    refused(lambda: weights.read(tmp_path / "w.pt"), "TorchScript", "torch.jit.load")

@@ -18,7 +18,15 @@ from bench.models.zoo import ZOO, ModelSpec
 __all__ = ["load"]
 
 
-def load(name: str, *, weights: Path | None, dataset: str, num_classes: int, device: str | torch.device) -> LoadedModel:
+def load(
+    name: str,
+    *,
+    weights: Path | None,
+    dataset: str,
+    num_classes: int,
+    device: str | torch.device,
+    weights_key: str | None = None,
+) -> LoadedModel:
     """Load the zoo's model `name` as trained on `dataset`.
 
     Args:
@@ -28,6 +36,7 @@ def load(name: str, *, weights: Path | None, dataset: str, num_classes: int, dev
         dataset: name of the dataset.
         num_classes: classes of the dataset.
         device: where the module goes.
+        weights_key: where in the weights file; None for anywhere.
 
     Raises:
         UnknownNameError: if the zoo has no such model.
@@ -35,9 +44,10 @@ def load(name: str, *, weights: Path | None, dataset: str, num_classes: int, dev
     """
     spec = ZOO.get(name)
     source = _find(spec, dataset) if weights is None else _given(spec, weights, dataset)
-    state = checkpoint.load_state(source.path, sha256=source.manifest.sha256 if source.manifest else None)
+    sha256 = source.manifest.sha256 if source.manifest else None
+    states = checkpoint.load_states(source.path, sha256=sha256, key=weights_key)
     module = build_empty(source.architecture)
-    fit(module, state, name=f"architecture {source.architecture.name!r}", path=source.path, assign=True)
+    remarks = fit(module, states, name=f"architecture {source.architecture.name!r}", path=source.path, assign=True)
     freeze(module, device)
     return LoadedModel(
         name=name,
@@ -48,6 +58,7 @@ def load(name: str, *, weights: Path | None, dataset: str, num_classes: int, dev
         manifest=source.manifest,
         spec=spec,
         architecture=source.architecture,
+        remarks=remarks if source.manifest is None else (),  # what bench has written, in either precision, is no news
     )
 
 

@@ -35,7 +35,14 @@ def matches(name: str) -> bool:
     return ".py:" in name or name.endswith(".py")
 
 
-def load(name: str, *, weights: Path | None, num_classes: int, device: str | torch.device) -> LoadedModel:
+def load(
+    name: str,
+    *,
+    weights: Path | None,
+    num_classes: int,
+    device: str | torch.device,
+    weights_key: str | None = None,
+) -> LoadedModel:
     """Call the factory that `name` gives, and load `weights` into what it returns.
 
     Args:
@@ -43,6 +50,7 @@ def load(name: str, *, weights: Path | None, num_classes: int, device: str | tor
         weights: safetensors or torch weights; None where the factory loads its own.
         num_classes: classes of the dataset.
         device: where the module goes.
+        weights_key: where in the weights file; None for anywhere.
 
     Raises:
         BenchError: if there is no such file or factory, it fails, it returns no module, or the weights do not fit.
@@ -56,8 +64,10 @@ def load(name: str, *, weights: Path | None, num_classes: int, device: str | tor
     if not path.is_file():
         raise BenchError(f"No file {path} for model {name!r}.")
     module = _made(path.resolve(), factory, name)
+    remarks: tuple[str, ...] = ()
     if weights is not None:
-        fit(module, checkpoint.load_state(weights), name=repr(name), path=weights)
+        states = checkpoint.load_states(weights, key=weights_key)
+        remarks = fit(module, states, name=repr(name), path=weights)
     freeze(module, device)
     return LoadedModel(
         name=name,
@@ -65,6 +75,7 @@ def load(name: str, *, weights: Path | None, num_classes: int, device: str | tor
         digest=digest.of_state(module.state_dict()),
         factory_digest=digest.of_factory(path, factory),
         num_classes=num_classes,
+        remarks=remarks,
     )
 
 

@@ -145,3 +145,17 @@ def test_names_without_file_or_factory(get, file, refused):
     refused(lambda: get("none/net.py:make"), "net.py")
     refused(lambda: get(str(file)), "path/to/file.py:factory")
     refused(lambda: get(f"{file}:"), "path/to/file.py:factory")
+
+
+def test_a_key_picks_the_weights_and_what_was_done_is_kept(get, file, tmp_path, refused):
+    """Of raw and averaged weights the named ones; the model carries what a user should know."""
+    raw, averaged = (
+        {"linear.weight": torch.rand(10, 64).half(), "linear.bias": torch.rand(10).half()} for _ in range(2)
+    )
+    torch.save({"run": {"raw": raw, "ema": averaged}}, tmp_path / "w.pth")
+    loaded = get(f"{file}:Net", weights=tmp_path / "w.pth", weights_key="run.ema")
+    assert torch.equal(loaded.module.linear.weight, averaged["linear.weight"].float())
+    assert loaded.remarks == ("Weights w.pth: taken from 'run.ema'; float16 in the file, float32 in the model.",)
+    refused(lambda: get(f"{file}:Net", weights=tmp_path / "w.pth"), "'run.raw', 'run.ema'", "--weights-key run.raw")
+    refused(lambda: get(f"{file}:Net", weights_key="run.ema"), "--weights beside --weights-key")
+    refused(lambda: get("robustbench:Any", weights_key="run.ema"), "--weights")

@@ -38,7 +38,7 @@ def test_shipped_checkpoint_fits_its_manifest(name, dataset):
     folder = store.model_folder(name)
     state, manifest = read(folder, dataset)
     module = build_empty(manifest.architecture)
-    fit(module, state, name=name, path=manifest_path(folder, dataset), assign=True)
+    fit(module, {"": state}, name=name, path=manifest_path(folder, dataset), assign=True)
     assert (manifest.model, manifest.dataset, manifest.recipe) == (name, dataset, ZOO.get(name).recipe)
     structure = {"routes": ("route", "routed"), "raw-pairs": ("raw",), None: ()}[ZOO.get(name).structure]
     assert all(hasattr(module, method) for method in structure)
