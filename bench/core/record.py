@@ -194,8 +194,8 @@ class Record:
         cost: how it was computed.
         provenance: where it comes from.
         card: what the model is; None in rows from before cards.
-        not_run: what failed after the attacks, so that the row has none of it: "evidence", "card" or "provenance", each
-            with the reason. A check that failed says so itself.
+        not_run: what failed after the attacks, so that the row has none of it: "evidence", "card", "provenance", or the
+            name of what would be reported, each with the reason. A check that failed says so itself.
         preprocessing: how pixels were made of image files, such as "Resize(256, bilinear), CenterCrop(224)"; part of
             the dataset's digest. None where the dataset does not lie in image files.
 

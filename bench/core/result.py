@@ -173,7 +173,7 @@ class Result:
                 count = sum(unpack_verdicts(each.robust, self.n_examples))
                 expect_count(f"n_robust of {each.name}", each.n_robust, count, "robust")
         if self.audit is not None:
-            _check_audit(self.audit, self.n_robust)
+            _check_audit(self.audit, self.n_robust, self.n_examples)
 
     def clean_verdicts(self) -> tuple[bool, ...]:
         """Whether each example is classified correctly without an attack."""
@@ -198,9 +198,10 @@ def _expect_stages(attack: AttackResult) -> None:
         )
 
 
-def _check_audit(audit: Audit, n_robust: int) -> None:
+def _check_audit(audit: Audit, n_robust: int, n_examples: int) -> None:
     """An audit's counts fit each other, and its lower end is the exact bound."""
-    if audit.confidence != CONFIDENCE or not 0 <= audit.n_breaks <= audit.n_audited or audit.n_unaudited < 0:
+    possible = 0 <= audit.n_breaks <= audit.n_audited and 0 <= audit.n_unaudited <= n_examples - audit.n_audited
+    if audit.confidence != CONFIDENCE or not possible:
         raise ContradictionError(f"Expected `audit` to have counts that fit each other, but got {audit}.")
     if audit.n_unaudited and (audit.n_breaks or audit.escalated):
         raise ContradictionError("Expected `audit` to leave nothing unaudited after a break or an escalation.")

@@ -16,8 +16,10 @@ from bench.attacks import parameters
 from bench.attacks.adaptive.report import Report, ReportedAttack
 from bench.attacks.adaptive.views import ViewName, view_of
 from bench.core.breaks import merge
+from bench.core.errors import BenchError
 from bench.core.packing import pack_verdicts
 from bench.core.place import Place
+from bench.core.plain_text import reason_of
 from bench.core.result import Reported
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.evaluation.evaluation import Evaluation
@@ -92,9 +94,19 @@ class ByStructure:
         found = self._evaluate("model", self.suite.plain, self.journal, self.precision)
         for rule in self.suite.rules_for(structures):
             extra = self._part("model", rule.structure, rule.attacks)
-            reported = tuple(self._reported(report) for report in rule.reports)
-            found = _joined(found, extra, reported)
+            found = _joined(found, extra)
+            for report in rule.reports:
+                found = self._with_report(found, report)
         return found
+
+    def _with_report(self, found: Evaluation, report: Report) -> Evaluation:
+        """With what is reported beside the verdicts; a measurement that fails costs no verdict, and says why."""
+        try:
+            return dataclasses.replace(found, reported=(*found.reported, self._reported(report)))
+        except BenchError:  # of an attack, whose journal keeps what was finished
+            raise
+        except Exception as error:  # noqa: BLE001 - a measurement may raise anything
+            return dataclasses.replace(found, not_run={**found.not_run, report.name: reason_of(error)})
 
     def _part(self, view: ViewName, name: str, attacks: tuple[Attack, ...]) -> Evaluation:
         suite = AttackSuite(name=f"{self.suite.name}-{name}", version=self.suite.version, attacks=attacks)
@@ -127,7 +139,7 @@ class ByStructure:
         )
 
 
-def _joined(first: Evaluation, second: Evaluation, reported: tuple[Reported, ...]) -> Evaluation:
+def _joined(first: Evaluation, second: Evaluation) -> Evaluation:
     """Two evaluations of the same model on the same examples; each example is as finite as in both."""
     return dataclasses.replace(
         first,
@@ -135,5 +147,4 @@ def _joined(first: Evaluation, second: Evaluation, reported: tuple[Reported, ...
         finite=tuple(there and here for there, here in zip(first.finite, second.finite, strict=True)),
         batch_size=min(first.batch_size, second.batch_size),
         breaks=merge(first.breaks, second.breaks),
-        reported=(*first.reported, *reported),
     )

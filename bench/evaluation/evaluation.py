@@ -128,6 +128,7 @@ class Evaluation:
         breaks: for each example that was correct and broken, the strongest break over all attacks.
         audit: for a cascade, what its interval rests on.
         reported: numbers beside the verdicts, which never count.
+        not_run: which of them failed, and why.
     """
 
     header: Header
@@ -142,6 +143,7 @@ class Evaluation:
     breaks: Breaks = field(compare=False, repr=False)
     audit: AuditCounts | None = None
     reported: tuple[Reported, ...] = ()
+    not_run: dict[str, str] = field(default_factory=dict)
 
     @property
     def robust(self) -> tuple[bool, ...]:

@@ -357,7 +357,7 @@ def _record(
         cost=dataclasses.replace(cost_of(evaluation), budget_seconds=request.budget),
         provenance=origin or provenance.of_command(request.command),
         card=card,
-        not_run={name: reason for name, reason in reasons.items() if reason},
+        not_run={**evaluation.not_run, **{name: reason for name, reason in reasons.items() if reason}},
         preprocessing=str(setting.dataset.preprocessing) if setting.dataset.preprocessing is not None else None,
     )
 

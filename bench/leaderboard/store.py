@@ -304,7 +304,7 @@ def _differences(old: Record, new: Record) -> tuple[str, ...]:
     found += [f"not comparable: {obstacle}" for obstacle in comparison.obstacles]
     if old.result.indices == new.result.indices:
         found += _flips(comparison) + _margins(comparison)
-        unknown = _checks_of_one_alone(old, new)
+        unknown = _of_one_alone(old, new)
         if not found and _without(old, unknown) != _without(new, unknown):
             found.append("other fields of the result: parameters, stages, diagnostics or counts")
         return tuple(found)
@@ -330,16 +330,17 @@ def _lacks_more(old: Record, new: Record) -> bool:
     return bool(old.result.diagnostics) and not set(new.unfinished) <= set(old.unfinished)
 
 
-def _checks_of_one_alone(old: Record, new: Record) -> set[str]:
-    """The checks that did not run for one of the rows, so that they cannot differ."""
-    undiagnosed = not old.result.diagnostics
-    return {check.id for row in (old, new) for check in row.result.diagnostics if undiagnosed or not check.ran}
+def _of_one_alone(old: Record, new: Record) -> set[str]:
+    """The checks and the reported numbers that one of the rows does not have, so that they cannot differ."""
+    undiagnosed = () if old.result.diagnostics else (check.id for check in new.result.diagnostics)
+    return {*old.unfinished, *new.unfinished, *undiagnosed}
 
 
-def _without(record: Record, checks: set[str]) -> bytes:
-    """The result without what these checks say of it."""
-    kept = tuple(check for check in record.result.diagnostics if check.id not in checks)
-    return result_bytes(replace(record, result=replace(record.result, diagnostics=kept)))
+def _without(record: Record, names: set[str]) -> bytes:
+    """The result without these checks and reported numbers."""
+    checks = tuple(check for check in record.result.diagnostics if check.id not in names)
+    reported = tuple(each for each in record.result.reported if each.name not in names)
+    return result_bytes(replace(record, result=replace(record.result, diagnostics=checks, reported=reported)))
 
 
 def _flips(comparison: Comparison) -> list[str]:

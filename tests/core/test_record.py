@@ -171,6 +171,11 @@ def test_a_missing_field_is_refused(row: dict[str, Any], name: str) -> None:
         ),
         (
             "audit",
+            {"at_least": 0, "confidence": 0.95, "n_audited": 10**18, "n_unaudited": 10**18, "n_breaks": 0},
+            "counts that fit each other",
+        ),
+        (
+            "audit",
             {"at_least": 3, "confidence": 0.9, "n_audited": 1, "n_unaudited": 0, "n_breaks": 0},
             "counts that fit each other",
         ),

@@ -42,3 +42,12 @@ def test_what_only_warns_never_fails():
     """The worst status is the check's to say."""
     assert by_share(50, 50, tolerated=0.0, evidence="So it is.", worst=Status.WARN).status is Status.WARN
     assert by_pairs(50, 0, 50, evidence="So it is.", worst=Status.WARN).status is Status.WARN
+
+
+@pytest.mark.parametrize("total", [1_000, 10_000, 50_000])
+def test_whole_test_splits_are_judged(total):
+    """As many as are tolerated pass, five times as many fail; so does a weaker attack that breaks twice as many."""
+    assert by_share(total // 500, total, tolerated=0.002, evidence="So it is.").status is Status.PASS
+    assert by_share(total // 100, total, tolerated=0.002, evidence="So it is.").status is Status.FAIL
+    assert by_pairs(total // 10, total // 10, total, evidence="So it is.").status is Status.PASS
+    assert by_pairs(total // 5, total // 10, total, evidence="So it is.").status is Status.FAIL

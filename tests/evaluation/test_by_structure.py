@@ -114,6 +114,21 @@ def test_a_plain_model_has_its_standard_verdicts_and_computes_nothing_new(
     assert adaptive == plain and result_of(adaptive) == result_of(plain)
 
 
+def test_a_measurement_that_fails_costs_no_verdict(
+    paired: nn.Module, examples: Examples, threat_model: ThreatModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is beside the verdicts, and so is the reason why it is not there."""
+
+    def fail(*_: object, **__: object) -> Any:
+        raise RuntimeError("no such layer")
+
+    whole = evaluate(paired, examples, threat_model=threat_model, suite=ADAPTIVE)
+    monkeypatch.setattr("bench.evaluation.by_structure.shares", fail)
+    found = evaluate(paired, examples, threat_model=threat_model, suite=ADAPTIVE)
+    assert found.not_run == {"dummy-share": "RuntimeError: no such layer"} and whole.not_run == {}
+    assert found.robust == whole.robust and found.reported == whole.reported[:-1]
+
+
 def test_both_suites_find_the_same_default_journal(
     linear: nn.Module, examples: Examples, threat_model: ThreatModel
 ) -> None:

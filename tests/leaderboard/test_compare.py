@@ -6,9 +6,12 @@ import dataclasses
 from collections.abc import Callable
 from math import inf
 
+import pytest
+
 from bench.core.packing import pack_verdicts
 from bench.core.record import ExternalBreak, Record
 from bench.leaderboard import compare
+from bench.leaderboard.agreement import agree
 
 
 def test_flips_are_named_by_official_index(record: Callable[..., Record]) -> None:
@@ -100,3 +103,18 @@ def test_what_others_broke_is_compared_apart(record: Callable[..., Record]) -> N
     assert found.same and found.columns[-1].n_robust == (2, 2)
     assert found.headline is not None
     assert (found.headline.n_robust, found.headline.lost, found.headline.gained) == ((2, 1), (1,), ())
+
+
+@pytest.mark.parametrize("n_examples", [10, 1_000, 10_000, 50_000])
+def test_rows_of_any_size_are_compared(record: Callable[..., Record], n_examples: int) -> None:
+    """With no flip, some, and half of the examples: every probability is one, and what is no chance is called so."""
+    first = record([True] * n_examples)
+    for n_flips in (0, n_examples // 20, n_examples // 2):
+        second = record([place >= n_flips for place in range(n_examples)])
+        column, agreement = compare(first, second).columns[-1], agree(first, second)
+        (attack,) = agreement.attacks
+        assert len(column.lost) == n_flips == len(attack.lost)
+        chances = (column.p, attack.p_flips, attack.p_margins)
+        assert all(0 <= chance <= 1 for chance in chances)
+        assert (column.p < 0.05) == (n_flips > 5)
+        assert agreement.fine == (n_flips < 2)

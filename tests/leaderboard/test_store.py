@@ -15,7 +15,7 @@ import pytest
 from bench.core import digest, evidence
 from bench.core.breaks import Breaks
 from bench.core.errors import BenchError
-from bench.core.record import Diagnostic, EvidenceFile, ExternalBreak, Record
+from bench.core.record import Diagnostic, EvidenceFile, ExternalBreak, Record, Reported
 from bench.leaderboard import Identity, amend, find, read, read_all, write
 from bench.leaderboard import evidence as files
 
@@ -272,3 +272,37 @@ def test_a_suite_with_rules_is_pinned_whole_whatever_model_comes_first(tmp_path:
             write(other, tmp_path)
     with pytest.raises(BenchError, match="A published suite never changes"):
         write(dataclasses.replace(plain, model="x"), tmp_path, suite={**suite, "rules": []})
+
+
+def test_a_row_is_completed_by_what_failed_when_it_was_written(tmp_path: Path, record: Make) -> None:
+    """A reported number or a check that did not run; and none that the row has is given up for it."""
+    checks = tuple(
+        Diagnostic(id=name, status="pass", statistic=None, threshold=None, evidence="", next="")
+        for name in ("R5", "R8")
+    )
+    missing = dataclasses.replace(checks[1], status="not run", evidence="not run: MemoryError: no message")
+    number = Reported(name="share", parameters={}, statistics={"clean": 0.5})
+    whole = _with(record([True]), diagnostics=checks, reported=(number,))
+    without_number = dataclasses.replace(
+        _with(record([True]), diagnostics=checks), not_run={"share": "RuntimeError: no such layer"}
+    )
+    without_check = _with(record([True]), diagnostics=(checks[0], missing), reported=(number,))
+    content = evidence.dumps(Breaks.none((1, 1, 1)))
+    link = EvidenceFile(sha256=digest.of_content(content), n_breaks=0)
+    whole, without_number, without_check = (
+        dataclasses.replace(row, evidence=link) for row in (whole, without_number, without_check)
+    )
+    for lacking in (without_number, without_check):
+        root = tmp_path / lacking.result.diagnostics[1].status
+        path = write(lacking, root, evidence=content).path
+        for other in (without_number, without_check):
+            again = write(other, root, evidence=content)
+            assert again.reproduces and not again.written and read(path) == lacking
+        done = write(whole, root, evidence=content)
+        assert done.reproduces and done.written and read(path) == whole
+        back = write(lacking, root, evidence=content)
+        assert back.reproduces and not back.written and read(path) == whole
+
+
+def _with(row: Record, **change: Any) -> Record:
+    return dataclasses.replace(row, result=dataclasses.replace(row.result, **change))
