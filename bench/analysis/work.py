@@ -12,8 +12,10 @@ from bench.analysis.analysis import Task, Values
 from bench.core import digest, strict_json
 from bench.core.durable import write_durably
 from bench.core.errors import BenchError, WorkFailedError
+from bench.core.fingerprint import Fingerprint, same_function
 from bench.core.place import Place
 from bench.core.regular_file import read_regular
+from bench.core.schema import from_json, to_json
 
 __all__ = ["Done", "Progress", "carry_out"]
 
@@ -54,6 +56,15 @@ class Done:
     n_reused: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    """What is kept of a task: what it returned, its time, and the fingerprints of the models that it is about."""
+
+    values: dict[str, Any]
+    seconds: float
+    fingerprints: tuple[Fingerprint | None, ...]
+
+
 def carry_out(
     tasks: tuple[Task, ...],
     *,
@@ -66,8 +77,8 @@ def carry_out(
     Args:
         tasks: in order, all with different names.
         journal: folder of what is done, or its URL in a store, or None to keep nothing.
-        identity: JSON values that, with a task's name and models, fix what it returns; what was kept under another one
-            is not reused.
+        identity: JSON values that, with a task's name and models, fix what it returns; what was kept under another one,
+            or of a model that answers fixed inputs otherwise, is not reused.
         on_progress: called before the first task and after each.
 
     Raises:
@@ -84,16 +95,16 @@ def carry_out(
         eta = spent * left / effort_done if effort_done else None
         on_progress(_event(task.name, position, tasks, start, eta))
         path = journal / f"{_key(task, identity)}.json" if journal is not None else None
-        stored = _read(path)
-        if stored is None:
-            stored = _do(task)
-            spent, effort_done = spent + stored["seconds"], effort_done + task.effort
+        kept = _read(path, task)
+        if kept is None:
+            kept = _do(task)
+            spent, effort_done = spent + kept.seconds, effort_done + task.effort
             if path is not None:
-                write_durably(path, _text(stored).encode())
+                write_durably(path, _text(kept).encode())
         else:
             n_reused += 1
-        parts[task.name] = stored["values"]
-        seconds += stored["seconds"]
+        parts[task.name] = kept.values
+        seconds += kept.seconds
     on_progress(_event("", len(tasks), tasks, start, 0.0))
     return Done(parts=parts, seconds=seconds, n_reused=n_reused)
 
@@ -103,7 +114,7 @@ def _key(task: Task, identity: Mapping[str, Any]) -> str:
     return digest.of_json([dict(identity), task.name, models])[:32]
 
 
-def _do(task: Task) -> dict[str, Any]:
+def _do(task: Task) -> _Kept:
     start = time.perf_counter()
     try:
         values = task.work()
@@ -112,10 +123,10 @@ def _do(task: Task) -> dict[str, Any]:
     except (RuntimeError, MemoryError, ArithmeticError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise WorkFailedError(f"{task.name} failed: {reason}. What was finished is kept.") from error
-    found = {"values": values, "seconds": time.perf_counter() - start}
+    found = _Kept(values=dict(values), seconds=time.perf_counter() - start, fingerprints=_fingerprints(task))
     try:
         # What a resumed run reads is what an uninterrupted one has.
-        return dict(json.loads(_text(found)))
+        return from_json(_Kept, json.loads(_text(found)), task.name)
     except ValueError:
         raise BenchError(
             f"{task.name}: numbers came out that are not finite, so nothing can be said. `bench doctor` says where the"
@@ -123,20 +134,24 @@ def _do(task: Task) -> dict[str, Any]:
         ) from None
 
 
-def _text(value: dict[str, Any]) -> str:
-    return json.dumps(value, allow_nan=False)
+def _fingerprints(task: Task) -> tuple[Fingerprint | None, ...]:
+    return tuple(model.fingerprint for model in task.about)
 
 
-def _read(path: Place | None) -> dict[str, Any] | None:
-    """What is kept in a file; a damaged one is as good as none."""
+def _text(kept: _Kept) -> str:
+    return json.dumps(to_json(kept), allow_nan=False)
+
+
+def _read(path: Place | None, task: Task) -> _Kept | None:
+    """What is kept in a file; a damaged one, or one about other functions, is as good as none."""
     if path is None:
         return None
     try:
-        value = strict_json.loads(read_regular(path, most_bytes=_MOST_BYTES))
+        kept = from_json(_Kept, strict_json.loads(read_regular(path, most_bytes=_MOST_BYTES)), path.name)
+        pairs = list(zip(kept.fingerprints, _fingerprints(task), strict=True))
     except (OSError, ValueError):
         return None
-    whole = isinstance(value, dict) and isinstance(value.get("values"), dict)
-    return value if whole and isinstance(value.get("seconds"), float) else None
+    return None if any(same_function(old, new) is False for old, new in pairs) else kept
 
 
 def _event(task: str, n_done: int, tasks: tuple[Task, ...], start: float, eta: float | None) -> Progress:

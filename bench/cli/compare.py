@@ -59,6 +59,8 @@ def _as_text(comparison: Comparison) -> str:
     ]
     headers = ("attack", "A", "B", "robust in B only", "robust in A only", "p")
     weights = "The same weights and architecture." if comparison.same_checkpoint else "Different checkpoints."
+    if comparison.same_checkpoint and comparison.same_function is False:
+        weights = "The same weights and architecture, which answer fixed inputs otherwise."
     verdict = " Every verdict and margin agrees." if comparison.same else ""
     parts = [table(headers, cells, right=("A", "B", "p")), _explained(comparison), weights + verdict]
     return "\n\n".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""Per-example verdicts and margins as short strings: bits and float16 numbers in base64."""
+"""Verdicts, margins and logits as short strings: bits, float16 and float32 numbers in base64."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import struct
 from collections.abc import Sequence
 
-__all__ = ["pack_margins", "pack_verdicts", "unpack_margins", "unpack_verdicts"]
+__all__ = ["pack_logits", "pack_margins", "pack_verdicts", "unpack_logits", "unpack_margins", "unpack_verdicts"]
 
 _LARGEST_FLOAT16 = 65504.0
 _ROUNDS_TO_INFINITY = 65520.0
@@ -59,6 +59,27 @@ def unpack_margins(text: str, count: int) -> tuple[float, ...]:
     return struct.unpack(f"<{count}e", _decode(text, 2 * count))
 
 
+def pack_logits(logits: Sequence[float]) -> str:
+    """Pack logits as little-endian float32.
+
+    >>> unpack_logits(pack_logits([0.5, -2.0]))
+    (0.5, -2.0)
+    """
+    return base64.b64encode(struct.pack(f"<{len(logits)}f", *logits)).decode("ascii")
+
+
+def unpack_logits(text: str) -> tuple[float, ...]:
+    """Read back as many logits as there are.
+
+    Raises:
+        ValueError: if `text` is not base64 of whole numbers of float32.
+    """
+    packed = _decode(text)
+    if len(packed) % 4:
+        raise ValueError(f"Expected packed float32 numbers, but got {len(packed)} bytes.")
+    return struct.unpack(f"<{len(packed) // 4}f", packed)
+
+
 def _fit(margin: float) -> float:
     """The margin as a number that `struct` accepts for float16 (it refuses what overflows)."""
     if abs(margin) <= _LARGEST_FLOAT16 or not math.isfinite(margin):
@@ -67,11 +88,11 @@ def _fit(margin: float) -> float:
     return math.copysign(largest, margin)
 
 
-def _decode(text: str, size: int) -> bytes:
+def _decode(text: str, size: int | None = None) -> bytes:
     try:
         packed = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise ValueError(f"Expected base64, but got {text[:20]!r}.") from None
-    if len(packed) != size:
+    if size is not None and len(packed) != size:
         raise ValueError(f"Expected {size} packed bytes, but got {len(packed)}.")
     return packed

@@ -2,6 +2,7 @@
 
 Version 2 added, all of it optional: the evidence beside a row, a checksum over the row, numbers that are reported and
 never count, the audit behind a cascade's interval, what a search in low precision claimed, and the model's card.
+Version 3 added the model's fingerprint, optional too.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from bench.core.errors import ContradictionError
+from bench.core.fingerprint import Fingerprint
 from bench.core.ranges import parse_indices
 from bench.core.result import AttackResult, Audit, Diagnostic, Reported, Result, StageResult, expect_count
 from bench.core.schema import OPTIONAL
@@ -32,7 +34,7 @@ __all__ = [
     "StageResult",
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -187,6 +189,7 @@ class Record:
         threat_model: what the attacker may do.
         suite: name and version.
         digests: what exactly was evaluated.
+        fingerprint: the model's logits on fixed inputs of the data; None, which is unknown, in rows from before.
         result: what was found; equal between two runs of the same thing.
         external_breaks: what others found; it lowers `n_robust` below `result.n_robust`.
         evidence: the file with one break per broken example; None in rows that were written without.
@@ -209,6 +212,7 @@ class Record:
     threat_model: str
     suite: str
     digests: Digests
+    fingerprint: Fingerprint | None = field(default=None, metadata=OPTIONAL)
     result: Result
     external_breaks: tuple[ExternalBreak, ...] = ()
     evidence: EvidenceFile | None = field(default=None, metadata=OPTIONAL)

@@ -24,8 +24,13 @@ def _to_version_2(value: dict[str, Any]) -> dict[str, Any]:
     return {**value, "schema_version": 2}
 
 
+def _to_version_3(value: dict[str, Any]) -> dict[str, Any]:
+    """The fingerprint is optional."""
+    return {**value, "schema_version": 3}
+
+
 # version k -> a function from the JSON of version k to that of version k + 1.
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_version_2}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_version_2, 2: _to_version_3}
 
 
 def dumps(record: Record) -> str:

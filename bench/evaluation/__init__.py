@@ -3,6 +3,7 @@
 from bench.evaluation.costs import IN_PASSES, Costs
 from bench.evaluation.evaluate import evaluate, plan
 from bench.evaluation.evaluation import AttackOutcome, Evaluation, StageOutcome, cost_of, result_of
+from bench.evaluation.fingerprint import fingerprint
 from bench.evaluation.header import Header, Identity
 from bench.evaluation.journal import default_journal, open_journal, peek
 from bench.evaluation.planning import Prediction, Prospect
@@ -23,6 +24,7 @@ __all__ = [
     "cost_of",
     "default_journal",
     "evaluate",
+    "fingerprint",
     "open_journal",
     "peek",
     "plan",

@@ -26,6 +26,7 @@ from bench.evaluation.evaluation import AttackOutcome, Evaluation, StageOutcome
 from bench.evaluation.executors.assignment import Given
 from bench.evaluation.executors.executor import Executor
 from bench.evaluation.executors.in_process import InProcess
+from bench.evaluation.fingerprint import fingerprint
 from bench.evaluation.forecast import Forecast
 from bench.evaluation.forms import Forms
 from bench.evaluation.grid import CHUNK_SIZE
@@ -140,6 +141,8 @@ def evaluate(
         ordered = examples[order].clone()
         probe = ordered[:CHUNK_SIZE].inputs.to(target)
         check_model(module, probe, suite.attacks)
+        if kept is not None and header.fingerprint is None:
+            header = dataclasses.replace(header, fingerprint=fingerprint(module, probe))
         header = _decided(header, precision, module, probe)
         book, header = _open(stack, kept, header, _left_open(header, batch_size, module, probe))
         computer = Computer(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from bench.core.errors import BenchError
 from bench.core.place import Place
-from bench.core.schema import to_json
 from bench.evaluation.header import Header, differences
 from bench.evaluation.journal import copy_entry, open_journal, peek
 
@@ -46,7 +45,7 @@ def _common_header(sources: Sequence[Place]) -> Header:
         if journal is None:
             raise BenchError(f"No journal in {source}. Run what belongs there, or remove the folder.")
         headers.append(journal.header)
-        named = differences(to_json(headers[0]), to_json(journal.header))
+        named = differences(headers[0], journal.header)
         if named:
             raise BenchError(f"Journals {sources[0]} and {source} are of different runs: {', '.join(named)}.")
     return headers[0]

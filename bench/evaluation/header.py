@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from bench.attacks import parameters
 from bench.core import digest
+from bench.core.fingerprint import Fingerprint, distance, same_function
 from bench.core.schema import OPTIONAL, to_json
 from bench.data.files import FileExamples
-from bench.models.digest import of_state
+from bench.models.digest import contents, of_state
+from bench.models.imports import Sources, imported_by, source_of
 
 if TYPE_CHECKING:
     from bench.core.types import Examples, ThreatModel
@@ -38,16 +40,21 @@ class Identity:
         model: of the state: names, dtypes, shapes, bytes.
         factory: of the source that builds the architecture.
         dataset: of the whole split, so that more examples of it are still the same data.
+        fingerprint: the model's logits on fixed inputs; None where the journal shall ask.
     """
 
     model: str
     factory: str
     dataset: str
+    fingerprint: Fingerprint | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """The first thing in a journal; a run continues it only where all fields but `precision_reason` are equal."""
+    """The first thing in a journal; a run continues it only where all fields but `precision_reason` are equal.
+
+    Fingerprints are equal where they differ by no more than rounding.
+    """
 
     model: str
     factory: str
@@ -64,11 +71,12 @@ class Header:
     batch_size: int
     code: str
     precision_reason: str = field(default="", metadata=OPTIONAL)
+    fingerprint: Fingerprint | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all fields."""
-        return digest.of_json(to_json(self))
+        """SHA-256 over all fields but the fingerprint, which rounds otherwise on other machines."""
+        return digest.of_json(to_json(replace(self, fingerprint=None)))
 
 
 def make_header(
@@ -107,6 +115,7 @@ def make_header(
         device=device,
         batch_size=batch_size,
         code=code_digest(),
+        fingerprint=identity.fingerprint,
     )
 
 
@@ -126,15 +135,18 @@ def code_digest() -> str:
 def identify(module: nn.Module, examples: Examples) -> Identity:
     """Digests for a bare module and examples of which nothing more is known.
 
-    The factory is the text of the module and the sources of its classes. The examples are not digested here (a
-    larger run shall reuse a smaller one's work); the journal checks the inputs of every chunk instead.
+    The factory is the text of the module, the sources of its classes, and the user's modules that these are in or
+    import. The examples are not digested here (a larger run shall reuse a smaller one's work); the journal checks the
+    inputs of every chunk instead.
     """
     classes = sorted(
         {type(part) for part in module.modules()}, key=lambda kind: f"{kind.__module__}.{kind.__qualname__}"
     )
     return Identity(
         model=of_state(module.state_dict()),
-        factory=digest.of_bytes(repr(module).encode(), *(_source(kind).encode() for kind in classes)),
+        factory=digest.of_bytes(
+            repr(module).encode(), *(_source(kind).encode() for kind in classes), *contents(_modules(classes))
+        ),
         dataset=f"examples of shape {examples.shape}",
     )
 
@@ -146,14 +158,20 @@ def inputs_digest(examples: Examples) -> str:
     return digest.of_bytes(_bytes(examples.inputs), _bytes(examples.labels), _bytes(examples.indices))
 
 
-def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:
+def differences(stored: Header, wanted: Header) -> tuple[str, ...]:
     """Name the fields that differ and are compared, with both values: "seed (0 there, 1 here)"."""
-    old, new = dict(_flat(stored)), dict(_flat(wanted))
-    return tuple(
+    old, new = (dict(_flat(to_json(replace(each, fingerprint=None)))) for each in (stored, wanted))
+    named = [
         f"{name} ({_shown(old.get(name, 'absent'))} there, {_shown(new.get(name, 'absent'))} here)"
         for name in [*new, *(name for name in old if name not in new)]
         if name not in _TOLD and old.get(name, "absent") != new.get(name, "absent")
-    )
+    ]
+    if (stored.fingerprint is None) != (wanted.fingerprint is None):
+        named.append("fingerprint (absent on one side)")
+    elif same_function(stored.fingerprint, wanted.fingerprint) is False:
+        apart = distance(stored.fingerprint, wanted.fingerprint)
+        named.append(f"fingerprint (logits on fixed inputs differ by {apart:.2g} of the largest)")
+    return tuple(named)
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -172,6 +190,11 @@ def _shown(value: Any) -> str:
 
 def _bytes(tensor: Tensor) -> bytes:
     return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+
+
+def _modules(classes: Iterable[type]) -> Sources:
+    homes = {name: own for name in sorted({kind.__module__ for kind in classes}) if (own := source_of(name))}
+    return homes | imported_by(homes.items())
 
 
 def _source(kind: type[nn.Module]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,6 +186,8 @@ def open_journal(
             remove_unfinished(folder, _HEADER)
             remove_unfinished(folder, "*/*.json")
         stored = _read(folder / _HEADER, Header) if (folder / _HEADER).exists() else None
+        if stored is not None and stored.fingerprint is None and not _has_entries(folder):
+            stored = None  # nothing was done for whichever function it was
         if stored is None:
             _refuse_headless(folder)
         undecided = (left_open or {}).items()
@@ -219,11 +222,12 @@ def default_journal(header: Header) -> Path:
 
 
 def _refuse_other_run(folder: Place, stored: Header, wanted: Header) -> None:
-    named = differences(to_json(stored), to_json(wanted))
+    named = differences(stored, wanted)
     if named:
+        afresh = f"; to start afresh: rm -r {shlex.quote(str(folder))}" if isinstance(folder, Path) else ""
         raise BenchError(
             f"Journal {folder} was made for another run: {', '.join(named)}."
-            " Choose another journal folder, or the options that it was made with."
+            f" Choose another journal folder, or the options and the code that it was made with{afresh}"
         )
 
 
@@ -237,8 +241,12 @@ def _refuse_other_folder(folder: Place) -> None:
 
 def _refuse_headless(folder: Place) -> None:
     """Entries whose header is gone or damaged could be any run's."""
-    if any(child.is_dir() for child in folder.iterdir()):
+    if _has_entries(folder):
         raise BenchError(f"Journal {folder} has lost its header. Remove the folder, or choose another one.")
+
+
+def _has_entries(folder: Place) -> bool:
+    return any(child.is_dir() for child in folder.iterdir())
 
 
 def _names(folder: Place) -> set[Place] | None:

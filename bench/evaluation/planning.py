@@ -124,7 +124,12 @@ class Prospect:
     def _book(self) -> Journal | None:
         """The journal that this run would go on with; one of another run is refused when the run starts."""
         book = peek(self.journal)
-        return book if book is not None and not differences(_fixed(book.header), _fixed(self.header)) else None
+        if book is None:
+            return None
+        decided = {name: getattr(book.header, name) for name in ("batch_size", "precision")}
+        if self.header.fingerprint is None:
+            decided["fingerprint"] = book.header.fingerprint
+        return book if not differences(book.header, dataclasses.replace(self.header, **decided)) else None
 
     def _settled(self) -> Header:
         book = self._book()
@@ -164,12 +169,3 @@ def _renamed(attack: Any, name: str) -> Attack:
     """The same attack under the name that its number has in the row."""
     renamed: Attack = dataclasses.replace(attack, name=name)
     return renamed
-
-
-def _fixed(header: Header) -> dict[str, object]:
-    """The fields that no journal decides."""
-    return {
-        field.name: getattr(header, field.name)
-        for field in dataclasses.fields(header)
-        if field.name not in ("batch_size", "precision")
-    }

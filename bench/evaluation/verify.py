@@ -17,7 +17,7 @@ from bench.core.types import Examples, Norm, ThreatModel
 from bench.evaluation.precision import full_float32
 from bench.ops.losses import margin
 
-__all__ = ["Judgement", "inside", "judge", "pull_back"]
+__all__ = ["Judgement", "check_logits", "inside", "judge", "pull_back"]
 
 _LINF_TOLERANCE = 2.0**-23
 _L2_TOLERANCE = 1e-6
@@ -72,7 +72,8 @@ def judge(module: nn.Module, candidates: Tensor, examples: Examples, threat_mode
         moved = ~inside(points, examples.inputs, threat_model)
         points = torch.where(_per_example(moved, points), pull_back(points, examples.inputs, threat_model), points)
         logits = module(points)
-        _check_logits(logits, examples)
+        check_logits(logits, len(examples))
+        _check_classes(logits, examples)
         return _read_logits(logits.float(), examples.labels, moved | ~usable, points)
 
 
@@ -119,12 +120,20 @@ def _read_logits(logits: Tensor, labels: Tensor, moved: Tensor, points: Tensor) 
     )
 
 
-def _check_logits(logits: object, examples: Examples) -> None:
+def check_logits(logits: object, count: int) -> None:
+    """Refuse what are no logits of `count` examples.
+
+    Raises:
+        BenchError: saying what they are.
+    """
     if not isinstance(logits, Tensor):
         raise BenchError(f"Expected the model to return a tensor of logits, but got a {type(logits).__name__}.")
-    if logits.ndim != 2 or len(logits) != len(examples) or not logits.is_floating_point():
+    if logits.ndim != 2 or len(logits) != count or not logits.is_floating_point():
         got = f"{tuple(logits.shape)} of {logits.dtype}".replace("torch.", "")
-        raise BenchError(f"Expected the model to return logits ({len(examples)}, num_classes), but got {got}.")
+        raise BenchError(f"Expected the model to return logits ({count}, num_classes), but got {got}.")
+
+
+def _check_classes(logits: Tensor, examples: Examples) -> None:
     largest = int(examples.labels.max())
     if logits.shape[1] <= max(largest, 1):
         raise BenchError(

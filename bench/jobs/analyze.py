@@ -25,10 +25,11 @@ from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
 from bench.evaluation.header import code_digest
 from bench.evaluation.precision import full_float32
-from bench.jobs.request import load_data, pick_device
+from bench.jobs.request import fingerprinted, load_data, pick_device
 from bench.jobs.results import results_in, write_page, write_result
 from bench.jobs.suite_verdicts import Library
 from bench.jobs.writable import check_writable
+from bench.models import LoadedModel
 
 __all__ = ["AnalyzeRequest", "Analyzed", "analyze"]
 
@@ -166,7 +167,11 @@ def _subject(request: AnalyzeRequest, chosen: Analysis, tell: Callable[[str], No
     )
     threat_model = asked or dataset.default_threat_model
     given = data.select(dataset, samples=request.samples, indices=request.indices)  # says what is wrong with them first
-    load = functools.partial(models.load, dataset=dataset, threat_model=threat_model, device=device)
+
+    def load(name: str, weights: Path | None = None) -> LoadedModel:
+        model = models.load(name, dataset=dataset, weights=weights, threat_model=threat_model, device=device)
+        return fingerprinted(model, dataset, device)
+
     loaded = tuple(load(name) for name in request.models)
     control = load(request.models[0], weights=request.control) if request.control is not None else None
     library = Library(root=request.leaderboard, dataset=dataset, threat_model=threat_model)

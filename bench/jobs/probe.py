@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.errors import BenchError
+from bench.core.fingerprint import same_function
 from bench.core.ranges import parse_indices
 from bench.core.record import Record
 from bench.evaluation import ProgressCallback
@@ -142,6 +143,8 @@ def _judged(request: ProbeRequest, new: Record) -> Verdict:
         agreement = agree(old, new)
         level = Level.FINE if agreement.fine else Level.FINDING
         message = f"{new.result.n_examples} examples: {agreement.explanation}"
+        if old.digests.factory != new.digests.factory:
+            message += "; the architecture's source changed, its logits on fixed inputs did not"
         return Verdict(level=level, cause=agreement.cause, message=message, record=new)
     robust = comparison.columns[-1]
     before, after = robust.n_robust
@@ -150,9 +153,17 @@ def _judged(request: ProbeRequest, new: Record) -> Verdict:
         worse = len(robust.lost) > len(robust.gained) and robust.p < LEVEL
         level = Level.FINDING if worse else Level.NOTE
         return Verdict(level=level, cause=None, message=f"a new checkpoint: {told}", record=new)
-    part = "weights" if old.digests.model != new.digests.model else "architecture's source"
-    message = f"the model changed: its {part} are not those of the row; {told}. Run it again, with --force"
+    message = f"the model changed: {_changed(old, new)}; {told}. Run it again, with --force"
     return Verdict(level=Level.FINDING, cause=Cause.MODEL, message=message, record=new)
+
+
+def _changed(old: Record, new: Record) -> str:
+    if old.digests.model != new.digests.model:
+        return "its weights are not those of the row"
+    answers = (
+        ", and it answers fixed inputs otherwise" if same_function(old.fingerprint, new.fingerprint) is False else ""
+    )
+    return f"its architecture's source is not that of the row{answers}"
 
 
 def _same_attacks(first: Record, second: Record) -> bool:

@@ -11,15 +11,26 @@ from pathlib import Path
 import torch
 
 from bench import data, models, suites
+from bench.core import digest
 from bench.core.errors import BenchError
 from bench.core.place import Place
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
+from bench.evaluation.fingerprint import N_IMAGES, fingerprint
 from bench.evaluation.search_precision import AUTO, settled_precision
 from bench.models import LoadedModel, preprocessing
 from bench.suites import AttackSuite
 
-__all__ = ["SAMPLES_ON_CPU", "RunRequest", "Setting", "load_data", "pick_device", "resolve", "row_name"]
+__all__ = [
+    "SAMPLES_ON_CPU",
+    "RunRequest",
+    "Setting",
+    "fingerprinted",
+    "load_data",
+    "pick_device",
+    "resolve",
+    "row_name",
+]
 
 SAMPLES_ON_CPU = 256
 
@@ -80,7 +91,7 @@ class Setting:
     """The things that a request names.
 
     Args:
-        model: loaded and probed.
+        model: loaded and probed, with its fingerprint.
         dataset: the whole split.
         examples: those that are evaluated.
         threat_model: what the attacker may do.
@@ -132,6 +143,7 @@ def resolve(request: RunRequest, tell: Callable[[str], None]) -> Setting:
     )
     for remark in model.remarks:
         tell(remark)
+    model = fingerprinted(model, dataset, device)
     setting = Setting(
         model=model, dataset=dataset, examples=examples, threat_model=threat_model, suite=suite, device=device
     )
@@ -195,14 +207,28 @@ def pick_device(name: str | None) -> torch.device:
     return device
 
 
-def row_name(model: LoadedModel, weights: Path | None) -> str:
-    """What the row calls the model: its name, with the digest of its weights where the name does not fix them.
+def fingerprinted(model: LoadedModel, dataset: Dataset, device: torch.device) -> LoadedModel:
+    """The model with its logits on fixed inputs of the data, which say what its weights and sources do not.
 
-    So two weights files, or two models out of files of one name, never share a row.
+    Raises:
+        BenchError: if it fails on them.
+    """
+    images = dataset.examples[:N_IMAGES].inputs.to(device)
+    return dataclasses.replace(model, fingerprint=fingerprint(model.module, images))
+
+
+def row_name(model: LoadedModel, weights: Path | None) -> str:
+    """What the row calls the model: its name, with a digest of what the name does not fix.
+
+    So two weights files for a model of the zoo never share a row, nor do two models out of files of one name: of other
+    weights, or of the same under other code.
     """
     plain = re.sub(r"[^A-Za-z0-9._+=]+", "-", Path(model.name).name.replace(".py:", "-")).strip("-.")[:80]
-    fixed = weights is None and (model.spec is not None or model.name.startswith("robustbench:"))
-    return plain if fixed else f"{plain}-{model.digest[:8]}"
+    if model.spec is not None:
+        return plain if weights is None else f"{plain}-{model.digest[:8]}"
+    if model.name.startswith("robustbench:"):
+        return plain
+    return f"{plain}-{digest.of_json([model.digest, model.factory_digest])[:8]}"
 
 
 def _with_default_examples(setting: Setting, tell: Callable[[str], None]) -> Setting:

@@ -14,6 +14,7 @@ from bench import leaderboard
 from bench.core import provenance
 from bench.core.durable import explain_write_errors
 from bench.core.errors import BenchError
+from bench.core.fingerprint import same_function
 from bench.core.place import Place
 from bench.core.plain_text import reason_of
 from bench.core.ranges import parse_indices
@@ -243,7 +244,13 @@ def row_identity(request: RunRequest, setting: Setting) -> leaderboard.Identity:
 
 def digests_of(setting: Setting) -> Identity:
     """What a journal says of the model and the data."""
-    return Identity(model=setting.model.digest, factory=setting.model.factory_digest, dataset=setting.dataset.digest)
+    model = setting.model
+    return Identity(
+        model=model.digest,
+        factory=model.factory_digest,
+        dataset=setting.dataset.digest,
+        fingerprint=model.fingerprint,
+    )
 
 
 def _fate(known: Record, request: RunRequest, setting: Setting) -> str:
@@ -253,6 +260,7 @@ def _fate(known: Record, request: RunRequest, setting: Setting) -> str:
     ours = (setting.model.digest, setting.model.factory_digest, setting.dataset.digest, request.seed)
     digests = known.digests
     alike = ours == (digests.model, digests.factory, digests.dataset, known.result.seed)
+    alike = alike and same_function(known.fingerprint, setting.model.fingerprint) is not False
     if len(here) < len(there):
         return "it has more than this run, so it is kept" + (", --force or not" if request.force else "")
     otherwise = "replaced, since --force is given" if request.force else "kept (--force replaces it)"
@@ -353,6 +361,7 @@ def _record(
             model=setting.model.digest,
             factory=setting.model.factory_digest,
         ),
+        fingerprint=setting.model.fingerprint,
         result=result_of(evaluation, diagnostics=diagnostics),
         cost=dataclasses.replace(cost_of(evaluation), budget_seconds=request.budget),
         provenance=origin or provenance.of_command(request.command),

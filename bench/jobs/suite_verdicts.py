@@ -11,6 +11,7 @@ from bench import leaderboard, suites
 from bench.analysis import SuiteVerdicts
 from bench.core import evidence
 from bench.core.breaks import Breaks
+from bench.core.fingerprint import same_function
 from bench.core.place import Place
 from bench.core.ranges import parse_indices
 from bench.core.record import Record
@@ -103,6 +104,7 @@ class Library:
             model.factory_digest,
             self.dataset.digest,
         )
+        same = same and same_function(record.fingerprint, model.fingerprint) is not False
         return record if same and digests.suite == suites.get(suite).digest else None
 
     def _identity(self, model: LoadedModel, suite: str) -> leaderboard.Identity:
@@ -140,7 +142,12 @@ class Library:
         tell: Callable[[str], None],
     ) -> Evaluation:
         chosen = suites.get(suite)
-        identity = Identity(model=model.digest, factory=model.factory_digest, dataset=self.dataset.digest)
+        identity = Identity(
+            model=model.digest,
+            factory=model.factory_digest,
+            dataset=self.dataset.digest,
+            fingerprint=model.fingerprint,
+        )
         header = plan(
             model.module,
             examples,

@@ -15,6 +15,7 @@ import torch
 from bench import leaderboard
 from bench.core.breaks import Breaks, merge
 from bench.core.errors import BenchError, FoundSomethingError
+from bench.core.fingerprint import same_function
 from bench.core.place import Place
 from bench.core.record import ExternalBreak, Record
 from bench.core.record_json import row_digest
@@ -145,7 +146,10 @@ def _try(
 
 
 def _is_source(row: _Row, target: _Row) -> bool:
-    return row.question == target.question and row.record.digests.model != target.record.digests.model
+    """Whether a row is of the same question about another model: other weights, or the same in another function."""
+    others, own = row.record, target.record
+    other = others.digests.model != own.digests.model or same_function(others.fingerprint, own.fingerprint) is False
+    return row.question == target.question and other
 
 
 def _hits(part: Breaks, dataset: Dataset, judge: Judge) -> Breaks:

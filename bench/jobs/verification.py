@@ -32,7 +32,8 @@ class Check:
     """One thing that was checked.
 
     Args:
-        name: what: "row", "suite", "data", "weights", "evidence", "clean", "breaks", "counts", "external".
+        name: what: "row", "suite", "data", "weights", "fingerprint", "evidence", "clean", "breaks", "counts" or
+            "external".
         status: how it ended.
         says: the finding, one sentence.
     """

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from bench import data, models
 from bench.core.errors import BenchError, OtherFileError
+from bench.core.fingerprint import TOLERANCE, distance
 from bench.core.place import Place
 from bench.core.ranges import parse_indices
 from bench.core.record import Record
@@ -19,7 +20,7 @@ from bench.data import Dataset
 from bench.evaluation.confirm import Advance, Judge
 from bench.jobs.paperwork import check_file, check_suite, read_row
 from bench.jobs.replay import count_again, replay_breaks, replay_clean
-from bench.jobs.request import load_data, pick_device
+from bench.jobs.request import fingerprinted, load_data, pick_device
 from bench.jobs.verification import Check, Marginal, Status, Verification
 from bench.leaderboard.evidence import Kind
 from bench.models import LoadedModel
@@ -62,7 +63,7 @@ class Opened(NamedTuple):
 
     @property
     def usable(self) -> bool:
-        """Whether the model can be asked: data and weights are the row's."""
+        """Whether the model can be asked: data, weights and function are the row's."""
         return self.model is not None and all(check.status is not Status.FAIL for check in self.checks)
 
 
@@ -118,7 +119,7 @@ def _verify(path: Place, record: Record, lookup: Lookup, begin: Callable[[int], 
     if record.external_breaks or record.external_evidence:
         checks.append(external_file)
     if not opened.usable or opened.model is None:
-        says = "the model was not asked, since data or weights are not the row's"
+        says = "the model was not asked, since data, weights or function are not the row's"
         return _Found((*checks, Check(name="breaks", status=Status.SKIP, says=says)), None, None, ())
     begin(record.result.n_examples + len(breaks or ()) + len(external or ()))
     threat_model = ThreatModel.parse(record.threat_model)
@@ -159,7 +160,11 @@ def open_row(record: Record, lookup: Lookup) -> Opened:
     except OtherFileError as error:
         checks.append(Check(name="weights", status=Status.FAIL, says=str(error)))
         return Opened(record, dataset, None, tuple(checks))
-    return Opened(record, dataset, model, (*checks, _check_weights(record, model)))
+    checks.append(_check_weights(record, model))
+    if checks[-1].status is not Status.FAIL:
+        model = fingerprinted(model, dataset, pick_device(lookup.device))
+        checks.append(_check_fingerprint(record, model))
+    return Opened(record, dataset, model, tuple(checks))
 
 
 def load_data_of(record: Record, lookup: Lookup) -> Dataset:
@@ -223,6 +228,20 @@ def _check_weights(record: Record, model: LoadedModel) -> Check:
         says = f"{model.name} has weights {model.digest[:12]}, but the row is about {record.digests.model[:12]}"
         return Check(name="weights", status=Status.FAIL, says=says)
     if model.factory_digest != record.digests.factory:
-        says = "the weights are the row's, but the architecture's source has changed since; the present one was asked"
+        says = "the weights are the row's, but the source around them has changed since; the present one was asked"
         return Check(name="weights", status=Status.WARN, says=says)
     return Check(name="weights", status=Status.PASS, says=f"{model.name} has the weights of the row")
+
+
+def _check_fingerprint(record: Record, model: LoadedModel) -> Check:
+    """Whether it is the row's function; its source may have changed."""
+    apart = distance(record.fingerprint, model.fingerprint)
+    if apart is None:
+        says = "the row has no fingerprint: that the model computes what it did then shows in the verdicts alone"
+        return Check(name="fingerprint", status=Status.SKIP, says=says)
+    if apart > TOLERANCE:
+        says = f"{model.name} is another function: logits on fixed inputs differ by {apart:.2g} of the largest"
+        return Check(name="fingerprint", status=Status.FAIL, says=says)
+    return Check(
+        name="fingerprint", status=Status.PASS, says=f"{model.name} answers fixed inputs as the row's model did"
+    )

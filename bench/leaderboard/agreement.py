@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bench.core.fingerprint import distance
 from bench.core.packing import unpack_margins
 from bench.core.ranges import parse_indices
 from bench.core.record import AttackCost, AttackResult, Record
@@ -27,7 +28,8 @@ _STORED = 2.0**-9
 # Share of best margins that rounding may move on one kind of machine. Measured with the model in float64 in place of
 # float32, 64 examples: none of a one-step attack's or PGD's, and up to 2 in 44 of APGD's.
 _TOUCHED = 0.25
-# OUR CHOICE: what rounding in lower precision may change of a margin, in units of the usual margin.
+# OUR CHOICE: what rounding in lower precision may change of a margin, in units of the usual margin, and of a logit, in
+# units of the largest.
 _COARSE = 0.02
 # OUR CHOICE: the clean margins of one model differ by less between machines, also in reduced precision.
 _SAME_MODEL = 0.05
@@ -115,11 +117,13 @@ class Agreement:
         cause: what changed.
         clean: official indices whose clean verdict or clean margin differs.
         attacks: each attack of the suite.
+        apart: how far the fingerprints are apart, see `bench.core.fingerprint.distance`; None where that is unknown.
     """
 
     cause: Cause
     clean: tuple[int, ...]
     attacks: tuple[AttackAgreement, ...]
+    apart: float | None
 
     @property
     def fine(self) -> bool:
@@ -134,6 +138,8 @@ class Agreement:
         if self.cause is Cause.MODEL:
             if self.clean:
                 return f"the model changed: it answers otherwise on clean examples {_few(self.clean)}"
+            if self.apart is not None and self.apart > _COARSE:
+                return f"the model changed: its logits on fixed inputs differ by {self.apart:.2g} of the largest"
             return (
                 "the model changed, or its arithmetic, or what all attacks share: the margins of every attack moved, on"
                 f" examples {_few(self.attacks[0].moved)}"
@@ -166,7 +172,9 @@ def agree(first: Record, second: Record) -> Agreement:
         _attack((first, old), (second, new), common)
         for old, new in zip(first.result.attacks, second.result.attacks, strict=True)
     )
-    return Agreement(cause=_cause(clean, attacks, len(common)), clean=clean, attacks=attacks)
+    apart = distance(first.fingerprint, second.fingerprint)
+    cause = Cause.MODEL if (apart or 0.0) > _COARSE else _cause(clean, attacks, len(common))
+    return Agreement(cause=cause, clean=clean, attacks=attacks, apart=apart)
 
 
 def _cause(clean: Sequence[int], attacks: Sequence[AttackAgreement], n_examples: int) -> Cause:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
+from bench.core.fingerprint import same_function
 from bench.core.packing import unpack_margins
 from bench.core.ranges import parse_indices
 from bench.core.record import AttackResult, Record, Result
@@ -67,7 +68,8 @@ class Comparison:
 
     Args:
         obstacles: why the rows cannot be compared; empty where they can.
-        same_checkpoint: the weights and the architecture are the same.
+        same_checkpoint: the weights are the same, and so is the architecture's source, or else the fingerprint.
+        same_function: the fingerprints agree; None where a row has none.
         columns: clean, every attack that both rows have, robust; empty where the rows cannot be compared.
         explanations: what makes the difference in the last column: clean, and every attack on what is right when clean.
         headline: the last column less what others broke, which is no part of a result; None where they broke nothing.
@@ -75,6 +77,7 @@ class Comparison:
 
     obstacles: tuple[str, ...]
     same_checkpoint: bool
+    same_function: bool | None
     columns: tuple[AttackComparison, ...]
     explanations: tuple[Explanation, ...] = ()
     headline: AttackComparison | None = None
@@ -101,6 +104,7 @@ def compare(first: Record, second: Record) -> Comparison:
     return Comparison(
         obstacles=obstacles,
         same_checkpoint=_same_checkpoint(first, second),
+        same_function=same_function(first.fingerprint, second.fingerprint),
         columns=columns,
         explanations=_explain(first.result, second.result, columns[-1]) if columns else (),
         headline=None if obstacles else _headline(first, second, common),
@@ -108,7 +112,10 @@ def compare(first: Record, second: Record) -> Comparison:
 
 
 def _same_checkpoint(first: Record, second: Record) -> bool:
-    return (first.digests.model, first.digests.factory) == (second.digests.model, second.digests.factory)
+    """The same weights under the same source, or under one that changed without changing the function."""
+    same_source = first.digests.factory == second.digests.factory
+    alike = same_source or same_function(first.fingerprint, second.fingerprint) is True
+    return alike and first.digests.model == second.digests.model
 
 
 def _obstacles(first: Record, second: Record, common: Sequence[int]) -> tuple[str, ...]:

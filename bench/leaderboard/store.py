@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.core.durable import write_durably
 from bench.core.errors import BenchError, OtherFileError
+from bench.core.fingerprint import distance, same_function
 from bench.core.holding import Check
 from bench.core.place import Place
 from bench.core.ranges import parse_indices
@@ -145,7 +146,7 @@ def write(
 
     A row on more examples, which agrees with the one that is there on all of its examples, extends it. Else an existing
     row is replaced only by force, and never by one on fewer examples; one that the new row reproduces is replaced where
-    it lacks a part. What others broke stays with a row as long as weights and data are the same. The suite's
+    it lacks a part. What others broke stays with a row as long as weights, function and data are the same. The suite's
     definition is stored beside its first row; a row of another definition under the same name is refused.
 
     Args:
@@ -254,15 +255,17 @@ def _store_row(record: Record, path: Place, check: Check, contents: Mapping[file
 
 
 def _with_external(path: Place, record: Record, old: Record) -> tuple[Record, dict[files.Kind, bytes]]:
-    """The new row with what others broke of its examples in the old one, where weights and data are the same.
+    """The new row with what others broke of its examples in the old one, where weights, function and data are the same.
 
-    The architecture's source does not count: if it computes something else now, verifying the row will tell.
+    The architecture's source does not count: where a row has no fingerprint, verifying it will tell.
 
     Returns:
         The row, and the file of the breaks where it is another one than the old row's.
     """
     same = ("model", "dataset")
     if record.external_breaks or any(getattr(old.digests, name) != getattr(record.digests, name) for name in same):
+        return record, {}
+    if same_function(old.fingerprint, record.fingerprint) is False:
         return record, {}
     indices = set(parse_indices(record.result.indices))
     if all(indices.issuperset(found.indices) for found in old.external_breaks):
@@ -300,6 +303,9 @@ def _differences(old: Record, new: Record) -> tuple[str, ...]:
         )
         if before != after
     ]
+    if same_function(old.fingerprint, new.fingerprint) is False:
+        apart = distance(old.fingerprint, new.fingerprint)
+        found.append(f"fingerprint: logits on fixed inputs differ by {apart:.2g} of the largest")
     comparison = compare(old, new)
     found += [f"not comparable: {obstacle}" for obstacle in comparison.obstacles]
     if old.result.indices == new.result.indices:
@@ -322,7 +328,8 @@ def _differences(old: Record, new: Record) -> tuple[str, ...]:
 def _completes(old: Record, new: Record) -> bool:
     """Whether the new row has what the old one was written without, and lacks nothing that it has."""
     undiagnosed = bool(new.result.diagnostics) and not old.result.diagnostics
-    return not _lacks_more(old, new) and (undiagnosed or len(new.unfinished) < len(old.unfinished))
+    unknown = new.fingerprint is not None and old.fingerprint is None
+    return not _lacks_more(old, new) and (undiagnosed or unknown or len(new.unfinished) < len(old.unfinished))
 
 
 def _lacks_more(old: Record, new: Record) -> bool:

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from bench.core import digest
+from bench.models.imports import Sources
 from bench.models.manifest import ArchitectureSpec
 
-__all__ = ["of_architecture", "of_factory", "of_state"]
+__all__ = ["contents", "of_architecture", "of_factory", "of_state"]
 
 PACKAGE = "bench.models.architectures."
 LISTING = "bench.models.architectures.architecture"  # names and papers; it computes nothing
@@ -42,9 +43,16 @@ def of_architecture(module: nn.Module, spec: ArchitectureSpec) -> str:
     return digest.of_bytes(digest.of_json({"name": spec.name, "kwargs": dict(spec.kwargs)}).encode(), *sources)
 
 
-def of_factory(path: Path, factory: str) -> str:
-    """Digest of a user's file and of the name of the factory in it; what the file imports does not count."""
-    return digest.of_bytes(path.read_bytes(), factory.encode())
+def of_factory(path: Path, factory: str, modules: Sources) -> str:
+    """Digest of a user's file, of the name of the factory in it, and of the user's modules that the file imports."""
+    return digest.of_bytes(path.read_bytes(), factory.encode(), *contents(modules))
+
+
+def contents(modules: Sources) -> Iterator[bytes]:
+    """Name and source of each module, in the order of the names; where the files lie does not count."""
+    for name in sorted(modules):
+        yield name.encode()
+        yield modules[name].read_bytes()
 
 
 def _parts_of(value: Any) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from bench.core.errors import BenchError
+from bench.core.fingerprint import Fingerprint
 from bench.models.manifest import ArchitectureSpec, Manifest
 from bench.models.zoo.spec import ModelSpec
 
@@ -23,7 +24,8 @@ class LoadedModel:
         name: as it was asked for: "aw-net", "robustbench:Rice2020Overfitting", "net.py:make".
         module: maps inputs in [0, 1] to logits `(N, num_classes)`; in eval mode, its parameters frozen.
         digest: of its state: names, dtypes, shapes and bytes.
-        factory_digest: of the sources that build it.
+        factory_digest: of the sources that build it, the user's modules that these import included.
+        fingerprint: its logits on fixed inputs of the data; None where nobody asked.
         num_classes: number of logits.
         manifest: of the checkpoint, for models with one.
         spec: the zoo's description, for models of the zoo.
@@ -35,6 +37,7 @@ class LoadedModel:
     module: nn.Module
     digest: str
     factory_digest: str
+    fingerprint: Fingerprint | None = None
     num_classes: int
     manifest: Manifest | None = None
     spec: ModelSpec | None = None

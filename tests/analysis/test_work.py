@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from torch import nn
 
 from bench.analysis import Task
 from bench.analysis.work import carry_out
 from bench.core.errors import BenchError, WorkFailedError
+from bench.core.fingerprint import Fingerprint
+from bench.core.packing import pack_logits
 from bench.models import LoadedModel
 
 
@@ -119,3 +123,19 @@ def test_names_of_tasks_are_their_own():
     """Two of one name would share a result."""
     with pytest.raises(ValueError, match="different names"):
         carry_out(Counted().tasks("a", "a"), journal=None, identity={})
+
+
+def test_work_about_another_function_is_done_again(tmp_path):
+    """The same weights and sources that answer fixed inputs otherwise; rounding is no other function."""
+    counted = Counted()
+
+    def about(logit):
+        tasks = counted.tasks("a")
+        fingerprint = Fingerprint(logits={"a": pack_logits([1.0, logit])})
+        model = dataclasses.replace(tasks[0].about[0], fingerprint=fingerprint)
+        return (dataclasses.replace(tasks[0], about=(model,)),)
+
+    reused = [
+        carry_out(about(logit), journal=tmp_path, identity={}).n_reused for logit in (2.0, 2.00001, 3.0, 3.0, 2.0)
+    ]
+    assert reused == [0, 1, 0, 1, 0]

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from bench.core.errors import BenchError, RowContradictionError
+from bench.core.packing import unpack_logits
 from bench.core.record import Diagnostic, ExternalBreak, Record
 from bench.core.record_json import dumps, loads, result_bytes, row_digest
 
 FROZEN = Path(__file__).with_name("frozen") / "record_v1.json"
 FROZEN_2 = FROZEN.with_name("record_v2.json")
+FROZEN_3 = FROZEN.with_name("record_v3.json")
 
 
 @pytest.fixture
@@ -45,6 +47,24 @@ def test_a_row_of_version_2_loads_for_ever() -> None:
     assert record.result.audit is not None and record.result.audit.at_least == 2
     assert (record.cost.attacks[1].n_claimed, record.cost.attacks[1].n_rejected) == (3, 1)
     assert record.cost.budget_seconds == 600.0
+    assert record.fingerprint is None
+
+
+def test_a_row_of_version_3_loads_for_ever() -> None:
+    """With the model's logits on fixed inputs, which need not be finite."""
+    record = loads(FROZEN_3.read_bytes())
+    assert record.fingerprint is not None
+    assert [unpack_logits(text) for text in record.fingerprint.logits.values()] == [(0.5, -2.0), (0.25, float("inf"))]
+
+
+@pytest.mark.parametrize("logits", [{}, {"a": "AAA"}, {"a": "AAAAAAA="}, {"a": None}, {"a": "#"}, ["AAAAAA=="]])
+def test_a_fingerprint_that_is_none_is_refused(logits: Any) -> None:
+    """Rows are data of strangers: whole float32 numbers in base64, or one line."""
+    row = json.loads(FROZEN_3.read_text())
+    row["fingerprint"]["logits"] = logits
+    del row["checksum"]
+    with pytest.raises(BenchError, match="Cannot read record as a row"):
+        loads(json.dumps(row))
 
 
 @pytest.mark.parametrize(
@@ -63,10 +83,12 @@ def test_a_failed_diagnostic_makes_the_number_an_upper_bound(statuses: tuple[str
 
 def test_a_row_is_written_as_it_was_read() -> None:
     """Field for field and byte for byte; what is optional and absent has no field."""
-    assert dumps(loads(FROZEN_2.read_bytes())) == FROZEN_2.read_text()
+    assert dumps(loads(FROZEN_3.read_bytes())) == FROZEN_3.read_text()
+    as_it_was = dataclasses.replace(loads(FROZEN_2.read_bytes()), schema_version=2)
+    assert dumps(as_it_was) == FROZEN_2.read_text()
     plain = json.loads(dumps(loads(FROZEN.read_bytes())))
     assert plain.pop("checksum")
-    assert plain == {**json.loads(FROZEN.read_text()), "schema_version": 2}
+    assert plain == {**json.loads(FROZEN.read_text()), "schema_version": 3}
 
 
 def test_others_lower_the_headline_and_leave_the_suites_verdicts() -> None:
@@ -215,14 +237,14 @@ def test_what_is_no_row_is_refused(text: str) -> None:
 
 def test_a_row_of_the_future_asks_for_an_update(row: dict[str, Any]) -> None:
     """A later schema version is not guessed at."""
-    row["schema_version"] = 3
-    with pytest.raises(BenchError, match=r"schema version 3.*Update bench"):
+    row["schema_version"] = 4
+    with pytest.raises(BenchError, match=r"schema version 4.*Update bench"):
         loads(json.dumps(row))
 
 
 def test_an_old_row_is_migrated_step_by_step(row: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Every version has one function that makes the next; a row passes through all of them."""
-    monkeypatch.setattr("bench.core.record_json.SCHEMA_VERSION", 3)
+    monkeypatch.setattr("bench.core.record_json.SCHEMA_VERSION", 3)  # whatever it is by then
     old = copy.deepcopy(row)
     old["network"] = old.pop("model")
 

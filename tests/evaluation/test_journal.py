@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import os
@@ -19,10 +20,13 @@ from torch import nn
 from bench.attacks.fgsm import FGSM
 from bench.attacks.pgd import PGD
 from bench.core.errors import BenchError, WorkFailedError
+from bench.core.fingerprint import Fingerprint
+from bench.core.packing import pack_logits, unpack_logits
 from bench.core.result import Diagnostic
 from bench.core.types import Examples, ThreatModel
-from bench.evaluation import Identity, default_journal, evaluate, plan, result_of
-from bench.evaluation.journal import open_journal
+from bench.evaluation import Header, Identity, default_journal, evaluate, plan, result_of
+from bench.evaluation.grid import chunks_of
+from bench.evaluation.journal import Entry, open_journal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KILLABLE = Path(__file__).with_name("killable.py")
@@ -277,3 +281,177 @@ def test_findings_of_the_doctor_are_kept_by_examples_and_form(
         assert journal.read_findings(examples[:32], "long") is None
         changed = Examples(inputs=1 - examples.inputs[:32], labels=examples.labels[:32], indices=examples.indices[:32])
         assert journal.read_findings(changed, "short") is None
+
+
+class Parts(nn.Module):
+    """One way for each thing that decides about a function and is in neither state nor source."""
+
+    factor = 1.0
+
+    def __init__(self, way: str, factor: float) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(1)
+        self.weight = nn.Parameter(torch.randn(16, 2, generator=generator))
+        self.register_buffer("scale", torch.ones(()), persistent=False)
+        self.number = 1.0
+        self.members: list[nn.Module] = []
+        self.act = lambda inputs: inputs
+        if way == "attribute":
+            self.number = factor
+        elif way == "list":
+            layer = nn.Linear(16, 16, bias=False).requires_grad_(False)
+            layer.weight.copy_(factor * torch.eye(16))
+            self.members.append(layer)
+        elif way == "closure":
+            self.act = lambda inputs: factor * inputs
+        elif way == "buffer":
+            self.scale.fill_(factor)
+        elif way == "class":
+            type(self).factor = factor
+        elif way == "environment":
+            os.environ["BENCH_TEST_FACTOR"] = str(factor)
+        elif way == "noise":
+            # Only what no clean image has: two neighbours that are far apart.
+            self.act = lambda inputs: torch.where(
+                (inputs[..., 1:] - inputs[..., :-1]).abs().amax((1, 2, 3), keepdim=True) > 0.65, factor * inputs, inputs
+            )
+        elif way == "nan":
+            self.act = lambda inputs: torch.where(inputs > 0.9 * factor, torch.nan, inputs)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        inputs = self.act(inputs).flatten(1) - 0.5
+        for member in self.members:
+            inputs = member(inputs)
+        factor = float(os.environ.get("BENCH_TEST_FACTOR", "1"))
+        return factor * self.factor * self.number * self.scale * inputs @ self.weight + torch.tensor([1.0, 0.0])
+
+
+@pytest.mark.parametrize("way", ["attribute", "list", "closure", "buffer", "class", "environment", "noise", "nan"])
+def test_another_function_of_the_same_weights_and_source_is_refused(
+    tmp_path: Path,
+    examples: Examples,
+    gradient_suite: Any,
+    threat_model: ThreatModel,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    """By its logits on fixed inputs; the function that the journal is of goes on, also as another object."""
+    monkeypatch.setenv("BENCH_TEST_FACTOR", "1")
+    monkeypatch.setattr(Parts, "factor", 1.0)
+    usual = {"threat_model": threat_model, "suite": gradient_suite, "journal": tmp_path / "journal"}
+    first = result_of(evaluate(Parts(way, 1.0), examples, **usual))
+    stamps = {path: path.stat().st_mtime_ns for path in _entries(tmp_path / "journal")}
+    other = Parts(way, 0.5)
+    with pytest.raises(
+        BenchError, match=r"made for another run: fingerprint \(logits .*; to start afresh: rm -r "
+    ) as caught:
+        evaluate(other, examples, **usual)
+    assert "\n" not in str(caught.value) and caught.value.exit_code == 2
+    assert result_of(evaluate(Parts(way, 1.0), examples, **usual)) == first
+    assert {path: path.stat().st_mtime_ns for path in _entries(tmp_path / "journal")} == stamps
+
+
+def _with_logits(header: Header, factor: float) -> Header:
+    """The header of a journal that a machine left whose logits are larger."""
+    assert header.fingerprint is not None
+    logits = {
+        name: pack_logits([factor * value for value in unpack_logits(text)])
+        for name, text in header.fingerprint.logits.items()
+    }
+    return dataclasses.replace(header, fingerprint=Fingerprint(logits=logits))
+
+
+@pytest.mark.parametrize(("factor", "fine"), [(1 + 2e-5, True), (1 + 2e-3, False)])
+def test_rounding_on_another_machine_is_no_other_function(
+    tmp_path: Path,
+    linear: nn.Module,
+    examples: Examples,
+    gradient_suite: Any,
+    threat_model: ThreatModel,
+    factor: float,
+    fine: bool,
+) -> None:
+    """The fingerprint decides about a resume, but neither about the digest of a header nor about the default folder."""
+    usual = {"threat_model": threat_model, "suite": gradient_suite}
+    header = evaluate(linear, examples, **usual, journal=tmp_path / "first").header
+    there = _with_logits(header, factor)
+    assert there.digest == header.digest and default_journal(there) == default_journal(header)
+    with open_journal(tmp_path / "second", there):
+        pass
+    with contextlib.nullcontext() if fine else pytest.raises(BenchError, match=r"fingerprint \(logits on fixed inputs"):
+        evaluate(linear, examples, **usual, journal=tmp_path / "second")
+
+
+def test_a_journal_without_fingerprint_is_not_believed(
+    tmp_path: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel
+) -> None:
+    """What was done in it may be of any function of these weights; where nothing was, there is nothing to believe."""
+    usual = {"threat_model": threat_model, "suite": gradient_suite}
+    header = plan(linear, examples, **usual)
+    with open_journal(tmp_path / "empty", header):
+        pass
+    evaluate(linear, examples, **usual, journal=tmp_path / "empty")
+    with open_journal(tmp_path / "journal", header) as journal:
+        (chunk,) = chunks_of(range(64))
+        verdicts = (True,) * 64
+        entry = Entry(
+            inputs="",
+            attacked=verdicts,
+            robust=verdicts,
+            margin=(1.0,) * 64,
+            finite=verdicts,
+            moved=0,
+            seconds=0.0,
+            forwards=0,
+            backwards=0,
+            batch_size=64,
+        )
+        journal.write("clean", chunk, entry)
+    with pytest.raises(BenchError, match=r"fingerprint \(absent on one side\)"):
+        evaluate(linear, examples, **usual, journal=tmp_path / "journal")
+
+
+def test_other_parts_of_the_examples_go_into_one_journal(
+    tmp_path: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel, make: Any
+) -> None:
+    """The last chunks first, then all: of the fixed inputs, those that two runs have in common are compared."""
+    usual = {"threat_model": threat_model, "suite": gradient_suite, "journal": tmp_path / "journal"}
+    evaluate(linear, examples[128:], **usual)
+    found = evaluate(linear, examples, **usual)
+    assert found.robust == evaluate(linear, examples, threat_model=threat_model, suite=gradient_suite).robust
+
+    class Half(make["Linear"]):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return super().forward(inputs * self.strength)
+
+    half = Half()
+    half.strength = 1.0
+    evaluate(half, examples[128:], **{**usual, "journal": tmp_path / "half"})
+    half.strength = 0.5
+    with pytest.raises(BenchError, match="fingerprint"):
+        evaluate(half, examples[:64], **{**usual, "journal": tmp_path / "half"})
+
+
+def test_a_model_that_fails_or_draws_is_told_so_before_its_journal(
+    finished: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel
+) -> None:
+    """Not that its journal is another run's."""
+
+    class Wrapped(nn.Module):
+        def __init__(self, wrap: Any) -> None:
+            super().__init__()
+            self.inner, self.wrap = linear, wrap
+
+        def forward(self, inputs: torch.Tensor) -> Any:
+            return self.wrap(self.inner(inputs))
+
+    def fails(logits: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no such layer")
+
+    usual = {"threat_model": threat_model, "suite": gradient_suite, "journal": finished}
+    with pytest.raises(BenchError, match="different logits for the same inputs"):
+        evaluate(Wrapped(lambda logits: logits + torch.rand_like(logits)), examples, **usual)
+    with pytest.raises(BenchError, match="got a tuple"):
+        evaluate(Wrapped(lambda logits: (logits, logits)), examples, **usual)
+    with pytest.raises(RuntimeError, match="no such layer"):
+        evaluate(Wrapped(fails), examples, **usual)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.util
 from pathlib import Path
@@ -39,14 +40,21 @@ def loaded(name: str, **more: object) -> LoadedModel:
 @pytest.mark.parametrize(
     ("name", "weights", "expected"),
     [
-        ("some/where/net.py:make", None, "net-make-12345678"),
+        ("some/where/net.py:make", None, "net-make-ed472d59"),
         ("robustbench:Rice2020Overfitting", None, "robustbench-Rice2020Overfitting"),
-        ("../my nets/a (1).py:make", None, "a-1-make-12345678"),
+        ("../my nets/a (1).py:make", None, "a-1-make-ed472d59"),
     ],
 )
 def test_a_row_is_named_safely(name, weights, expected):
-    """As a file's name, and never the same for two sets of weights."""
+    """As a file's name."""
     assert row_name(loaded(name), weights) == expected
+
+
+@pytest.mark.parametrize("change", [{"digest": "8" * 64}, {"factory_digest": "1" * 64}])
+def test_no_two_models_of_a_users_share_a_row(change):
+    """Neither two sets of weights nor the same weights under other code."""
+    model = loaded("net.py:make")
+    assert row_name(model, None) != row_name(dataclasses.replace(model, **change), None)
 
 
 def test_a_model_of_the_zoo_keeps_its_name_only_with_its_own_weights():

@@ -5,15 +5,18 @@ import time
 from dataclasses import replace
 
 import pytest
+import torch
 from PIL import Image
 
-from bench import leaderboard
+from bench import data, leaderboard
 from bench.attacks.autoattack.fast.inference import Bfloat16
 from bench.core.errors import BenchError
 from bench.core.record_json import dumps, result_bytes
 from bench.diagnostics import diagnose_briefly, quick
-from bench.evaluation import search_precision
-from bench.jobs.run import Outcome, RunRequest, run
+from bench.evaluation import evaluate, search_precision
+from bench.evaluation.executors.processes import Processes
+from bench.jobs.request import resolve
+from bench.jobs.run import Outcome, RunRequest, executor_of, run
 from bench.jobs.writable import check_writable
 
 NET = """
@@ -322,3 +325,136 @@ def test_a_stopwatch_decides_where_it_is_asked_to(pgd_at, plant_clock, seconds, 
     plant_clock(seconds)
     cost = run(replace(pgd_at, precision="measured")).record.cost
     assert (cost.precision, cost.precision_reason) == (precision, "measured")
+
+
+DEFENDED = """
+import os
+from pathlib import Path
+
+import torch
+from torch import nn
+from bx_defence import Defence
+
+HERE = Path(__file__).parent
+
+
+class Net(nn.Module):
+    def __init__(self, defence):
+        super().__init__()
+        self.last = nn.Linear(64, 10)
+        self.defence = [defence]
+
+    def forward(self, inputs):
+        return self.last(self.defence[0](inputs).flatten(1))
+
+
+def make():
+    return Net(Defence(float(os.environ.get("BX_BLUR", "0")) + float((HERE / "blur.txt").read_text())))
+"""
+DEFENCE = """
+import bx_constants
+from torch import nn
+
+
+class Defence(nn.Module):
+    def __init__(self, blur):
+        super().__init__()
+        self.blur = blur
+
+    def forward(self, inputs):
+        blur = self.blur + bx_constants.BLUR
+        return (1 - blur) * inputs + blur * inputs.mean((2, 3), keepdim=True)
+"""
+
+
+@pytest.fixture
+def defended(request_, tmp_path):
+    """A model with fixed weights whose defence lies in other files."""
+    torch.manual_seed(0)
+    examples = data.load("digits").examples
+    means = torch.stack([examples.inputs[examples.labels == label].flatten(1).mean(0) for label in range(10)])
+    torch.save({"last.weight": 4 * means, "last.bias": -2 * means.square().sum(1)}, tmp_path / "w.pth")
+    for name, text in {
+        "net.py": DEFENDED,
+        "bx_defence.py": DEFENCE,
+        "bx_constants.py": "BLUR = 0.0\n",
+        "blur.txt": "0",
+    }.items():
+        (tmp_path / name).write_text(text)
+    return replace(request_, samples=32, weights=tmp_path / "w.pth")
+
+
+def _constant(folder, monkeypatch):
+    (folder / "bx_constants.py").write_text("BLUR = 0.8\n")
+
+
+def _data(folder, monkeypatch):
+    (folder / "blur.txt").write_text("0.8")
+
+
+def _environment(folder, monkeypatch):
+    monkeypatch.setenv("BX_BLUR", "0.8")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (_constant, r"factory \(\w{12} there, \w{12} here\), fingerprint"),
+        (_data, "fingerprint"),
+        (_environment, "fingerprint"),
+    ],
+)
+def test_a_changed_function_is_another_run(defended, tmp_path, monkeypatch, change, named):
+    """A constant two imports away, a file that the factory reads, the environment: the journal is refused by name.
+
+    A fresh journal gives what that function is worth, and no row of the first one is taken for it.
+    """
+    first = run(defended)
+    change(tmp_path, monkeypatch)
+    with pytest.raises(BenchError, match=rf"made for another run: {named} .*; to start afresh: rm -r ") as caught:
+        run(defended)
+    assert caught.value.exit_code == 2 and "\n" not in str(caught.value)
+    fresh = run(replace(defended, journal=tmp_path / "fresh"))
+    assert fresh.record.result.n_clean < first.record.result.n_clean
+    if change is _constant:
+        assert fresh.outcome is Outcome.WRITTEN and fresh.path != first.path
+    else:
+        assert fresh.outcome is Outcome.DIFFERS
+        assert fresh.differences[0].startswith("fingerprint: logits on fixed inputs differ by ")
+    assert leaderboard.read(first.path) == first.record
+
+
+def test_a_row_keeps_its_fingerprint_and_old_rows_get_one(defended):
+    """Whoever runs an old row again completes it; the result is the same."""
+    ran = run(defended)
+    fingerprint = ran.record.fingerprint
+    assert fingerprint is not None and leaderboard.read(ran.path).fingerprint == fingerprint
+    ran.path.write_text(dumps(replace(ran.record, fingerprint=None)))
+    assert run(defended).outcome is Outcome.COMPLETED
+    assert leaderboard.read(ran.path).fingerprint == fingerprint
+    assert run(defended).outcome is Outcome.REPRODUCES
+
+
+def test_the_fingerprint_does_not_depend_on_the_examples(defended, tmp_path):
+    """So that a journal serves other numbers and ranges of examples."""
+    whole = run(defended).record
+    part = run(replace(defended, samples=None, indices="64:100", leaderboard=tmp_path / "other")).record
+    assert part.fingerprint == whole.fingerprint
+
+
+def test_workers_hold_to_the_function_too(defended, tmp_path):
+    """A worker that reads another constant than the driver refuses, before it computes anything."""
+    with Processes(["cpu", "cpu"], threads=1) as crew:
+        alone = run(defended)
+        crewed = run(replace(defended, journal=tmp_path / "crewed", leaderboard=tmp_path / "other"), crew=crew)
+        assert result_bytes(crewed.record) == result_bytes(alone.record)
+        setting = resolve(replace(defended, journal=tmp_path / "late"), print)
+        (tmp_path / "bx_constants.py").write_text("BLUR = 0.8\n")
+        with pytest.raises(BenchError, match="is built by other code here"):
+            evaluate(
+                setting.model.module,
+                setting.examples,
+                threat_model=setting.threat_model,
+                suite=setting.suite,
+                executor=executor_of(setting, crew),
+            )

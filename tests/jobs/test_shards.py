@@ -154,3 +154,25 @@ def test_what_is_no_shard(text: str) -> None:
     with pytest.raises(BenchError, match="Expected a shard"):
         Shard.parse(text)
     assert str(Shard.parse(" 2/4 ")) == "2/4"
+
+
+def test_shards_of_another_function_are_not_merged(request_, tmp_path, monkeypatch):
+    """Neither two shards of different ones, nor shards by whoever merges them with another."""
+    monkeypatch.setenv("BX_FACTOR", "1")
+    text = NET.replace("import torch\n", "import os\nimport torch\n", 1)
+    text = text.replace("return nn.Sequential(", "return nn.Sequential(Times(), ")
+    times = "class Times(nn.Module):\n    def forward(self, x):\n        return x * float(os.environ['BX_FACTOR'])\n"
+    (tmp_path / "net.py").write_text(text.replace("def make", f"{times}\n\ndef make"))
+    run_shard(request_, Shard(number=1, count=2))
+    monkeypatch.setenv("BX_FACTOR", "0.9")
+    run_shard(request_, Shard(number=2, count=2))
+    with pytest.raises(BenchError, match="of different runs: fingerprint"):
+        merge(request_)
+    monkeypatch.setenv("BX_FACTOR", "1")
+    shutil.rmtree(tmp_path / "journal" / "shard-2-of-2")
+    run_shard(request_, Shard(number=2, count=2))
+    monkeypatch.setenv("BX_FACTOR", "0.9")
+    with pytest.raises(BenchError, match="was made for another run: fingerprint"):
+        merge(request_)
+    monkeypatch.setenv("BX_FACTOR", "1")
+    assert merge(request_).outcome.value == "written"

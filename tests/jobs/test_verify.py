@@ -17,6 +17,7 @@ from bench.core.errors import BenchError
 from bench.core.packing import pack_margins, pack_verdicts, unpack_margins
 from bench.core.record import EvidenceFile
 from bench.core.record_json import dumps
+from bench.jobs.run import RunRequest, run
 from bench.jobs.verification import Status
 from bench.jobs.verify import Lookup, verify
 from bench.leaderboard.evidence import Kind, path_of
@@ -73,7 +74,8 @@ def test_a_row_that_was_just_written_holds(row):
     """Every check passes, and the number comes out again."""
     found = verify(row, CPU)
     assert [(check.name, check.status.value) for check in found.checks] == [
-        (name, "pass") for name in ("row", "suite", "data", "weights", "evidence", "clean", "breaks", "counts")
+        (name, "pass")
+        for name in ("row", "suite", "data", "weights", "fingerprint", "evidence", "clean", "breaks", "counts")
     ]
     assert not found.failed
     assert found.n_robust == found.headline == leaderboard.read(row).n_robust < 64
@@ -317,3 +319,71 @@ def test_what_cannot_be_read_is_the_users_error(tmp_path):
         with pytest.raises(BenchError) as caught:
             verify(path, CPU)
         assert caught.value.exit_code == 2
+
+
+NET = """
+import os
+
+import torch
+from torch import nn
+
+
+class Net(nn.Linear):
+    def forward(self, inputs):
+        return super().forward(inputs.flatten(1) * float(os.environ.get("BX_FACTOR", "1")))
+
+
+def make():
+    torch.manual_seed(0)
+    return Net(64, 10)
+"""
+
+
+@pytest.fixture
+def own_row(tmp_path, monkeypatch):
+    """A row about a model of one's own, and how to find it."""
+    monkeypatch.delenv("BX_FACTOR", raising=False)
+    (tmp_path / "net.py").write_text(NET)
+    request = RunRequest(
+        model=f"{tmp_path / 'net.py'}:make",
+        dataset="digits",
+        suite="quick-v1",
+        samples=32,
+        device="cpu",
+        leaderboard=tmp_path / "own",
+        journal=tmp_path / "journal",
+    )
+    return run(request).path, Lookup(model=request.model, device="cpu")
+
+
+def test_a_changed_source_is_a_remark_where_the_function_is_the_same(own_row, tmp_path):
+    """The fingerprint decides."""
+    row, lookup = own_row
+    (tmp_path / "net.py").write_text(NET + "\n# renamed nothing, computes the same\n")
+    found = verify(row, lookup)
+    statuses = {check.name: check.status.value for check in found.checks}
+    assert not found.failed and (statuses["weights"], statuses["fingerprint"]) == ("warn", "pass")
+
+
+def test_another_function_of_the_same_weights_is_found(own_row, monkeypatch):
+    """Also one whose verdicts are the same: inputs a thousandth larger."""
+    row, lookup = own_row
+    monkeypatch.setenv("BX_FACTOR", "1.001")
+    found = verify(row, lookup)
+    checks = {check.name: check for check in found.checks}
+    assert found.failed and checks["weights"].status.value == "pass"
+    assert checks["fingerprint"].status.value == "fail"
+    assert "is another function: logits on fixed inputs differ by 0.00" in checks["fingerprint"].says
+    assert found.n_robust is None and "the model was not asked" in found.checks[-1].says
+
+
+def test_a_row_without_fingerprint_is_verified_as_before(own_row):
+    """It is unknown then, which is no failure."""
+    row, lookup = own_row
+    record = leaderboard.read(row)
+    old = dataclasses.replace(record, fingerprint=None, schema_version=2)
+    row.write_text(dumps(old))
+    found = verify(row, lookup)
+    statuses = {check.name: check.status.value for check in found.checks}
+    assert statuses["row"] == "pass", "a checksum, and byte for byte what its version wrote"
+    assert statuses["fingerprint"] == "skip" and not found.failed and found.n_robust == record.n_robust

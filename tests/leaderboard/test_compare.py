@@ -8,10 +8,11 @@ from math import inf
 
 import pytest
 
-from bench.core.packing import pack_verdicts
+from bench.core.fingerprint import Fingerprint
+from bench.core.packing import pack_logits, pack_verdicts
 from bench.core.record import ExternalBreak, Record
 from bench.leaderboard import compare
-from bench.leaderboard.agreement import agree
+from bench.leaderboard.agreement import Cause, agree
 
 
 def test_flips_are_named_by_official_index(record: Callable[..., Record]) -> None:
@@ -118,3 +119,27 @@ def test_rows_of_any_size_are_compared(record: Callable[..., Record], n_examples
         assert all(0 <= chance <= 1 for chance in chances)
         assert (column.p < 0.05) == (n_flips > 5)
         assert agreement.fine == (n_flips < 2)
+
+
+def _fingerprint(*logits: float) -> Fingerprint:
+    return Fingerprint(logits={"a": pack_logits(logits)})
+
+
+def test_a_changed_source_is_the_same_checkpoint_where_the_function_is(record: Callable[..., Record]) -> None:
+    """As far as fingerprints say so: without one, and with another one, it is another checkpoint."""
+    first = record([True, False], fingerprint=_fingerprint(1.0, 2.0))
+    moved = dataclasses.replace(first, digests=dataclasses.replace(first.digests, factory="g" * 64))
+    assert compare(first, moved).same_checkpoint and compare(first, moved).same_function
+    for other in (None, _fingerprint(1.0, 3.0)):
+        assert not compare(first, dataclasses.replace(moved, fingerprint=other)).same_checkpoint
+
+
+def test_another_function_of_the_same_weights_and_source_is_told(record: Callable[..., Record]) -> None:
+    """Without a flipped verdict: the model changed, more than a coarser arithmetic explains."""
+    first = record([True, False], fingerprint=_fingerprint(1.0, 2.0))
+    for logit, cause in ((2.0, Cause.NOTHING), (2.001, Cause.NOTHING), (3.0, Cause.MODEL)):
+        second = dataclasses.replace(first, fingerprint=_fingerprint(1.0, logit))
+        assert compare(first, second).same_checkpoint
+        assert compare(first, second).same_function is (logit == 2.0)
+        assert agree(first, second).cause is cause
+    assert "its logits on fixed inputs differ by 0.33 of the largest" in agree(first, second).explanation

@@ -15,6 +15,8 @@ import pytest
 from bench.core import digest, evidence
 from bench.core.breaks import Breaks
 from bench.core.errors import BenchError
+from bench.core.fingerprint import Fingerprint
+from bench.core.packing import pack_logits
 from bench.core.record import Diagnostic, EvidenceFile, ExternalBreak, Record, Reported
 from bench.leaderboard import Identity, amend, find, read, read_all, write
 from bench.leaderboard import evidence as files
@@ -306,3 +308,18 @@ def test_a_row_is_completed_by_what_failed_when_it_was_written(tmp_path: Path, r
 
 def _with(row: Record, **change: Any) -> Record:
     return dataclasses.replace(row, result=dataclasses.replace(row.result, **change))
+
+
+def test_another_function_is_a_difference(tmp_path: Path, record: Make) -> None:
+    """The same verdicts of the same weights in another function are not the same row, and keep nobody's breaks."""
+    entry = ExternalBreak(source="a", by="b", date="2026-01-01", n=1, indices=(0,))
+    first, same, other = (
+        record([True, False], fingerprint=Fingerprint(logits={"a": pack_logits([1.0, logit])}))
+        for logit in (2.0, 2.00001, 3.0)
+    )
+    write(dataclasses.replace(first, external_breaks=(entry,)), tmp_path)
+    assert write(same, tmp_path).reproduces
+    difference = "fingerprint: logits on fixed inputs differ by 0.33 of the largest"
+    assert write(other, tmp_path).differences == (difference,)
+    path = write(other, tmp_path, force=True).path
+    assert read(path) == other and read(path).external_breaks == ()

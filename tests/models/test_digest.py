@@ -61,10 +61,21 @@ def test_every_source_behind_a_network_counts(monkeypatch):
 
 
 def test_a_users_file_counts_by_content_and_factory(tmp_path):
-    """A user's factory is known by its file's bytes and its name, not by where the file lies."""
+    """A user's factory is known by its file's bytes, its name and what the file imports, not by where the files lie."""
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "net.py").write_text("def make(): ...\n")
-    first = digest.of_factory(tmp_path / "one" / "net.py", "make")
-    assert first == digest.of_factory(tmp_path / "two" / "net.py", "make")
-    assert first != digest.of_factory(tmp_path / "one" / "net.py", "other")
+        (tmp_path / folder / "part.py").write_text("x = 1\n")
+    digests = [
+        digest.of_factory(tmp_path / folder / "net.py", factory, dict.fromkeys(names, tmp_path / folder / "part.py"))
+        for folder, factory, names in (
+            ("one", "make", []),
+            ("two", "make", []),
+            ("one", "other", []),
+            ("one", "make", ["part"]),
+            ("two", "make", ["part"]),
+            ("one", "make", ["another"]),
+        )
+    ]
+    assert digests[0] == digests[1] and digests[3] == digests[4]
+    assert len(set(digests)) == 4

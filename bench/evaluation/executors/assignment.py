@@ -14,18 +14,16 @@ from bench import __version__
 from bench.attacks.adaptive.views import ViewName, view_of
 from bench.core import digest
 from bench.core.errors import BenchError
+from bench.core.fingerprint import Fingerprint, same_function
 from bench.core.types import ThreatModel
 from bench.evaluation.computing import Computer
+from bench.evaluation.fingerprint import fingerprint
 from bench.evaluation.forms import Forms
 from bench.evaluation.header import Header, code_digest
 from bench.models.blueprint import Blueprint, dump_state, load_state, rebuild
 from bench.models.digest import of_state
 
 __all__ = ["Assignment", "Given", "Origin", "assign", "take_up"]
-
-_CLOSE = 1e-3
-"""Largest accepted difference between a worker's and the driver's logits, relative to the largest; machines differ by
-rounding alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +74,7 @@ class Assignment:
         batch_size: most examples computed at once.
         threat_model: such as "Linf:8/255".
         probe: a few inputs, float32 `(N, C, H, W)`.
-        logits: the driver's answer to them, float32 `(N, num_classes)`.
+        fingerprint: of the driver's model, on these.
     """
 
     key: str
@@ -91,16 +89,15 @@ class Assignment:
     batch_size: int
     threat_model: str
     probe: NDArray[np.float32]
-    logits: NDArray[np.float32]
+    fingerprint: Fingerprint
 
 
 def assign(given: Given, blueprint: Blueprint, view: ViewName) -> Assignment:
     """Write down for workers what is evaluated."""
     header = given.header
-    with torch.no_grad():
-        logits = given.module(given.probe)
+    seen = fingerprint(given.module, given.probe)
     return Assignment(
-        key=digest.of_json({"header": header.digest, "view": view}),
+        key=digest.of_json({"header": header.digest, "view": view, "fingerprint": seen.logits}),
         origin=Origin.here(),
         blueprint=blueprint,
         view=view,
@@ -112,7 +109,7 @@ def assign(given: Given, blueprint: Blueprint, view: ViewName) -> Assignment:
         batch_size=header.batch_size,
         threat_model=str(given.threat_model),
         probe=given.probe.cpu().numpy(),
-        logits=logits.cpu().numpy(),
+        fingerprint=seen,
     )
 
 
@@ -151,16 +148,9 @@ def _refuse_other_software(there: Origin, here: Origin) -> None:
         )
 
 
-@torch.no_grad()
 def _refuse_other_answers(module: nn.Module, probe: Tensor, assignment: Assignment) -> None:
     """A model is more than its state dict: what a factory reads elsewhere would show in the logits."""
-    expected = torch.from_numpy(assignment.logits.copy())
-    found = module(probe).cpu()
-    size = expected.nan_to_num().abs().max().clamp_min(1.0)
-    same = found.shape == expected.shape and bool(
-        torch.isclose(found, expected, rtol=0.0, atol=_CLOSE * float(size), equal_nan=True).all()
-    )
-    if not same:
+    if not same_function(fingerprint(module, probe), assignment.fingerprint):
         raise BenchError(
             f"Model {assignment.blueprint.name!r} answers otherwise in a worker than in the driver, with the same"
             " tensors. Let its factory depend on nothing but its file."

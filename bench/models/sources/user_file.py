@@ -1,7 +1,7 @@
 """A model of the user's: `path/to/file.py:factory`, with its weights in a file or inside the factory.
 
 The file is the user's own code and is run. Its folder is on the import path meanwhile, as for a script, so that it can
-import its neighbours.
+import its neighbours. Like the file itself, the user's modules that it imports are run anew each time, as they are now.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +22,7 @@ from torch import nn
 from bench.core.errors import BenchError, UnknownNameError
 from bench.models import checkpoint, digest
 from bench.models.fitting import fit
+from bench.models.imports import Sources, imported_anew
 from bench.models.loaded import LoadedModel, freeze
 
 __all__ = ["load", "matches"]
@@ -63,7 +63,7 @@ def load(
         )
     if not path.is_file():
         raise BenchError(f"No file {path} for model {name!r}.")
-    module = _made(path.resolve(), factory, name)
+    module, modules = _made(path.resolve(), factory, name)
     remarks: tuple[str, ...] = ()
     if weights is not None:
         states = checkpoint.load_states(weights, key=weights_key)
@@ -73,14 +73,15 @@ def load(
         name=name,
         module=module,
         digest=digest.of_state(module.state_dict()),
-        factory_digest=digest.of_factory(path, factory),
+        factory_digest=digest.of_factory(path, factory, modules),
         num_classes=num_classes,
         remarks=remarks,
     )
 
 
-def _made(path: Path, factory: str, name: str) -> nn.Module:
-    with _importable(path.parent):
+def _made(path: Path, factory: str, name: str) -> tuple[nn.Module, Sources]:
+    """What the factory returns, and the user's modules behind it."""
+    with imported_anew(path) as modules:
         found = getattr(source := _executed(path), factory, None)
         if found is None:
             choices = (each for each, value in vars(source).items() if callable(value) and not each.startswith("_"))
@@ -88,7 +89,7 @@ def _made(path: Path, factory: str, name: str) -> nn.Module:
         made = found if isinstance(found, nn.Module) else _called(found, path, name)
     if not isinstance(made, nn.Module):
         raise BenchError(f"Expected {name} to return a torch.nn.Module, but got a {type(made).__name__}.")
-    return made
+    return made, modules
 
 
 def _executed(path: Path) -> ModuleType:
@@ -136,17 +137,3 @@ def _failure(error: BaseException, path: Path, doing: str) -> BenchError:
     where = f" (line {lines[-1]})" if lines else ""
     reason = (str(error).strip() or "no message").splitlines()[0][:200]
     return BenchError(f"{doing} failed{where}: {type(error).__name__}: {reason}")
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Put `folder` last on the import path, where it shadows nothing."""
-    entry = str(folder)
-    if entry in sys.path:
-        yield
-        return
-    sys.path.append(entry)
-    try:
-        yield
-    finally:
-        sys.path.remove(entry)
