@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +22,7 @@ from bench.cli.options import (
     Quiet,
     ThreatModel,
 )
+from bench.cli.output import json_text, say
 from bench.cli.tables import clock, table
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def analyze(
     # A user's model, and libraries, may print; stdout is for the result alone.
     with contextlib.redirect_stdout(sys.stderr), AnalysisDisplay(quiet=quiet) as display:
         found = job(request, tell=display.tell, on_progress=display.update)
-    typer.echo(_as_json(found) if as_json else _as_text(found))
+    say(_as_json(found) if as_json else _as_text(found))
 
 
 def _as_json(found: Analyzed) -> str:
@@ -129,7 +129,7 @@ def _as_json(found: Analyzed) -> str:
         "page": str(found.page) if found.page is not None else None,
         "report": to_json(found.report),
     }
-    return json.dumps(value, indent=1, allow_nan=False)
+    return json_text(value, allow_nan=False)
 
 
 def _as_text(found: Analyzed) -> str:

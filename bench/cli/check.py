@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import DEFAULT_LEADERBOARD, DataDir, Json, Leaderboard, Quiet, ThreatModelFilter, WeightsKey
+from bench.cli.output import say
 from bench.cli.reports import as_github, as_json, as_junit, as_table
 from bench.core.durable import write_durably
 from bench.core.place import Place
@@ -100,8 +101,8 @@ def check(
     with contextlib.redirect_stdout(sys.stderr), Live(quiet=quiet) as live:
         cases = job(request, tell=live.tell, on_progress=live.update)
     if junit is not None:
-        write_durably(junit, as_junit(cases).encode())
-    typer.echo(_shown(cases, Format.JSON if as_json_too else show, leaderboard))
+        write_durably(junit, as_junit(cases).encode(errors="backslashreplace"))
+    say(_shown(cases, Format.JSON if as_json_too else show, leaderboard))
     raise typer.Exit(exit_code(cases))
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from bench.cli.options import DEFAULT_LEADERBOARD, DatasetFilter, Json, Leaderboard, SuiteFilter, ThreatModelFilter
+from bench.cli.output import json_text, say
 from bench.cli.rows import Filter, single
 from bench.cli.tables import table
 from bench.core.errors import BenchError
@@ -42,7 +42,7 @@ def compare(
     comparison = compare_rows(single(first, wanted, leaderboard), single(second, wanted, leaderboard))
     if not comparison.comparable:
         raise BenchError(f"Not comparable: {'; '.join(comparison.obstacles)}.")
-    typer.echo(json.dumps(asdict(comparison), indent=1) if as_json else _as_text(comparison))
+    say(json_text(asdict(comparison)) if as_json else _as_text(comparison))
 
 
 def _as_text(comparison: Comparison) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["Display"]
 
 
+class _Stderr(Console):
+    """A console that falls silent where nobody reads it any longer: that is no reason to end the work."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class Display:
     """A progress display on stderr, to be used in a `with` block: what is done, a bar, how much of it, and more.
 
@@ -25,7 +33,7 @@ class Display:
     """
 
     def __init__(self, *columns: ProgressColumn, quiet: bool) -> None:
-        self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self._console = _Stderr(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self._moving = self._console.is_terminal and not quiet
         self._bars = Progress(
             TextColumn("{task.description}"),
@@ -47,4 +55,5 @@ class Display:
 
     def tell(self, line: str) -> None:
         """Show a remark, one line."""
-        self._console.print(plain(line), markup=False)  # it may name files of strangers
+        with contextlib.suppress(OSError):
+            self._console.print(plain(line), markup=False)  # it may name files of strangers

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +21,7 @@ from bench.cli.options import (
     Weights,
     WeightsKey,
 )
+from bench.cli.output import json_text, say
 from bench.cli.tables import clock, table
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def doctor(
     # A user's model, and libraries, may print; stdout is for the result alone.
     with contextlib.redirect_stdout(sys.stderr), ExaminationDisplay(quiet=quiet) as display:
         found = job(request, tell=display.tell, on_progress=display.update)
-    typer.echo(_as_json(found) if as_json else _as_text(found))
+    say(_as_json(found) if as_json else _as_text(found))
     if found.status.value == "fail":
         raise typer.Exit(1)
     if found.status.value == "not run":
@@ -106,7 +106,7 @@ def _as_json(found: Diagnosis) -> str:
         "notice": found.notice,
         "checks": [to_json(diagnostic) for diagnostic in found.diagnostics],
     }
-    return json.dumps(value, indent=1, allow_nan=False)
+    return json_text(value, allow_nan=False)
 
 
 def _as_text(found: Diagnosis) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import enum
 import inspect
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.options import Json
+from bench.cli.output import json_text, say
 from bench.cli.tables import table
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ def list_names(
     """
     entries = _LISTINGS[what]()
     if as_json:
-        typer.echo(json.dumps(entries, indent=1))
+        say(json_text(entries))
     else:
         headers = list(entries[0]) if entries else ["name"]
-        typer.echo(table(headers, [tuple(entry.values()) for entry in entries]))
+        say(table(headers, [tuple(entry.values()) for entry in entries]))
 
 
 def _models() -> list[_Entry]:

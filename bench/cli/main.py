@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import platform
+import shlex
+import sys
+import tempfile
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -13,25 +20,35 @@ from bench.cli import doctor as doctor_command
 from bench.cli import list as list_command
 from bench.cli import run as run_command
 from bench.cli import train as train_command
-from bench.core.errors import BenchError
-from bench.core.plain_text import one_line
+from bench.cli.output import give_up_stdout, remark, say
+from bench.core.errors import BenchError, WorkFailedError
+from bench.core.plain_text import one_line, reason_of
 
 __all__ = ["app", "main"]
 
+_REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG)
+"""What the system says of a path that the user named, or of a disk: no fault of bench."""
+_NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EPIPE)
 _INTERRUPTED = 130
+_INTERNAL = 70  # EX_SOFTWARE of sysexits.h: 1 would be a finding
 
 
 class _Group(TyperGroup):
-    """Turns what a user can fix into one line and an exit code; all else keeps its traceback."""
+    """Turns what a user can fix into one line and an exit code, and a fault of bench into another."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().main(*arguments, **options)
+        except Exception as error:  # noqa: BLE001 - whatever it is, a traceback is no answer
+            sys.exit(_told(error))
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except BenchError as error:
-            typer.echo(f"bench: {one_line(str(error))}", err=True)
-            raise typer.Exit(error.exit_code) from error
+        except OSError as error:  # typer itself would exit with 1 for a broken pipe
+            raise typer.Exit(_told(error)) from error
         except KeyboardInterrupt:
-            typer.echo("bench: interrupted; what was finished is kept. The same command resumes.", err=True)
+            remark("bench: interrupted; what was finished is kept. The same command resumes.")
             raise typer.Exit(_INTERRUPTED) from None
 
 
@@ -61,7 +78,7 @@ app.command("train")(train.train)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"bench {__version__}")
+        say(f"bench {__version__}")
         raise typer.Exit
 
 
@@ -81,6 +98,45 @@ def bench(
     """
 
 
+def _told(error: Exception) -> int:
+    """Print one line about what ended the command, and return its exit code."""
+    line, code = _ended_by(error)
+    remark(f"bench: {one_line(line)}")
+    return code
+
+
+def _ended_by(error: Exception) -> tuple[str, int]:
+    if isinstance(error, BenchError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError) and error.filename is not None and error.errno in _REFUSALS:
+        return f"Cannot use {error.filename}: {error.strerror}.", BenchError.exit_code
+    if isinstance(error, OSError) and error.errno in _NO_MORE:
+        give_up_stdout()
+        return f"Cannot write: {error.strerror}. What was finished is kept.", WorkFailedError.exit_code
+    where = _reported(error)
+    told = f"internal error, a fault of bench: {reason_of(error)}. What was finished is kept. Please report it with"
+    return f"{told} {where}", _INTERNAL
+
+
+def _reported(error: Exception) -> str:
+    """Where the traceback of a fault of bench is now: in a file, or on stderr where none can be written."""
+    about = f"bench {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    trace = "".join(traceback.format_exception(error))
+    content = f"{about}\n{shlex.join(sys.argv)}\n\n{trace}"
+    try:
+        handle, path = tempfile.mkstemp(prefix="bench-error-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(content)
+    except OSError:
+        remark(content)
+        return "the traceback above."
+    return path
+
+
 def main() -> None:
     """Run the command line of this process."""
     app()
+
+
+if __name__ == "__main__":
+    main()

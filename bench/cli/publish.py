@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.options import DEFAULT_LEADERBOARD, Json, Leaderboard
+from bench.cli.output import json_text, remark, say
 from bench.core.errors import FoundSomethingError
 
 if TYPE_CHECKING:
@@ -39,17 +39,17 @@ def publish(
     if check:
         _check(outdated(leaderboard), as_json)
         return
-    done = job(leaderboard, tell=lambda line: typer.echo(line, err=True))
-    typer.echo(_as_json(done) if as_json else _as_text(done))
+    done = job(leaderboard, tell=remark)
+    say(_as_json(done) if as_json else _as_text(done))
 
 
 def _check(found: tuple[str, ...], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"outdated": list(found)}, indent=1))
+        say(json_text({"outdated": list(found)}))
     if found:
         raise FoundSomethingError(f"{'; '.join(found)}. `bench publish` makes the pages again.")
     if not as_json:
-        typer.echo("Every page is what the rows say.")
+        say("Every page is what the rows say.")
 
 
 def _as_json(done: Publication) -> str:
@@ -61,7 +61,7 @@ def _as_json(done: Publication) -> str:
         "unchanged": done.unchanged,
         "changes": list(done.changes),
     }
-    return json.dumps(value, indent=1)
+    return json_text(value)
 
 
 def _as_text(done: Publication) -> str:

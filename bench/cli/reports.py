@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
+from bench.cli.output import json_text
 from bench.cli.tables import table
 from bench.core.place import Place
 from bench.leaderboard.case import Case, Level, exit_code
@@ -40,7 +40,7 @@ def as_json(cases: Sequence[Case]) -> str:
             for case in cases
         ],
     }
-    return json.dumps(value, indent=1)
+    return json_text(value)
 
 
 def as_junit(cases: Sequence[Case]) -> str:

@@ -65,7 +65,7 @@ def locate(row: str, wanted: Filter, root: Place) -> Place:
         if not path.is_file():
             raise BenchError(f"Cannot read row {row}: there is no such file.")
         return path
-    places = [path for path in sorted(root.glob("*/*/*/*.json")) if wanted.fits(path)]
+    places = [path for path in leaderboard.row_paths(root) if wanted.fits(path)]
     if not places:
         raise BenchError(f"No such rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
     found = [path for path in places if path.stem == row]

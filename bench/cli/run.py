@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +32,7 @@ from bench.cli.options import (
     WeightsKey,
     Workers,
 )
+from bench.cli.output import json_text, remark, say
 from bench.cli.tables import row_table
 from bench.core.errors import BenchError
 from bench.core.plain_text import one_line, reasons_text
@@ -184,7 +184,7 @@ def _show_shards(shards: Sequence[ShardDone], *, as_json: bool) -> None:
         text = (
             f"Shard {done.shard} is done: {where or 'it has no examples'}. When all are, `bench merge` writes the row."
         )
-        typer.echo(json.dumps(value) if as_json else text)
+        say(json_text(value, indent=None) if as_json else text)
 
 
 def show_runs(names: Sequence[str], found: Sequence[Ran | BenchError], *, as_json: bool) -> None:
@@ -199,16 +199,16 @@ def show_runs(names: Sequence[str], found: Sequence[Ran | BenchError], *, as_jso
     errors = [(name, each) for name, each in zip(names, found, strict=True) if isinstance(each, BenchError)]
     for ran in runs:
         for warning in ran.warnings:
-            typer.echo(f"Warning: {warning}", err=True)
-    if as_json:
-        values = [_as_value(ran) for ran in runs]
-        typer.echo(json.dumps(values[0] if len(names) == 1 else values, indent=1, allow_nan=False))
-    else:
-        typer.echo("\n\n".join(_as_text(ran) for ran in runs))
-    for ran in runs:
-        tell_of_unfinished(ran.record.model, ran.record.unfinished)
-    for name, error in errors:
-        typer.echo(f"bench: {one_line(f'{name}: {error}')}", err=True)
+            remark(f"Warning: {warning}")
+    values = [_as_value(ran) for ran in runs]
+    shown = values[0] if len(names) == 1 and values else values
+    try:
+        say(json_text(shown, allow_nan=False) if as_json else "\n\n".join(_as_text(ran) for ran in runs))
+    finally:
+        for ran in runs:
+            tell_of_unfinished(ran.record.model, ran.record.unfinished)
+        for name, error in errors:
+            remark(f"bench: {one_line(f'{name}: {error}')}")
     codes = [error.exit_code for _, error in errors] + [UNFINISHED for ran in runs if ran.record.unfinished]
     if codes:
         raise typer.Exit(max(codes))
@@ -218,7 +218,7 @@ def tell_of_unfinished(name: str, reasons: Mapping[str, str]) -> None:
     """Print one line about what failed after the attacks, where something did."""
     if reasons:
         told = f"{name}: not run: {reasons_text(reasons)}. All else is kept; the same command does the rest."
-        typer.echo(f"bench: {one_line(told)}", err=True)
+        remark(f"bench: {one_line(told)}")
 
 
 def _as_value(ran: Ran) -> dict[str, object]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from bench.cli.options import DEFAULT_LEADERBOARD, DatasetFilter, Json, Leaderboard, SuiteFilter, ThreatModelFilter
+from bench.cli.output import json_text, say
 from bench.cli.rows import Filter, select
 from bench.cli.tables import row_table, rows_table
 from bench.core.schema import to_json
@@ -34,8 +34,8 @@ def show(
     wanted = Filter(dataset=dataset, threat_model=threat_model, suite=suite)
     records = select(row, wanted, leaderboard)
     if as_json:
-        typer.echo(json.dumps([to_json(record) for record in records], indent=1, allow_nan=False))
+        say(json_text([to_json(record) for record in records], allow_nan=False))
     elif row is not None:
-        typer.echo("\n\n".join(row_table(record) for record in records))
+        say("\n\n".join(row_table(record) for record in records))
     else:
-        typer.echo(rows_table(records))
+        say(rows_table(records))

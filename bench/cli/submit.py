@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +25,7 @@ from bench.cli.options import (
     Weights,
     WeightsKey,
 )
+from bench.cli.output import json_text, remark, say
 from bench.cli.run import UNFINISHED, tell_of_unfinished
 from bench.cli.tables import row_table
 from bench.leaderboard.splits import ranked_examples
@@ -107,8 +107,8 @@ def submit(
         done = job(request, tell=live.tell, on_progress=live.update)
     for check in done.record.result.diagnostics:
         if check.failed:
-            typer.echo(f"Warning: {check.id} failed, so the number is an upper bound only: {check.evidence}", err=True)
-    typer.echo(_as_json(done) if as_json else _as_text(done))
+            remark(f"Warning: {check.id} failed, so the number is an upper bound only: {check.evidence}")
+    say(_as_json(done) if as_json else _as_text(done))
     tell_of_unfinished(done.record.model, done.not_run)
     if done.not_run:
         raise typer.Exit(UNFINISHED)
@@ -123,7 +123,7 @@ def _as_json(done: Submitted) -> str:
         "not_run": done.not_run,
         "row": to_json(done.record),
     }
-    return json.dumps(value, indent=1, allow_nan=False)
+    return json_text(value, allow_nan=False)
 
 
 def _as_text(done: Submitted) -> str:

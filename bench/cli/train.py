@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import DataDir, Device, Json, Quiet
+from bench.cli.output import json_text, say
 
 if TYPE_CHECKING:
     from bench.jobs.train import Trained
@@ -70,7 +71,7 @@ def train(
     )
     with TrainingDisplay(quiet=quiet) as display:
         trained = job(request, on_progress=display.update, on_epoch=display.epoch)
-    typer.echo(_as_json(trained) if as_json else _as_text(trained))
+    say(_as_json(trained) if as_json else _as_text(trained))
 
 
 def _as_json(trained: Trained) -> str:
@@ -80,7 +81,7 @@ def _as_json(trained: Trained) -> str:
         "manifest": json.loads(trained.manifest.to_json()),
         "history": [dataclasses.asdict(result) for result in trained.history],
     }
-    return json.dumps(value, indent=1, allow_nan=False)
+    return json_text(value, allow_nan=False)
 
 
 def _as_text(trained: Trained) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +22,7 @@ from bench.cli.options import (
     ThreatModelFilter,
     WeightsKey,
 )
+from bench.cli.output import json_text, say
 from bench.cli.rows import Filter, locate
 from bench.cli.verify_text import (
     added_text,
@@ -129,7 +129,7 @@ def _verify(path: Place, lookup: Lookup, *, as_json: bool, quiet: bool) -> None:
     # A user's model, and libraries, may print; stdout is for the result alone.
     with contextlib.redirect_stdout(sys.stderr), Counter(quiet=quiet) as counter:
         found = job(path, lookup, begin=lambda total: counter.begin("judged", total), advance=counter.advance)
-    typer.echo(json.dumps(verification_values(found), indent=1) if as_json else verification_text(found))
+    say(json_text(verification_values(found)) if as_json else verification_text(found))
     if found.failed:
         failed = ", ".join(check.name for check in found.checks if check.status == "fail")
         raise FoundSomethingError(f"Row {path} does not hold: {failed}.")
@@ -150,7 +150,7 @@ def _add(path: Place, lookup: Lookup, handed_in: tuple[Path, str, str], *, as_js
             advance=counter.advance,
             tell=counter.tell,
         )
-    typer.echo(json.dumps(added_values(added), indent=1) if as_json else added_text(added))
+    say(json_text(added_values(added)) if as_json else added_text(added))
     if not added.new and not added.known:
         raise FoundSomethingError(f"None of the {len(added.refused)} claimed breaks holds; the row is unchanged.")
 
@@ -160,6 +160,4 @@ def _transfer(root: Place, lookup: Lookup, *, as_json: bool, quiet: bool) -> Non
 
     with contextlib.redirect_stdout(sys.stderr), Counter(quiet=quiet) as counter:
         results = job(root, lookup, begin=counter.begin, advance=counter.advance, tell=counter.tell)
-    typer.echo(
-        json.dumps([transferred_values(each) for each in results], indent=1) if as_json else transferred_text(results)
-    )
+    say(json_text([transferred_values(each) for each in results]) if as_json else transferred_text(results))

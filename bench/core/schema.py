@@ -16,7 +16,14 @@ OPTIONAL = {"optional": True}
 
 
 def to_json(value: Any) -> Any:
-    """The JSON value of a dataclass, keys in declared order; optional fields at their default are left out."""
+    r"""The JSON value of a dataclass, keys in declared order; optional fields at their default are left out.
+
+    Bytes of a path or an argument that are no UTF-8 come as halves of surrogate pairs, which no file can hold: they
+    become escapes.
+
+    >>> to_json(["a\udcff"])
+    ['a\\udcff']
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: to_json(getattr(value, field.name))
@@ -27,6 +34,8 @@ def to_json(value: Any) -> Any:
         return [to_json(item) for item in value]
     if isinstance(value, dict):
         return {key: to_json(item) for key, item in value.items()}
+    if isinstance(value, str) and not value.isascii():
+        return value.encode(errors="backslashreplace").decode()
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.core.errors import BenchError
+from bench.core.listing import matching
 from bench.core.place import Place
 from bench.evaluation.header import Header, differences
 from bench.evaluation.journal import copy_entry, open_journal, peek
@@ -31,7 +32,7 @@ def gather(sources: Sequence[Place], into: Place) -> Header:
     with open_journal(into, header):
         for source in sources:
             for folder in _folders(source, journals=False):
-                for entry in folder.glob("*.json"):
+                for entry in matching(folder, "*.json"):
                     copy_entry(entry, into / folder.name / entry.name)
     for name in sorted({folder.name for source in sources for folder in _folders(source, journals=True)}):
         gather([source / name for source in sources if (source / name).is_dir()], into / name)
@@ -53,5 +54,5 @@ def _common_header(sources: Sequence[Place]) -> Header:
 
 def _folders(source: Place, *, journals: bool) -> list[Place]:
     """The folders in a journal: of stages, or of the journals of parts."""
-    found = [child for child in source.iterdir() if child.is_dir() and not child.is_symlink()]
+    found = [child for child in matching(source, "*") if child.is_dir() and not child.is_symlink()]
     return sorted(child for child in found if (peek(child) is not None) is journals)

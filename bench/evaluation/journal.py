@@ -23,6 +23,7 @@ from bench.core.durable import explain_write_errors, remove_unfinished, write_du
 from bench.core.errors import BenchError
 from bench.core.holding import LOCK, Check, held
 from bench.core.lease import is_claim
+from bench.core.listing import matching
 from bench.core.place import Place
 from bench.core.regular_file import read_regular
 from bench.core.result import Diagnostic
@@ -233,7 +234,7 @@ def _refuse_other_run(folder: Place, stored: Header, wanted: Header) -> None:
 
 def _refuse_other_folder(folder: Place) -> None:
     """What has been a journal has a header, or the lock or claim of a process that was killed before it wrote one."""
-    names = {child.name for child in folder.iterdir()}
+    names = {child.name for child in matching(folder, "*")}
     holds_other = not names & {_HEADER, LOCK} and not all(map(is_claim, names))
     if holds_other:
         raise BenchError(f"Folder {folder} is not empty and holds no journal. Choose a new or an empty folder.")
@@ -246,7 +247,7 @@ def _refuse_headless(folder: Place) -> None:
 
 
 def _has_entries(folder: Place) -> bool:
-    return any(child.is_dir() for child in folder.iterdir())
+    return any(child.is_dir() for child in matching(folder, "*"))
 
 
 def _names(folder: Place) -> set[Place] | None:

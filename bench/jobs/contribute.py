@@ -12,6 +12,7 @@ import numpy as np
 from bench import leaderboard
 from bench.core.breaks import Breaks, merge
 from bench.core.errors import BenchError, FoundSomethingError, WorkFailedError
+from bench.core.fingerprint import same_function
 from bench.core.place import Place
 from bench.core.ranges import parse_indices
 from bench.core.record import ExternalBreak, Record
@@ -171,9 +172,10 @@ def store_found(
     """
     with leaderboard.locked(leaderboard.board_of(path), tell):
         record = _sound(path)
-        if (record.digests.model, record.digests.dataset) != (judged.digests.model, judged.digests.dataset):
+        same = (record.digests.model, record.digests.dataset) == (judged.digests.model, judged.digests.dataset)
+        if not same or same_function(record.fingerprint, judged.fingerprint) is False:
             raise WorkFailedError(
-                f"Nothing was added, since {path} was replaced meanwhile by a row of other weights or data. Run the"
+                f"Nothing was added, since {path} was replaced meanwhile by a row of another model or other data. Run the"
                 " same command again."
             )
         robust = set(robust_in(record))

@@ -11,6 +11,7 @@ from bench.analysis import ANALYSES, Report
 from bench.analysis.page import page
 from bench.analysis.report import dumps, read
 from bench.core.durable import write_durably
+from bench.core.listing import matching
 
 __all__ = ["results_in", "write_page", "write_result"]
 
@@ -21,7 +22,7 @@ def results_in(folder: Path) -> list[Report]:
     Raises:
         BenchError: if another JSON file lies there.
     """
-    return [read(path) for path in sorted(folder.glob("*.json"))]
+    return [read(path) for path in matching(folder, "*.json")]
 
 
 def write_result(report: Report, figures: Mapping[str, Mapping[str, bytes]], folder: Path) -> tuple[Path, ...]:

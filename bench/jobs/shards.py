@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.core.errors import BenchError
+from bench.core.listing import matching
 from bench.core.place import Place
 from bench.evaluation import IN_PASSES, Header, ProgressCallback, default_journal, evaluate, plan
 from bench.evaluation.executors.nobody import Nobody
@@ -239,7 +240,7 @@ def _folder(request: RunRequest, header: Header) -> Place:
 
 def _parts(folder: Place, setting: Setting, header: Header) -> list[Place]:
     """The journals of all parts that have examples, in their order."""
-    matches = [_FOLDER.fullmatch(child.name) for child in folder.iterdir()] if folder.is_dir() else []
+    matches = [_FOLDER.fullmatch(child.name) for child in matching(folder, "*")]
     found = [Shard(number=int(match["number"]), count=int(match["count"])) for match in matches if match is not None]
     counts = sorted({shard.count for shard in found})
     if not counts:

@@ -15,6 +15,7 @@ from bench.core.durable import write_durably
 from bench.core.errors import BenchError
 from bench.core.place import Place
 from bench.core.record import Card, Record
+from bench.core.schema import to_json
 from bench.diagnostics import Examined, merged, select
 from bench.evaluation import ProgressCallback
 from bench.jobs.doctor import DoctorRequest, doctor
@@ -170,7 +171,7 @@ def _only_examined_again(record: Record, root: Place) -> bool:
 
 def _write_manifest(request: SubmitRequest, root: Place) -> Place:
     """What a reviewer needs to get the very model, beside its rows."""
-    rows = sorted(root.glob(f"*/*/*/{request.name}.json"))
+    rows = [path for path in leaderboard.row_paths(root) if path.stem == request.name]
     weights = request.run.weights
     value = {
         "schema_version": _SCHEMA_VERSION,
@@ -184,5 +185,5 @@ def _write_manifest(request: SubmitRequest, root: Place) -> Place:
         "rows": [path.relative_to(root).as_posix() for path in rows],
     }
     path = root / _FOLDER / f"{request.name}.json"
-    write_durably(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+    write_durably(path, (json.dumps(to_json(value), indent=1, ensure_ascii=False) + "\n").encode())
     return path

@@ -31,9 +31,10 @@ def check_writable(folder: Place) -> None:
 
 
 def _check_local(folder: Path) -> None:
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not nearest.is_dir():
-        raise BenchError(f"Cannot write {folder}: {nearest} is a file, not a folder. Choose another folder.")
+        kind = "file" if nearest.exists() else "link to nothing"
+        raise BenchError(f"Cannot write {folder}: {nearest} is a {kind}, not a folder. Choose another folder.")
     # Ask for the user that writes, not for the one that started the program, where the system can tell them apart.
     effective = os.access in os.supports_effective_ids
     if not os.access(nearest, os.W_OK | os.X_OK, effective_ids=effective):

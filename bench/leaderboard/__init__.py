@@ -2,7 +2,7 @@
 
 from bench.leaderboard.compare import AttackComparison, Comparison, compare
 from bench.leaderboard.lock import board_of, locked
-from bench.leaderboard.store import Identity, Written, amend, find, read, read_all, read_bytes, write
+from bench.leaderboard.store import Identity, Written, amend, find, read, read_all, read_bytes, row_paths, write
 from bench.leaderboard.suite_file import check_suite
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "read",
     "read_all",
     "read_bytes",
+    "row_paths",
     "write",
 ]

@@ -12,9 +12,7 @@ import enum
 import re
 from collections.abc import Collection, Mapping
 
-import numpy as np
-
-from bench.core import digest, evidence
+from bench.core import digest
 from bench.core.durable import write_durably
 from bench.core.errors import BenchError, OtherFileError
 from bench.core.place import Place
@@ -104,6 +102,11 @@ def external_of(row: Place, record: Record, indices: Collection[int]) -> tuple[E
     Returns:
         The file; None where the row's own is missing or not the one that it was written with, so that it shows nothing.
     """
+    # Rows are shown where numpy is not installed.
+    import numpy as np
+
+    from bench.core import evidence
+
     try:
         content = read(row, record, Kind.EXTERNAL)
         if content is None:

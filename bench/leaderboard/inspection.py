@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.core import digest, evidence, strict_json
 from bench.core.errors import BenchError, OtherFileError
+from bench.core.listing import exists, matching
 from bench.core.place import Place
 from bench.core.plain_text import one_line, reasons_text
 from bench.core.ranges import parse_indices
@@ -68,18 +69,18 @@ def inspect_checkpoints(folder: Path) -> tuple[Case, ...]:
     """Check the weights in `<folder>/<model>/<dataset>.safetensors` against the digests in their manifests."""
     return tuple(
         tried("checkpoint", _name(folder, path), lambda path=path: _checkpoint(path))  # type: ignore[misc]
-        for path in sorted(folder.glob("*/*.json"))
+        for path in matching(folder, "*/*.json")
     )
 
 
 def _files(root: Place) -> list[Place]:
     """Every file and link under `root`; folders behind links are not entered."""
-    if not root.is_dir():
+    if not exists(root):
         raise BenchError(f"No folder {root}. `bench run` writes rows; --leaderboard names another folder.")
     found = []
     waiting = [root]
     while waiting:
-        for path in sorted(waiting.pop().iterdir()):
+        for path in matching(waiting.pop(), "*"):
             if path.is_dir() and not path.is_symlink():
                 waiting.append(path)
             else:

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 from bench.core.durable import write_durably
 from bench.core.errors import BenchError
+from bench.core.listing import matching
 from bench.core.place import Place
 from bench.core.regular_file import read_regular
 from bench.leaderboard import history, markdown
@@ -20,6 +21,7 @@ from bench.leaderboard.model_index import model_index
 from bench.leaderboard.page import html_page
 from bench.leaderboard.real_path import checked
 from bench.leaderboard.spreadsheet import read_csv, to_csv
+from bench.leaderboard.store import row_paths
 
 __all__ = ["Publication", "outdated", "publish", "render"]
 
@@ -60,7 +62,7 @@ def publish(root: Place, *, tell: Callable[[str], None] = lambda line: None) -> 
         BenchError: if there are no rows, one is damaged, or the folder cannot be written.
         WorkFailedError: if another writer holds the board for too long, or the disk is full.
     """
-    if next(iter(root.glob("*/*/*/*.json")), None) is None:
+    if not row_paths(root):
         raise no_rows(root)
     with locked(root, tell):
         return _publish(root)
@@ -136,7 +138,7 @@ def _outdated(root: Place, path: PurePosixPath, text: str) -> str:
 
 
 def _strays(root: Place, pages: dict[PurePosixPath, str]) -> tuple[PurePosixPath, ...]:
-    there = (PurePosixPath(_MODEL_INDEX, path.name) for path in sorted((root / _MODEL_INDEX).glob("*.md")))
+    there = (PurePosixPath(_MODEL_INDEX, path.name) for path in matching(root, f"{_MODEL_INDEX}/*.md"))
     return tuple(path for path in there if path not in pages)
 
 

@@ -14,6 +14,7 @@ from bench.core.durable import write_durably
 from bench.core.errors import BenchError, OtherFileError
 from bench.core.fingerprint import distance, same_function
 from bench.core.holding import Check
+from bench.core.listing import matching
 from bench.core.place import Place
 from bench.core.ranges import parse_indices
 from bench.core.record import Record
@@ -27,7 +28,7 @@ from bench.leaderboard.lock import board_of, locked
 from bench.leaderboard.real_path import checked
 from bench.leaderboard.suite_file import check_suite, definition_of, publish_suite
 
-__all__ = ["Identity", "Written", "amend", "find", "read", "read_all", "read_bytes", "write"]
+__all__ = ["Identity", "Written", "amend", "find", "read", "read_all", "read_bytes", "row_paths", "write"]
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
 
@@ -92,10 +93,25 @@ def find(root: Place, identity: Identity) -> Record | None:
     """Return the row with this identity, or None.
 
     Raises:
-        BenchError: if what is there is no row, or lies behind a symbolic link.
+        BenchError: if what is there is no row or cannot be read, or lies behind a symbolic link.
     """
     path = checked(root, identity.path(root))
-    return read(path) if path.exists() else None
+    try:
+        content = read_regular(path, most_bytes=MOST_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise BenchError(f"Cannot read row {path}: {error.strerror or error}.") from error
+    return loads(content, source=str(path))
+
+
+def row_paths(root: Place) -> list[Place]:
+    """Where rows lie under `root`, sorted; none where there is no such folder.
+
+    Raises:
+        BenchError: if it is no folder, or one in it cannot be read.
+    """
+    return matching(root, "*/*/*/*.json")
 
 
 def read(path: Place) -> Record:
@@ -123,9 +139,9 @@ def read_all(root: Place) -> Iterator[tuple[Place, Record]]:
     """Read all rows under `root`, sorted by path.
 
     Raises:
-        BenchError: if one is damaged, or does not lie where its identity says.
+        BenchError: if one is damaged, or does not lie where its identity says, or a folder cannot be read.
     """
-    for path in sorted(root.glob("*/*/*/*.json")):
+    for path in row_paths(root):
         record = read(checked(root, path))
         if Identity.of(record).path(root) != path:
             expected = Identity.of(record).path(root).relative_to(root)

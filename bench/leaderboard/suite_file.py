@@ -8,6 +8,7 @@ from typing import Any
 from bench.core import strict_json
 from bench.core.durable import write_durably
 from bench.core.errors import BenchError
+from bench.core.listing import exists
 from bench.core.place import Place
 from bench.core.record import Record
 from bench.core.regular_file import read_regular
@@ -23,7 +24,7 @@ _MOST_BYTES = 1 << 20
 def publish_suite(record: Record, root: Place, definition: dict[str, Any]) -> None:
     """Store the definition of a row's suite, unless one is there."""
     path = root / record.suite / NAME
-    if not path.exists():
+    if not exists(path):
         write_durably(path, _dump(definition))
 
 
@@ -50,7 +51,7 @@ def check_suite(record: Record, root: Place, definition: dict[str, Any], *, whol
         BenchError: if it is another one, or the published one cannot be read.
     """
     path = checked(root, root / record.suite / NAME)
-    if not path.exists():
+    if not exists(path):
         return
     published = read_suite(path)
     known = json.loads(_dump(definition))

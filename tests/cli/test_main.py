@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
+
 import pytest
 
 from bench import __version__
@@ -56,12 +61,48 @@ def test_an_interrupt_says_how_to_go_on(bench, monkeypatch):
     assert "same command resumes" in result.message
 
 
-def test_our_own_mistakes_keep_their_traceback(bench, monkeypatch):
-    """What is no BenchError is not swallowed."""
+def fail_with(error, monkeypatch):
+    """Have `bench list suites` raise something."""
 
     def broken():
-        raise ZeroDivisionError
+        raise error
 
     monkeypatch.setitem(list_command._LISTINGS, list_command.Kind.SUITES, broken)
-    with pytest.raises(ZeroDivisionError):
-        app(["list", "suites"])
+
+
+def test_a_fault_of_bench_is_one_line_that_names_a_file_to_report(bench, tmp_path, monkeypatch):
+    """Exit 70, never 1, which is a finding; the traceback and the command lie in the file."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["bench", "list", "su\udcffites"])
+    fail_with(ZeroDivisionError("two\nlines"), monkeypatch)
+    result = bench("list", "suites")
+    assert result.code == 70 and result.out == ""
+    (file,) = tmp_path.glob("bench-error-*.txt")
+    assert "internal error, a fault of bench: ZeroDivisionError: two." in result.message
+    assert result.message.endswith(f"Please report it with {file}")
+    written = file.read_text(encoding="utf-8")
+    assert "su\\udcffites" in written and __version__ in written
+    assert "Traceback" in written and "in broken" in written and written.endswith("ZeroDivisionError: two\nlines\n")
+
+
+def test_a_fault_whose_file_cannot_be_written_shows_its_traceback(bench, tmp_path, monkeypatch):
+    """Nothing is lost; the line is the last one."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    fail_with(RuntimeError("gone"), monkeypatch)
+    result = bench("list", "suites")
+    assert result.code == 70 and "in broken" in result.err
+    assert result.err.splitlines()[-1].endswith("Please report it with the traceback above.")
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ELOOP, errno.ENOTDIR])
+def test_what_the_system_refuses_is_no_fault_of_bench(bench, monkeypatch, code):
+    """A path that may not be read, wherever it is met: named with the reason, exit 2."""
+    fail_with(OSError(code, os.strerror(code), "/some/where"), monkeypatch)
+    result = bench("list", "suites")
+    assert (result.code, result.message) == (2, f"bench: Cannot use /some/where: {os.strerror(code)}.")
+
+
+def test_the_module_is_the_command():
+    """`python -m bench.cli.main` is `bench`."""
+    done = subprocess.run([sys.executable, "-m", "bench.cli.main", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, f"bench {__version__}")

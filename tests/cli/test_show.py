@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -125,10 +126,11 @@ def test_an_ambiguous_name_is_refused(bench, board, record):
 
 
 def test_rows_are_shown_where_torch_is_not_installed(board):
-    """`show` and `compare` need no torch, and neither does `--help`."""
-    blocked = ["torch", "torchvision", "foolbox", "pyautoattack", "safetensors", "sklearn", "numpy"]
-    program = f"import sys; sys.modules.update(dict.fromkeys({blocked})); from bench.cli.main import main; main()"
+    """`show`, `compare` and `--help` need no torch, and only `compare`'s exact test needs numpy."""
+    torch = ["torch", "torchvision", "foolbox", "pyautoattack", "safetensors", "sklearn"]
     for words in (["show"], ["show", "other"], ["compare", "other", "other"], ["run", "--help"], ["--help"]):
+        blocked = torch if "compare" in words else [*torch, "numpy"]
+        program = f"import sys; sys.modules.update(dict.fromkeys({blocked})); from bench.cli.main import main; main()"
         done = subprocess.run(
             [sys.executable, "-c", program, *words],
             cwd=board.parent,
@@ -139,3 +141,51 @@ def test_rows_are_shown_where_torch_is_not_installed(board):
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout
+
+
+UNREADABLE = [
+    ("show",),
+    ("show", "other"),
+    ("compare", "other", "other"),
+    ("check",),
+    ("publish",),
+    ("publish", "--check"),
+    ("verify", "other"),
+    ("verify", "--transfer"),
+]
+
+
+@pytest.mark.parametrize("words", UNREADABLE, ids=" ".join)
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO])
+def test_a_folder_that_cannot_be_read_is_not_an_empty_one(bench, board, monkeypatch, words, code):
+    """The folder and the reason, exit 2: a board half of which is not seen is never shown or checked."""
+    folder = next(path for path in board.glob("*/*") if path.is_dir())
+    for name in ("listdir", "scandir"):
+        monkeypatch.setattr(os, name, _refusing(getattr(os, name), folder, code))
+    result = bench(*words)
+    assert (result.code, result.out) == (2, "")
+    assert str(folder.relative_to(board)) in result.message and os.strerror(code) in result.message
+
+
+def _refusing(usual, folder, code):
+    """`os.listdir` of a system that lets nobody see one folder, whoever it is."""
+
+    def listed(path="."):
+        if Path(os.fspath(path)).resolve() == folder.resolve():
+            raise OSError(code, os.strerror(code), str(path))
+        return usual(path)
+
+    return listed
+
+
+@pytest.mark.parametrize("words", UNREADABLE, ids=" ".join)
+@pytest.mark.parametrize("kind", ["file", "loop"])
+def test_what_is_no_folder_is_not_an_empty_board(bench, here, words, kind):
+    """A file, or a link to itself, in its place."""
+    if kind == "file":
+        (here / "leaderboard").touch()
+    else:
+        (here / "leaderboard").symlink_to("leaderboard")
+    result = bench(*words)
+    assert (result.code, result.out) == (2, "")
+    assert "Cannot read" in result.message and "leaderboard" in result.message

@@ -1,0 +1,51 @@
+"""What a command prints: its result on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from typing import Any
+
+import typer
+
+from bench.core.errors import WorkFailedError
+from bench.core.schema import to_json
+
+__all__ = ["give_up_stdout", "json_text", "remark", "say"]
+
+
+def say(text: str) -> None:
+    """Print a result on stdout; what its encoding lacks, as escapes.
+
+    Raises:
+        WorkFailedError: if stdout takes no more: its disk is full, or nobody reads it any longer.
+    """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        typer.echo(text.encode(encoding, "backslashreplace").decode(encoding))
+    except OSError as error:
+        give_up_stdout()
+        raise WorkFailedError(
+            f"Cannot print the result: {error.strerror or error}. What is stored is kept; the same command prints it."
+        ) from error
+
+
+def remark(text: str) -> None:
+    """Print a line on stderr; where nobody can read it, it is not worth an error."""
+    with contextlib.suppress(OSError):
+        typer.echo(text, err=True)
+
+
+def json_text(value: Any, *, indent: int | None = 1, allow_nan: bool = True) -> str:
+    """JSON for stdout, of plain values or dataclasses."""
+    return json.dumps(to_json(value), indent=indent, allow_nan=allow_nan)
+
+
+def give_up_stdout() -> None:
+    """What is still to be written there goes nowhere, so that Python's own last attempt does not fail again."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
