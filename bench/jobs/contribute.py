@@ -175,8 +175,8 @@ def store_found(
         same = (record.digests.model, record.digests.dataset) == (judged.digests.model, judged.digests.dataset)
         if not same or same_function(record.fingerprint, judged.fingerprint) is False:
             raise WorkFailedError(
-                f"Nothing was added, since {path} was replaced meanwhile by a row of another model or other data. Run the"
-                " same command again."
+                f"Nothing was added, since {path} was replaced meanwhile by a row of another model or other data. Run"
+                " the same command again."
             )
         robust = set(robust_in(record))
         parts, entries = [stored_external(path, record, dataset)], []
