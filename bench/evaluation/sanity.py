@@ -93,11 +93,14 @@ def _check_gradient(module: nn.Module, inputs: Tensor, attack: str) -> None:
         with torch.enable_grad():
             logits = module(leaf)
             flows = logits.requires_grad and torch.autograd.grad(logits.sum(), leaf, allow_unused=True)[0] is not None
-        why = "it is quantised" if _is_quantised(module) else _CUT_OFF
-    except Exception as error:  # noqa: BLE001 - a user's model may raise anything; the message says what
-        reason = (str(error).strip() or "no message").splitlines()[0][:200]
-        flows, why = False, f"{type(error).__name__}: {reason}"
+    except Exception as error:
+        reason = (str(error).strip() or "no message").splitlines()[0][:160]
+        raise BenchError(
+            f"The model fails where its gradient at the input is asked for, as attacks such as {attack} do:"
+            f" {type(error).__name__}: {reason}"
+        ) from error
     if not flows:
+        why = "it is quantised" if _is_quantised(module) else _CUT_OFF
         raise BenchError(
             f"The model gives no gradient at its input ({why}), so attacks that need one, such as {attack}, cannot run."
             " Let the gradient through, with a smooth stand-in where an operation has none (BPDA)."
