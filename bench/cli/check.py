@@ -6,6 +6,7 @@ import contextlib
 import enum
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from bench.cli.output import say
 from bench.cli.reports import as_github, as_json, as_junit, as_table
 from bench.core.durable import write_durably
 from bench.core.place import Place
+from bench.core.plain_text import plain
 from bench.leaderboard.case import Case, exit_code
 
 __all__ = ["Format", "check"]
@@ -99,7 +101,8 @@ def check(
     )
     # A user's model, and libraries, may print; stdout is for the result alone.
     with contextlib.redirect_stdout(sys.stderr), Live(quiet=quiet) as live:
-        cases = job(request, tell=live.tell, on_progress=live.update)
+        found = job(request, tell=live.tell, on_progress=live.update)
+    cases = [replace(case, subject=plain(case.subject), message=plain(case.message)) for case in found]
     if junit is not None:
         write_durably(junit, as_junit(cases).encode(errors="backslashreplace"))
     say(_shown(cases, Format.JSON if as_json_too else show, leaderboard))

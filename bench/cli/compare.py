@@ -12,6 +12,7 @@ from bench.cli.output import json_text, say
 from bench.cli.rows import Filter, single
 from bench.cli.tables import table
 from bench.core.errors import BenchError
+from bench.core.plain_text import plain
 from bench.leaderboard import Comparison
 from bench.leaderboard import compare as compare_rows
 
@@ -79,7 +80,7 @@ def _explained(comparison: Comparison) -> str:
 def _takers(robust_in: str, broken_in: str, count: int, columns: list[tuple[str, int, int]]) -> str:
     """One line: `Of 12 robust in A only, B loses 10 to autoattack (4 to it alone), 2 to clean errors.`."""
     told = [
-        f"{taken} to {'clean errors' if name == 'clean' else name}"
+        f"{taken} to {'clean errors' if name == 'clean' else plain(name)}"
         + (f" ({alone} to it alone)" if alone and name != "clean" else "")
         for name, taken, alone in sorted(columns, key=lambda column: -column[1])
         if taken

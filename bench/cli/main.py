@@ -20,6 +20,7 @@ from bench.cli import doctor as doctor_command
 from bench.cli import list as list_command
 from bench.cli import run as run_command
 from bench.cli import train as train_command
+from bench.cli.arguments import check_words
 from bench.cli.output import give_up_stdout, remark, say
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.plain_text import one_line, reason_of
@@ -44,6 +45,7 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
+            check_words(ctx.args)
             return super().invoke(ctx)
         except OSError as error:  # typer itself would exit with 1 for a broken pipe
             raise typer.Exit(_told(error)) from error

@@ -28,6 +28,7 @@ from bench.cli.options import (
 from bench.cli.output import json_text, remark, say
 from bench.cli.run import UNFINISHED, tell_of_unfinished
 from bench.cli.tables import row_table
+from bench.core.plain_text import plain
 from bench.leaderboard.splits import ranked_examples
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def submit(
         done = job(request, tell=live.tell, on_progress=live.update)
     for check in done.record.result.diagnostics:
         if check.failed:
-            remark(f"Warning: {check.id} failed, so the number is an upper bound only: {check.evidence}")
+            remark(f"Warning: {check.id} failed, so the number is an upper bound only: {plain(check.evidence)}")
     say(_as_json(done) if as_json else _as_text(done))
     tell_of_unfinished(done.record.model, done.not_run)
     if done.not_run:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
+from bench.core.plain_text import plain
 from bench.core.record import AttackResult, Audit, Record, Result
 from bench.core.statistics import wilson
 
@@ -13,7 +14,7 @@ __all__ = ["clock", "percent", "row_table", "rows_table", "table"]
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> str:
-    """A plain table.
+    """A plain table; what a stranger wrote into a cell stays in it.
 
     Args:
         headers: of the columns.
@@ -21,7 +22,8 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
         right: headers of the columns that are aligned to the right.
     """
     alignment = ["right" if header in right else "left" for header in headers]
-    return str(tabulate(list(rows), headers=headers, tablefmt="simple", colalign=alignment, disable_numparse=True))
+    cells = [[plain(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    return str(tabulate(cells, headers=headers, tablefmt="simple", colalign=alignment, disable_numparse=True))
 
 
 def row_table(record: Record) -> str:
@@ -40,7 +42,8 @@ def row_table(record: Record) -> str:
     )
     if record.preprocessing is not None:
         title += f"\nImages: {record.preprocessing}"
-    parts = [title, "", table(headers, cells, right=headers[1:]), "", _conclusion(record)]
+    shown = "\n".join(map(plain, title.splitlines()))
+    parts = [shown, "", table(headers, cells, right=headers[1:]), "", _conclusion(record)]
     return "\n".join([*parts, "", _reported(record)] if result.reported else parts)
 
 
@@ -134,7 +137,7 @@ def _bounded(result: Result, audit: Audit) -> str:
             f"The later stages skipped {audit.n_unaudited} survivors and broke none of {audit.n_audited}"
             " drawn at random beside them."
         )
-    why = f", escalated: {audit.escalated}" if audit.escalated else ""
+    why = f", escalated: {plain(audit.escalated)}" if audit.escalated else ""
     return (
         f"Robust accuracy {percent(result.n_robust / total)} ({result.n_robust} of {total}). Not ranked.\n"
         f"The later stages tried every survivor{why}."

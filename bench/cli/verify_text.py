@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.tables import percent, table
+from bench.core.plain_text import plain
 from bench.core.schema import to_json
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def verification_values(found: Verification) -> dict[str, Any]:
 def verification_text(found: Verification) -> str:
     """The same as text: a table of checks, the marginal verdicts, and the number."""
     cells = [(check.name, check.status.value, check.says) for check in found.checks]
-    parts = [str(found.path), table(("check", "status", "what was found"), cells)]
+    parts = [plain(str(found.path)), table(("check", "status", "what was found"), cells)]
     if found.marginal:
         shown = ", ".join(f"{each.index} ({each.of}, margin {each.margin:.2g})" for each in found.marginal[:_SHOWN])
         more = f" and {len(found.marginal) - _SHOWN} more" if len(found.marginal) > _SHOWN else ""
@@ -74,9 +75,9 @@ def added_text(added: Added) -> str:
         ("outside", added.outside, "outside the ball or the box; judged as what they are pulled back to"),
     ]
     cells = [(name, len(found), _indices(found), what) for name, found, what in lines if found]
-    total = added.record.result.n_examples
+    total, path = added.record.result.n_examples, plain(str(added.path))
     headline = f"Robust accuracy {percent(added.record.n_robust / total)} ({added.record.n_robust} of {total})"
-    changed = f"stored in {added.path}" if added.new else f"nothing new for {added.path}"
+    changed = f"stored in {path}" if added.new else f"nothing new for {path}"
     return f"{table(('breaks', 'n', 'examples', ''), cells)}\n\n{headline}, {changed}."
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -31,7 +32,10 @@ _SMALL = 4 << 20
 _WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip archive knows; it makes equal arrays equal bytes
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _LONGEST_HEADER = 10_000
+_LONGEST_AXIS = 1 << 40
 _ENCRYPTED = 0x1
+_ENTRY = b"PK\x01\x02"  # begins each entry of a zip archive's directory
+_MOST_MEMBERS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +99,10 @@ def read_header(member: IO[bytes], name: str) -> Header:
             raise ValueError(f"its version is {version}")
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read(member, max_header_size=_LONGEST_HEADER)
-        if any(length < 0 for length in shape):
-            raise ValueError(f"its shape is {shape}")
-    except (ValueError, TypeError, SyntaxError, RecursionError) as error:
+        # Texts of no letters take no bytes, however many there are.
+        if any(not 0 <= length <= _LONGEST_AXIS for length in shape) or (not dtype.itemsize and 0 not in shape):
+            raise ValueError(f"its shape is {shape!s:.60}")
+    except Exception as error:  # numpy reads a header as Python, which raises whatever it likes
         raise ValueError(f"Expected array {name} as .npy, but its header is damaged: {error}") from error
     return Header(shape, fortran, dtype, member.tell())
 
@@ -132,15 +137,26 @@ def load(content: bytes, layouts: Mapping[str, Layout], *, most_bytes: int, part
     Raises:
         ValueError: if it is no such archive, is damaged, holds something else, or would take more memory.
     """
+    if content.count(_ENTRY) > _MOST_MEMBERS:  # before zipfile makes an object of each
+        raise ValueError(f"Expected at most {_MOST_MEMBERS} arrays, but got more.")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = _members(archive, layouts, partial=partial)
             total = sum(info.file_size for info in members.values())
             if total > most_bytes:
                 raise ValueError(f"Expected arrays of at most {most_bytes:,} bytes, but got {total:,}.")
-            return {name: _read(archive.read(info), name, layouts[name]) for name, info in members.items()}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            return {name: _read(_unpacked(archive, info), name, layouts[name]) for name, info in members.items()}
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"Expected a whole .npz archive, but it is damaged: {error}") from error
+
+
+def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """The bytes of a member; never more than it says that they are, whatever is packed in it."""
+    with archive.open(info) as member:
+        content = member.read(info.file_size)
+        if len(content) < info.file_size or member.read(1):
+            raise ValueError(f"Expected {info.file_size:,} bytes in {info.filename!r:.60}, but got another number.")
+    return content
 
 
 def _members(archive: zipfile.ZipFile, layouts: Mapping[str, Layout], *, partial: bool) -> dict[str, zipfile.ZipInfo]:
@@ -167,13 +183,21 @@ def _read(content: bytes, name: str, layout: Layout) -> Array:
     header = read_header(io.BytesIO(content), name)
     shape, fortran, dtype = header.shape, header.fortran, header.dtype
     if not layout.fits(dtype, shape):
-        raise ValueError(f"Expected array {name} to be {layout}, but got {dtype.name} of shape {shape}.")
-    body = content[header.start :]
+        raise ValueError(f"Expected array {name} to be {layout}, but got {dtype.name} of shape {shape!s:.60}.")
+    body = memoryview(content)[header.start :]
     if header.n_bytes != len(body):
-        raise ValueError(f"Expected array {name} to hold {shape} of {dtype.name}, but it has {len(body)} bytes.")
-    if dtype.itemsize == 0:
+        raise ValueError(f"Expected array {name} to hold {shape!s:.60} of {dtype.name}, but it has {len(body)} bytes.")
+    if not body:
         return np.empty(shape, dtype)
     if dtype.kind == "b" and max(body, default=0) > 1:
         raise ValueError(f"Expected array {name} to hold 0 and 1, but got another byte.")
     array = np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
-    return np.array(array, dtype=dtype.newbyteorder("="), order="C")
+    found = np.array(array, dtype=dtype.newbyteorder("="), order="C")
+    if dtype.kind == "U" and not _is_text(found.view(np.uint32)):
+        raise ValueError(f"Expected array {name} to hold text, but got what is no letter.")
+    return found
+
+
+def _is_text(codes: NDArray[np.uint32]) -> bool:
+    """Whether all are code points of Unicode, and none is half of a surrogate pair."""
+    return bool(((codes < 0xD800) | ((codes > 0xDFFF) & (codes <= 0x10FFFF))).all())

@@ -6,6 +6,7 @@ broken examples as pixels, so that they can be shown where the data set is not a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -23,7 +24,6 @@ GALLERY_SIZE = 8
 
 _FORMAT = 1
 _HEADERS = 64 * 1024
-_MOST_GALLERY_BYTES = 64 << 20
 _VERSION = {"format": Layout(kinds=("int64",), ndim=0)}
 _PER_BREAK = sum(np.dtype(layout.kinds[0]).itemsize for layout in LAYOUTS.values() if layout.ndim == 1)
 _LARGEST_PIXEL = 4
@@ -62,6 +62,8 @@ class Gallery:
             raise ValueError(f"Expected the gallery's images in pairs, but got {self.clean.shape} clean ones.")
         if self.classes.shape != (len(self.indices), 2):
             raise ValueError(f"Expected two class names for each pair, but got {self.classes.shape}.")
+        if len(self.indices) and 0 in self.clean.shape:
+            raise ValueError(f"Expected images of some pixels in the gallery, but got shape {self.clean.shape}.")
         if len(self.indices) > GALLERY_SIZE:
             raise ValueError(f"Expected at most {GALLERY_SIZE} pairs in the gallery, but got {len(self.indices)}.")
 
@@ -87,13 +89,17 @@ def loads(content: bytes, *, most_bytes: int) -> Breaks:
     return Breaks(**{name: found[name] for name in LAYOUTS})
 
 
-def loads_gallery(content: bytes) -> Gallery | None:
+def loads_gallery(content: bytes, *, shape: tuple[int, ...]) -> Gallery | None:
     """Read the gallery alone; None where there is none.
 
+    Args:
+        content: the file's bytes.
+        shape: `(C, H, W)` of which its images are at most.
+
     Raises:
-        ValueError: if it is not such a file, or the gallery does not fit itself.
+        ValueError: if it is not such a file, is larger, or the gallery does not fit itself.
     """
-    found = arrays.load(content, {**_VERSION, **_GALLERY}, most_bytes=_MOST_GALLERY_BYTES, partial=True)
+    found = arrays.load(content, {**_VERSION, **_GALLERY}, most_bytes=most_bytes(0, shape), partial=True)
     _check_format(found)
     missing = [name for name in _GALLERY if name not in found]
     if len(missing) == len(_GALLERY):
@@ -105,7 +111,7 @@ def loads_gallery(content: bytes) -> Gallery | None:
 
 def most_bytes(n_breaks: int, shape: tuple[int, ...]) -> int:
     """Memory that a file of `n_breaks` inputs of `shape` `(C, H, W)` can need, gallery and headers included."""
-    pixels = int(np.prod(shape, dtype=np.int64))
+    pixels = math.prod(shape)
     return n_breaks * (_PER_BREAK + _LARGEST_PIXEL * pixels) + 2 * GALLERY_SIZE * pixels + _HEADERS
 
 

@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from bench.core import strict_json
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.remote import RemotePath
 
@@ -179,7 +180,7 @@ def _in_use(folder: RemotePath, rival: _Claim) -> str:
 
 def _parse(content: bytes) -> tuple[str, float]:
     try:
-        claim = json.loads(content)
+        claim = strict_json.loads(content)
         owner = "".join(letter for letter in str(claim["owner"])[:200] if letter.isprintable())
         return owner, min(max(float(claim["seconds"]), 0.0), _LONGEST)
     except (ValueError, TypeError, KeyError):

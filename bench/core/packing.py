@@ -54,9 +54,12 @@ def unpack_margins(text: str, count: int) -> tuple[float, ...]:
     """Read back `count` margins.
 
     Raises:
-        ValueError: if `text` is not base64 or is not as long as `count` needs.
+        ValueError: if `text` is not base64, is not as long as `count` needs, or holds what is no number.
     """
-    return struct.unpack(f"<{count}e", _decode(text, 2 * count))
+    margins = struct.unpack(f"<{count}e", _decode(text, 2 * count))
+    if any(map(math.isnan, margins)):
+        raise ValueError("Expected margins, but got one that is no number.")
+    return margins
 
 
 def pack_logits(logits: Sequence[float]) -> str:
@@ -89,6 +92,8 @@ def _fit(margin: float) -> float:
 
 
 def _decode(text: str, size: int | None = None) -> bytes:
+    if size is not None and len(text) != 4 * ((size + 2) // 3):
+        raise ValueError(f"Expected {size} packed bytes, but got {len(text)} characters of base64.")
     try:
         packed = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

@@ -11,7 +11,7 @@ from bench.core.errors import BenchError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Place", "Sized", "place"]
+__all__ = ["Place", "Sized", "expanded", "place"]
 
 _LOCAL = ("file", "local")
 
@@ -72,6 +72,8 @@ def place(where: str | Place) -> Place:
     protocol, is_url, rest = where.partition("://")
     if not is_url:
         return Path(where)
+    if not protocol:
+        raise BenchError(f"Expected a URL with a protocol, such as s3://bucket/folder, but got {where!r}.")
     if protocol.lower() in _LOCAL:
         if not rest.startswith("/"):
             raise BenchError(f"Expected an absolute path, such as file:///data/journal, but got {where!r}.")
@@ -79,3 +81,15 @@ def place(where: str | Place) -> Place:
     from bench.core.remote import RemotePath
 
     return RemotePath.parse(protocol.lower(), rest)
+
+
+def expanded(path: Path) -> Path:
+    """A path whose `~` or `~user` is that user's home.
+
+    Raises:
+        BenchError: if there is no such user.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise BenchError(f"Cannot find the home folder that {path} begins with. Write the whole path.") from error

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 __all__ = ["one_line", "plain", "reason_of", "reasons_text"]
 
 _LONGEST = 300
+_JOINERS = "\u200c\u200d"  # several scripts are not written without them
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 """Unicode's categories of control and format characters (bidirectional overrides too), of halves of surrogate pairs, of
 what has no meaning, and of what ends a line."""
@@ -21,7 +22,7 @@ def plain(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_escaped(letter) if unicodedata.category(letter) in _HIDDEN else letter for letter in text)
+    return "".join(_escaped(letter) if _is_hidden(letter) else letter for letter in text)
 
 
 def one_line(text: str) -> str:
@@ -52,6 +53,10 @@ def reasons_text(reasons: Mapping[str, str]) -> str:
     for name, reason in reasons.items():
         names.setdefault(reason, []).append(name)
     return "; ".join(f"{', '.join(several)} ({reason})" for reason, several in names.items())
+
+
+def _is_hidden(letter: str) -> bool:
+    return unicodedata.category(letter) in _HIDDEN and letter not in _JOINERS
 
 
 def _escaped(letter: str) -> str:

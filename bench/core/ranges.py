@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
 __all__ = ["format_indices", "parse_indices"]
 
-_MOST_EXAMPLES = 100_000_000
-_RANGES = re.compile(r"\d+:\d+(,\d+:\d+)*")
+_MOST_EXAMPLES = 1_000_000  # twenty times ImageNet's validation split
+_LONGEST = 100_000
+_RANGES = re.compile(r"[0-9]{1,9}:[0-9]{1,9}(,[0-9]{1,9}:[0-9]{1,9})*")
 
 
 def format_indices(indices: Sequence[int]) -> str:
@@ -30,13 +32,16 @@ def parse_indices(text: str) -> tuple[int, ...]:
     """Read what `format_indices` wrote.
 
     Raises:
-        ValueError: if `text` is not such a list, a range in it is empty, or there are too many to be a data set's.
+        ValueError: if `text` is not such a list, a range in it is empty, two overlap, or no data set has so many.
     """
-    if not _RANGES.fullmatch(text):
-        raise ValueError(f"Expected `indices` as START:STOP ranges, such as 0:1000, but got {text!r}.")
+    if len(text) > _LONGEST or not _RANGES.fullmatch(text):
+        raise ValueError(f"Expected `indices` as START:STOP ranges, such as 0:1000, but got {text!r:.60}.")
     ranges = [tuple(int(end) for end in part.split(":")) for part in text.split(",")]
     if any(start >= stop for start, stop in ranges):
-        raise ValueError(f"Expected every range of `indices` to hold an example, but got {text!r}.")
-    if sum(stop - start for start, stop in ranges) > _MOST_EXAMPLES:
-        raise ValueError(f"Expected `indices` to hold at most {_MOST_EXAMPLES:,} examples, but got {text!r}.")
+        raise ValueError(f"Expected every range of `indices` to hold an example, but got {text!r:.60}.")
+    ordered = sorted(ranges)
+    if any(stop > start for (_, stop), (start, _) in itertools.pairwise(ordered)):
+        raise ValueError(f"Expected every example of `indices` once, but got {text!r:.60}.")
+    if ordered[-1][1] > _MOST_EXAMPLES:
+        raise ValueError(f"Expected `indices` below {_MOST_EXAMPLES:,}, but got {text!r:.60}.")
     return tuple(index for start, stop in ranges for index in range(start, stop))

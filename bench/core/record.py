@@ -15,6 +15,7 @@ from bench.core.fingerprint import Fingerprint
 from bench.core.ranges import parse_indices
 from bench.core.result import AttackResult, Audit, Diagnostic, Reported, Result, StageResult, expect_count
 from bench.core.schema import OPTIONAL
+from bench.core.splits import TEST_SPLITS
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -113,6 +114,9 @@ class AttackCost:
         backwards: gradients taken.
         n_claimed: breaks that a search in lower precision claimed; None where there was none.
         n_rejected: of those, how many the original float32 model refused; their share is the reject rate.
+
+    Raises:
+        ValueError: if a count or the time is below 0.
     """
 
     name: str
@@ -121,6 +125,11 @@ class AttackCost:
     backwards: int
     n_claimed: int | None = field(default=None, metadata=OPTIONAL)
     n_rejected: int | None = field(default=None, metadata=OPTIONAL)
+
+    def __post_init__(self) -> None:
+        counts = (self.seconds, self.forwards, self.backwards, self.n_claimed or 0, self.n_rejected or 0)
+        if min(counts) < 0:
+            raise ValueError(f"Expected the cost of `{self.name:.60}` to be at least 0, but got {min(counts)}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +212,7 @@ class Record:
             the dataset's digest. None where the dataset does not lie in image files.
 
     Raises:
-        ContradictionError: if an external break is of no example of the row.
+        ContradictionError: if an example of the row is none of its data set, or an external break of none of the row.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -224,7 +233,13 @@ class Record:
     preprocessing: str | None = field(default=None, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
-        strangers = self._externally_broken() - set(parse_indices(self.result.indices))
+        indices = parse_indices(self.result.indices)
+        split = TEST_SPLITS.get(self.dataset)
+        if split is not None and max(indices) >= split.size:
+            raise ContradictionError(
+                f"Expected examples of {self.dataset} below {split.size}, but got {self.result.indices:.60}."
+            )
+        strangers = self._externally_broken() - set(indices)
         if strangers:
             raise ContradictionError(f"Expected `external_breaks` of the row's examples, but got {min(strangers)}.")
 

@@ -65,6 +65,8 @@ def loads(text: str | bytes, *, source: str = "record", migrations: Mapping[int,
         BenchError: if it is no row, damaged, or of a later version than this program knows.
     """
     try:
+        if len(text) > MOST_BYTES:
+            raise ValueError(f"Expected at most {MOST_BYTES:,} bytes, but got {len(text):,}.")
         value = strict_json.loads(text)
         changed = _changed(value)
     except ValueError as error:

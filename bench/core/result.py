@@ -13,6 +13,8 @@ from bench.core.statistics import CONFIDENCE, most_missed
 
 __all__ = ["AttackResult", "Audit", "Diagnostic", "Reported", "Result", "StageResult", "expect_count"]
 
+_MOST_COLUMNS = 256
+
 
 @dataclass(frozen=True, kw_only=True)
 class StageResult:
@@ -140,6 +142,7 @@ class Result:
 
     Raises:
         ContradictionError: if the counts contradict the packed verdicts.
+        ValueError: if there are more attacks, diagnostics or numbers than any suite has, or two of one name.
     """
 
     n_examples: int
@@ -155,8 +158,16 @@ class Result:
     audit: Audit | None = field(default=None, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
+        for name in ("attacks", "diagnostics", "reported"):
+            found = getattr(self, name)
+            if len(found) > _MOST_COLUMNS:
+                raise ValueError(f"Expected `{name}` to be at most {_MOST_COLUMNS}, but got {len(found)}.")
+        if len({attack.name for attack in self.attacks}) < len(self.attacks):
+            raise ContradictionError("Expected every attack once, but got two of one name.")
         count = len(parse_indices(self.indices))
-        expect_count("n_examples", self.n_examples, count, f"indices {self.indices}")
+        expect_count("n_examples", self.n_examples, count, f"indices {self.indices:.60}")
+        if not 0 <= self.n_nonfinite <= count:
+            raise ContradictionError(f"Expected `n_nonfinite` to be 0 to {count}, but got {self.n_nonfinite}.")
         clean = self.clean_verdicts()
         expect_count("n_clean", self.n_clean, sum(clean), "clean")
         for attack in self.attacks:
@@ -192,17 +203,17 @@ class Result:
 def _expect_stages(attack: AttackResult) -> None:
     """Each stage sees what those before it left, and the last count is the attack's."""
     counts = [stage.n_robust for stage in attack.stages]
-    if counts != sorted(counts, reverse=True) or counts[-1] != attack.n_robust:
+    if len(counts) > _MOST_COLUMNS or counts != sorted(counts, reverse=True) or counts[-1] != attack.n_robust:
         raise ContradictionError(
-            f"Expected the stages of {attack.name} to fall to its count {attack.n_robust}, but got {counts}."
+            f"Expected the stages of {attack.name} to fall to its count {attack.n_robust}, but got {counts!s:.60}."
         )
 
 
 def _check_audit(audit: Audit, n_robust: int, n_examples: int) -> None:
-    """An audit's counts fit each other, and its lower end is the exact bound."""
-    possible = 0 <= audit.n_breaks <= audit.n_audited and 0 <= audit.n_unaudited <= n_examples - audit.n_audited
-    if audit.confidence != CONFIDENCE or not possible:
-        raise ContradictionError(f"Expected `audit` to have counts that fit each other, but got {audit}.")
+    """An audit's counts fit each other and the row, and its lower end is the exact bound."""
+    fine = 0 <= audit.n_breaks <= audit.n_audited and 0 <= audit.n_unaudited <= n_examples - audit.n_audited
+    if audit.confidence != CONFIDENCE or not fine:
+        raise ContradictionError(f"Expected `audit` to have counts that fit each other, but got {audit!s:.100}.")
     if audit.n_unaudited and (audit.n_breaks or audit.escalated):
         raise ContradictionError("Expected `audit` to leave nothing unaudited after a break or an escalation.")
     missed = most_missed(audit.n_audited + audit.n_unaudited, audit.n_audited) if audit.n_unaudited else 0

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Attack", "Classifier", "Examples", "Norm", "ThreatModel"]
 
+_NUMBER = re.compile(r"[+-]?([0-9]+/[0-9]+|([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?)")
+_LONGEST_NUMBER = 60
+_LARGEST = 10**24  # above and below the line: a folder is named after them
 _THREAT_MODEL = re.compile(r"(?P<norm>[A-Za-z0-9]+):(?P<epsilon>[^:]+)")
 
 
@@ -49,7 +52,12 @@ class ThreatModel:
 
     def __post_init__(self) -> None:
         if self.epsilon <= 0:
-            raise BenchError(f"Expected epsilon above 0, but got {self.epsilon}. Example: Linf:8/255.")
+            raise BenchError(f"Expected epsilon above 0, but got {self.epsilon!s:.60}. Example: Linf:8/255.")
+        if max(self.epsilon.numerator, self.epsilon.denominator) > _LARGEST:
+            raise BenchError(
+                "Expected epsilon with at most 24 digits above and below the line, but got one of more."
+                " Example: Linf:8/255."
+            )
         if self.norm is Norm.LINF and self.epsilon >= 1:
             raise BenchError(
                 f"Expected an Linf epsilon below 1 (inputs are in [0, 1]), but got {self.epsilon}."
@@ -75,11 +83,16 @@ class ThreatModel:
         norm = names.get(match["norm"].lower())
         if norm is None:
             raise BenchError(f"Unknown norm {match['norm']!r} in threat model {text!r}. Known: Linf, L2.")
+        number = match["epsilon"].strip()
         try:
-            epsilon = Fraction(match["epsilon"].strip())
+            # An exponent of nine digits is quickly written, and never computed.
+            if len(number) > _LONGEST_NUMBER or not _NUMBER.fullmatch(number):
+                raise ValueError
+            epsilon = Fraction(number)
         except (ValueError, ZeroDivisionError):
-            got = match["epsilon"]
-            raise BenchError(f"Expected epsilon as a number or a fraction, such as 8/255, but got {got!r}.") from None
+            raise BenchError(
+                f"Expected epsilon as a number or a fraction, such as 8/255, but got {number!r:.60}."
+            ) from None
         return cls(norm=norm, epsilon=epsilon)
 
     def __str__(self) -> str:

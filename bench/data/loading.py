@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import get_args
 
 from bench.core.errors import BenchError, UnknownNameError
+from bench.core.place import expanded
 from bench.core.registry import Registry
 from bench.core.types import Examples, ThreatModel
 from bench.data import classes, files, folder, npz
@@ -86,7 +87,7 @@ def _load_files(spec: DatasetSpec, split: Split, content: FileContent, preproces
 def _load_own(name: str, split: Split, class_names: tuple[str, ...] | None) -> Dataset:
     if split != "test":
         raise BenchError(f"Dataset {name!r} is evaluation data: it has only the split test, but got {split!r}.")
-    path = Path(name.removeprefix("folder:")).expanduser()
+    path = expanded(Path(name.removeprefix("folder:")))
     kind, read = ("folder", folder.read) if name.startswith("folder:") else ("npz", npz.read)
     content = contents.checked(read(path, class_names), source=str(path))
     digest = contents.digest(content)

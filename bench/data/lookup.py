@@ -8,6 +8,7 @@ from pathlib import Path
 import platformdirs
 
 from bench.core.errors import BenchError
+from bench.core.place import expanded
 
 __all__ = ["DATA_DIR_VARIABLE", "find", "folders", "listing"]
 
@@ -39,7 +40,7 @@ def listing(data_dir: Path | None) -> str:
 
 
 def _existing(folder: Path, origin: str) -> Path:
-    folder = folder.expanduser()
+    folder = expanded(folder)
     if not folder.is_dir():
         raise BenchError(f"No such data folder: {folder} (from {origin}). Create it, or name the one that holds data.")
     return folder

@@ -2,7 +2,8 @@
 
 A journal is a folder, or a URL in a store: `header.json`, `.lock` or a lease, `<stage>/<chunk>-<first>-<last>.json`,
 and what the short doctor found, in `doctor/<first>-<count>.json`. Each entry is written whole or not at all, and
-carries a checksum: one that does not fit is as good as absent, so the work is done again.
+carries a checksum: one that does not fit is as good as absent, so the work is done again. One whose checksum fits and
+whose content cannot be was written by somebody else, and is refused.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +20,7 @@ from typing import Any, TypeVar
 
 import platformdirs
 
-from bench.core import digest
+from bench.core import digest, strict_json
 from bench.core.durable import explain_write_errors, remove_unfinished, write_durably
 from bench.core.errors import BenchError
 from bench.core.holding import LOCK, Check, held
@@ -111,12 +113,19 @@ class Journal:
         """Return what is stored for a chunk, or None where nothing whole is.
 
         Raises:
-            BenchError: if it was computed on other inputs than those with digest `inputs`.
+            BenchError: if it was computed on other inputs than those with digest `inputs`, or what is stored whole
+                cannot be what a stage did to this chunk.
         """
         path = self._path(stage, chunk)
         if self._known is not None and path not in self._known:
             return None
-        entry = _read(path, Entry)
+        body = _body(path)
+        try:
+            entry = None if body is None else from_json(Entry, strict_json.loads(body, infinite=True), path.name)
+        except ValueError as error:
+            raise self.refusal(stage, chunk, str(error)) from error
+        if entry is not None and (problem := _contradiction(entry, len(chunk.indices))):
+            raise self.refusal(stage, chunk, problem)
         if entry is not None and entry.inputs != inputs:
             first, last = chunk.indices[0], chunk.indices[-1]
             raise BenchError(
@@ -158,6 +167,13 @@ class Journal:
 
     def _findings_path(self, examples: Examples) -> Place:
         return self.folder / _DOCTOR / f"{int(examples.indices[0]):06d}-{len(examples)}.json"
+
+    def refusal(self, stage: str, chunk: Chunk, problem: str) -> BenchError:
+        """What to raise where an entry is whole and yet cannot be."""
+        return BenchError(
+            f"Journal file {self._path(stage, chunk)} is whole, but no run of bench wrote it: {problem:.100}"
+            " Remove it, or choose another journal folder."
+        )
 
     def _path(self, stage: str, chunk: Chunk) -> Place:
         return self.folder / stage / f"{chunk.key}.json"
@@ -222,6 +238,26 @@ def default_journal(header: Header) -> Path:
     return platformdirs.user_cache_path("bench", appauthor=False) / "journals" / name
 
 
+def _contradiction(entry: Entry, n_examples: int) -> str:
+    """Why no stage can have done this to a chunk of so many examples; empty where one can."""
+    columns = (entry.attacked, entry.robust, entry.margin, entry.finite)
+    if any(len(column) != n_examples for column in columns):
+        return f"Expected {n_examples} examples."
+    for attacked, robust, margin, finite in zip(*columns, strict=True):
+        if not attacked and (robust or not finite or margin != math.inf):
+            return "An example has a verdict that was not attacked."
+        if robust and (margin < 0 or not finite):
+            return "An example withstood what broke it."
+        if attacked and not robust and margin > 0:
+            return "An example was broken that withstood."
+    n_attacked = sum(entry.attacked)
+    if any(not 0 <= count <= n_attacked for count in (entry.moved, entry.n_claimed, entry.n_refused)):
+        return f"Expected counts of 0 to {n_attacked}."
+    if min(entry.forwards, entry.backwards, entry.batch_size - 1) < 0 or not 0 <= entry.seconds < math.inf:
+        return "Expected what it took to be at least 0."
+    return ""
+
+
 def _refuse_other_run(folder: Place, stored: Header, wanted: Header) -> None:
     named = differences(stored, wanted)
     if named:
@@ -267,7 +303,7 @@ def _read(path: Place, kind: type[T]) -> T | None:
     """Read what `_write` wrote; None where it is absent, cut short or damaged."""
     body = _body(path)
     try:
-        return from_json(kind, json.loads(body), path.name) if body is not None else None
+        return from_json(kind, strict_json.loads(body, infinite=True), path.name) if body is not None else None
     except ValueError:
         return None
 

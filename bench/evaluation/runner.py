@@ -94,7 +94,7 @@ class Runner:
         entries: dict[Chunk, Entry] = {}
 
         def landed(task: Task, new: Sequence[Entry], *, reused: bool) -> None:
-            self._keep(task.chunks, new)
+            self._keep(task, new)
             entries.update(zip(task.chunks, new, strict=True))
             report(
                 GroupDone(
@@ -176,10 +176,30 @@ class Runner:
             for chunk, entry in zip(task.chunks, entries, strict=True):
                 self._journal.write(task.stage.key, chunk, entry)
 
-    def _keep(self, group: Sequence[Chunk], entries: Sequence[Entry]) -> None:
-        """Take in the breaks as the journal has them, so that a resumed run keeps what an uninterrupted one does."""
-        for chunk, entry in zip(group, entries, strict=True):
-            self._keeper.add(chunk.number, unpack(entry.breaks, n_examples=len(chunk.indices), shape=self._shape))
+    def _keep(self, task: Task, entries: Sequence[Entry]) -> None:
+        """Take in the breaks as the journal has them, so that a resumed run keeps what an uninterrupted one does.
+
+        Raises:
+            BenchError: if a journal holds breaks of other examples than those that its entry calls broken.
+        """
+        for chunk, entry in zip(task.chunks, entries, strict=True):
+            try:
+                breaks = unpack(entry.breaks, n_examples=len(chunk.indices), shape=self._shape)
+                self._refuse_strangers(breaks, chunk, entry)
+            except ValueError as error:
+                if self._journal is None:
+                    raise
+                raise self._journal.refusal(task.stage.key, chunk, str(error)) from error
+            self._keeper.add(chunk.number, breaks)
+
+    def _refuse_strangers(self, breaks: Breaks, chunk: Chunk, entry: Entry) -> None:
+        labels = dict(zip(chunk.indices, self._examples.labels[chunk.rows].tolist(), strict=True))
+        broken = {chunk.indices[position - chunk.start] for position in _broken([chunk], [entry])}
+        held = dict(zip(breaks.indices.tolist(), breaks.labels.tolist(), strict=True))
+        if not broken.issuperset(held) or any(labels[index] != label for index, label in held.items()):
+            raise ValueError("Expected breaks of the broken examples alone.")
+        if len(breaks) and breaks.shape != self._shape:
+            raise ValueError(f"Expected breaks of shape {self._shape}.")
 
 
 def _broken(group: Sequence[Chunk], entries: Sequence[Entry]) -> Iterator[int]:

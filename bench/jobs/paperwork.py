@@ -96,7 +96,7 @@ def check_file(path: Place, record: Record, kind: Kind, shape: tuple[int, ...]) 
         content = read_file(path, record, kind)
         breaks = evidence.loads(content or b"", most_bytes=evidence.most_bytes(record.result.n_examples, shape))
         if kind is Kind.OWN:
-            evidence.loads_gallery(content or b"")
+            evidence.loads_gallery(content or b"", shape=shape)
     except (OtherFileError, ValueError) as error:
         return None, Check(name=name, status=Status.FAIL, says=str(error))
     problem = _problem_of_file(breaks, wanted, link.n_breaks, shape)

@@ -201,8 +201,8 @@ def pick_device(name: str | None) -> torch.device:
         return torch.device(available[0])
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
+        torch.zeros(1, device=device).item()  # a device that computes nothing has no numbers either
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError):
         raise BenchError(f"No device {name!r} on this machine. Available: {', '.join(available)}.") from None
     return device
 

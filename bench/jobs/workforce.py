@@ -17,6 +17,7 @@ from bench.jobs.request import pick_device
 __all__ = ["EXECUTORS", "Workforce", "hire"]
 
 LOCAL, RAY = EXECUTORS = ("local", "ray")
+_MOST_WORKERS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,8 @@ class Workforce:
             raise UnknownNameError("executor", self.executor, EXECUTORS)
         if self.workers is not None and self.workers < 1:
             raise BenchError(f"Expected at least 1 worker, but got {self.workers}.")
+        if self.workers is not None and self.workers > _MOST_WORKERS:
+            raise BenchError(f"Expected at most {_MOST_WORKERS:,} workers, but got {self.workers:,}.")
         if self.address is not None and self.executor != RAY:
             raise BenchError("--address is that of a Ray cluster: add --executor ray.")
         if not self.devices:

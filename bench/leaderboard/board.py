@@ -87,7 +87,7 @@ def _row(root: Place, path: Place, record: Record) -> Row:
         return Row(path=PurePosixPath(path.relative_to(root).as_posix()), record=record)
     file = files.path_of(path, files.Kind.OWN, record.evidence)
     try:
-        gallery = evidence.loads_gallery(content)
+        gallery = evidence.loads_gallery(content, shape=files.shape_of(record))
     except ValueError as error:
         raise BenchError(f"Cannot read evidence {file}: {error}") from error
     return Row(

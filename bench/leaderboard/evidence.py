@@ -17,14 +17,14 @@ from bench.core.durable import write_durably
 from bench.core.errors import BenchError, OtherFileError
 from bench.core.place import Place
 from bench.core.record import EvidenceFile, Record
+from bench.core.regular_file import read_regular
+from bench.core.splits import LARGEST_SHAPE, TEST_SPLITS
 
-__all__ = ["LARGEST", "Kind", "external_of", "link_of", "path_of", "read", "remove_stale", "write"]
+__all__ = ["Kind", "external_of", "link_of", "most_bytes_of", "path_of", "read", "remove_stale", "shape_of", "write"]
 
 _DIGITS = 12
 _MOST_BYTES = 4 << 30
-
-LARGEST = (3, 256, 256)
-"""No image of a data set here is larger, so no honest file takes more memory than these would."""
+_MOST_UNKNOWN_BYTES = 256 << 20
 
 
 class Kind(str, enum.Enum):
@@ -55,6 +55,20 @@ def path_of(row: Place, kind: Kind, link: EvidenceFile) -> Place:
     return row.with_name(f"{row.stem}.{kind.value}.{link.sha256[:_DIGITS]}.npz")
 
 
+def shape_of(record: Record) -> tuple[int, int, int]:
+    """Shape `(C, H, W)` of the row's inputs; of data that is not known here, what is expected at most."""
+    known = TEST_SPLITS.get(record.dataset)
+    return LARGEST_SHAPE if known is None else known.shape
+
+
+def most_bytes_of(record: Record) -> int:
+    """Memory that one of the row's files can need, and more than it has bytes: a break of each of its examples."""
+    from bench.core import evidence
+
+    most = _MOST_BYTES if record.dataset in TEST_SPLITS else _MOST_UNKNOWN_BYTES
+    return min(most, evidence.most_bytes(record.result.n_examples, shape_of(record)))
+
+
 def read(row: Place, record: Record, kind: Kind) -> bytes | None:
     """The bytes of a file, which are those that the row was written with; None where the row has none.
 
@@ -74,10 +88,7 @@ def read(row: Place, record: Record, kind: Kind) -> bytes | None:
     if path.is_symlink():
         raise BenchError(f"Cannot use {path}: it is a symbolic link. Put the real file there.")
     try:
-        size = path.stat().st_size
-        if size > _MOST_BYTES:
-            raise OtherFileError(f"Evidence {path} has {size:,} bytes; no row's has more than {_MOST_BYTES:,}.")
-        content = path.read_bytes()
+        content = read_regular(path, most_bytes=most_bytes_of(record))
     except FileNotFoundError:
         raise OtherFileError(f"Evidence {path} is missing, but its row points to it.") from None
     except OSError as error:
@@ -111,7 +122,7 @@ def external_of(row: Place, record: Record, indices: Collection[int]) -> tuple[E
         content = read(row, record, Kind.EXTERNAL)
         if content is None:
             return None
-        breaks = evidence.loads(content, most_bytes=evidence.most_bytes(record.result.n_examples, LARGEST))
+        breaks = evidence.loads(content, most_bytes=most_bytes_of(record))
     except (OtherFileError, ValueError):
         return None
     part = breaks.pick(np.isin(breaks.indices, sorted(indices)))

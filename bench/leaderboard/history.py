@@ -69,11 +69,11 @@ def _name(line: _Line) -> str:
 
 
 def _state(line: _Line) -> str:
-    best, worst = line.get("rank_best"), line.get("rank_worst")
+    best, worst = escape(line.get("rank_best") or ""), escape(line.get("rank_worst") or "")
     place = f"rank {best}" if best == worst else f"rank {best}\N{EN DASH}{worst}"
     try:
         robust = percent(int(line["n_robust"]) / int(line["n_examples"]))
-    except (KeyError, ValueError, ZeroDivisionError):
+    except (KeyError, TypeError, ValueError, ArithmeticError):
         robust = "?"
-    number = f"{robust} % robust of {line.get('n_examples')}"
+    number = f"{robust} % robust of {escape(line.get('n_examples') or '?')}"
     return f"{number}, {place}" if best else f"{number}, unranked"

@@ -49,10 +49,9 @@ def inspect_board(root: Place) -> Inspection:
         BenchError: if there is no such folder, or no row in it.
     """
     files = _files(root)
-    links = [path for path in files if path.is_symlink()]
-    cases = [_mistake("file", root, path, "is a symbolic link; put a real file or folder there") for path in links]
+    cases = [_mistake("file", root, path, problem) for path in files if (problem := _not_a_file(path))]
     rows: dict[Place, Record] = {}
-    for path in (path for path in files if _is_row(root, path) and not path.is_symlink()):
+    for path in (path for path in files if _is_row(root, path) and not _not_a_file(path)):
         cases += _row(root, path, rows)
     if not rows and not cases:
         raise BenchError(f"No rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
@@ -86,6 +85,13 @@ def _files(root: Place) -> list[Place]:
             else:
                 found.append(path)
     return sorted(found)
+
+
+def _not_a_file(path: Place) -> str:
+    """Why what lies there is no file of a board; empty where it is one."""
+    if path.is_symlink():
+        return "is a symbolic link; put a real file or folder there"
+    return "" if path.is_file() else "is a pipe, a socket or a device; a board has files and folders alone"
 
 
 def _is_row(root: Place, path: Place) -> bool:
@@ -162,7 +168,7 @@ def _evidence(path: Place, record: Record, kind: Kind) -> str | None:
     """What is wrong with a row's file: it must hold a break of just the examples that the row calls broken."""
     try:
         content = files.read(path, record, kind)
-        breaks = evidence.loads(content or b"", most_bytes=evidence.most_bytes(record.result.n_examples, files.LARGEST))
+        breaks = evidence.loads(content or b"", most_bytes=files.most_bytes_of(record))
     except (OtherFileError, ValueError) as error:
         return str(error)
     expected = _broken(record) if kind is Kind.OWN else _broken_by_others(record)
@@ -184,7 +190,10 @@ def _broken_by_others(record: Record) -> set[int]:
 
 
 def _pages(root: Place) -> list[Case]:
-    found = outdated(root)
+    try:
+        found = outdated(root)
+    except BenchError as error:
+        return [Case(check="pages", subject=".", level=Level.MISTAKE, message=one_line(str(error)))]
     if not found:
         return [Case(check="pages", subject=".", level=Level.FINE)]
     return [

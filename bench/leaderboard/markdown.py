@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 
+from bench.core.plain_text import plain
 from bench.leaderboard.board import Board, Suite
 from bench.leaderboard.published import Published, published_for
 from bench.leaderboard.share import Share
@@ -71,16 +72,16 @@ def escape(text: str) -> str:
     >>> escape("<b>|x_y")
     '&lt;b&gt;\\|x\\_y'
     """
-    return _SPECIAL.sub(r"\\\1", html.escape(_CONTROL.sub(" ", text), quote=False))
+    return _SPECIAL.sub(r"\\\1", html.escape(plain(_CONTROL.sub(" ", text)), quote=False))
 
 
 def code(text: str) -> str:
     """Text as code, also in a table and whatever backquotes it has."""
-    plain = _CONTROL.sub(" ", text).replace("|", "\\|")
-    longest = max((len(run) for run in re.findall("`+", plain)), default=0)
+    shown = plain(_CONTROL.sub(" ", text)).replace("|", "\\|")
+    longest = max((len(run) for run in re.findall("`+", shown)), default=0)
     fence = "`" * (longest + 1)
     space = " " if longest else ""
-    return f"{fence}{space}{plain}{space}{fence}"
+    return f"{fence}{space}{shown}{space}{fence}"
 
 
 def _summary(board: Board) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,9 +40,9 @@ def rows_at(root: Place, revision: str) -> dict[Identity, Record]:
         raise BenchError(f"Expected a git revision, such as main, but got {revision!r}.")
     asked = f"{revision}^{{commit}}"
     commit = _git(root, revision, "rev-parse", "--verify", "--end-of-options", asked).decode().strip()
-    names = _git(root, revision, "ls-tree", "-r", "-z", "--name-only", commit, ".").decode().split("\0")
+    names = _git(root, revision, "ls-tree", "-r", "-z", "--name-only", commit, ".")
     found: dict[Identity, Record] = {}
-    for name in names:
+    for name in os.fsdecode(names).split("\0"):
         if name.endswith(".json") and len(Path(name).parts) == _ROW_DEPTH:
             record = loads(_git(root, revision, "show", f"{commit}:./{name}"), source=f"{name} at {revision}")
             found[Identity.of(record)] = record

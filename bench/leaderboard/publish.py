@@ -52,7 +52,7 @@ class Publication:
 
 
 def publish(root: Place, *, tell: Callable[[str], None] = lambda line: None) -> Publication:
-    """Write the pages of the board in `root`.
+    """Write the pages of the board in `root`: all of them, or none where one cannot be made.
 
     Args:
         root: the board's folder.
@@ -75,14 +75,17 @@ def _publish(root: Place) -> Publication:
     changelog = history.updated(_text(root, PurePosixPath(_CHANGELOG)) or "", found, board.date)
     # Before results.csv: a publication that is killed in between is told to the next one by the old file.
     pages = {PurePosixPath(_CHANGELOG): changelog, **pages}
-    written = tuple(path for path, text in pages.items() if _text(root, path) != text)
-    for path in written:
-        write_durably(root / path, pages[path].encode())
+    # Whatever can be wrong with rows, pages or what lies in their place is found before the first page is written.
+    contents = {path: text.encode() for path, text in pages.items() if _text(root, path) != text}
     removed = _strays(root, pages)
+    for path in removed:
+        _text(root, path)
+    for path, content in contents.items():
+        write_durably(root / path, content)
     for path in removed:
         (root / path).unlink()
     return Publication(
-        board=board, written=written, removed=removed, unchanged=len(pages) - len(written), changes=found
+        board=board, written=tuple(contents), removed=removed, unchanged=len(pages) - len(contents), changes=found
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["RANKED_EXAMPLES", "SMALL_SPLITS", "ranked_examples"]
+from bench.core.splits import TEST_SPLITS
+
+__all__ = ["RANKED_EXAMPLES", "ranked_examples"]
 
 RANKED_EXAMPLES = 1000
-
-# Datasets whose test split is smaller; here because the board is made without the data and without what reads it.
-SMALL_SPLITS = {"digits": 360}
 
 
 def ranked_examples(dataset: str) -> int:
     """How many of the first examples a row needs to be ranked."""
-    return SMALL_SPLITS.get(dataset, RANKED_EXAMPLES)
+    known = TEST_SPLITS.get(dataset)
+    return RANKED_EXAMPLES if known is None else min(known.size, RANKED_EXAMPLES)

@@ -66,9 +66,12 @@ def read_csv(text: str, *, source: str) -> tuple[dict[str, str], ...]:
     """Read back a file of this or an earlier bench; columns that it lacks are absent from its lines.
 
     Raises:
-        BenchError: if it does not name its rows.
+        BenchError: if it is no CSV, or does not name its rows.
     """
-    lines = tuple(csv.DictReader(io.StringIO(text)))
+    try:
+        lines = tuple(csv.DictReader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise BenchError(f"Cannot read {source} as results: {error}.") from error
     if any(line.get(name) is None for line in lines for name in ("suite", "dataset", "threat_model", "model")):
         raise BenchError(f"Cannot read {source} as results: expected columns suite, dataset, threat_model and model.")
     return lines

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import BenchError
+from bench.core.place import expanded
 from bench.core.types import ThreatModel
 from bench.models import digest
 from bench.models.adapting import Adapted, Needs
@@ -119,4 +120,4 @@ def _built(blueprint: Blueprint, device: torch.device) -> tuple[nn.Module, str]:
 
 def _absolute(name: str) -> str:
     file, _, factory = name.rpartition(":")
-    return f"{Path(file).expanduser().resolve()}:{factory}"
+    return f"{expanded(Path(file)).resolve()}:{factory}"

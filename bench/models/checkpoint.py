@@ -119,7 +119,10 @@ def load_states(path: Path, *, sha256: str | None = None, key: str | None = None
         BenchError: if the file is missing, damaged or no weights file.
     """
     if sha256 is not None and path.is_file():
-        found = digest.of_file(path)
+        try:
+            found = digest.of_file(path)
+        except OSError as error:
+            raise BenchError(f"Cannot read weights {path}: {error.strerror or error}.") from error
         if found != sha256:
             raise OtherFileError(
                 f"Weights {path} have sha256 {found[:12]}..., but their manifest says {sha256[:12] or 'none'}...:"

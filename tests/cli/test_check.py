@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+
+from bench.core import digest
+from bench.core.arrays import dump
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROW = "standard-v1/digits/Linf-1_10/pgd-at.json"
@@ -252,3 +257,68 @@ def test_the_guide_for_ci_is_followed_literally(bench, here, monkeypatch):
     assert bench(*publish.split()).code == 0
     same = bench(*gate.split(), "--device", "cpu", "--quiet")
     assert same.code == 0, same.out
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "5",
+        "null",
+        "NaN",
+        "[]",
+        "{}",
+        "[" * 10_000,
+        '{"attacks": 5}',
+        '{"a": ' + "9" * 400 + "}",
+        '{"a": 1, "a": 2}',
+        "",
+    ],
+)
+def test_a_suite_that_is_none_is_one_mistake(check, board, text):
+    """Numbers, nothing, nesting without end, keys twice: the file is named, and the rest is checked."""
+    path = board / "standard-v1" / "suite.json"
+    path.write_text(text)
+    code, cases = check()
+    assert code == 2 or code == 1
+    assert all("standard-v1" in case["message"] for case in cases)
+    assert all(len(case["message"]) <= 300 for case in cases)
+
+
+@pytest.mark.parametrize("place", ["stray", ROW, "standard-v1/suite.json", "standard-v1/digits/pipe.json", "README.md"])
+def test_a_pipe_is_never_waited_for(check, board, place):
+    """Wherever it lies, it is named."""
+    path = board / place
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    code, cases = check()
+    assert code == 2
+    assert any("pipe" in case["message"] and place in case["message"] for case in cases)
+
+
+def test_names_that_are_no_text_are_shown_as_escapes(bench, board):
+    """Bytes that are no UTF-8 and a terminal's commands, in the name of a file and of a row."""
+    (board / os.fsdecode(b"\xff\x1b[31m")).symlink_to("nowhere")
+    for form in ("table", "json", "github"):
+        done = bench("check", "--quiet", "--format", form, "--junit", "report.xml")
+        assert done.code == 2
+        assert "udcff" in done.out and "\x1b" not in done.out
+    assert "udcff" in Path("report.xml").read_text()
+
+
+def test_evidence_that_unpacks_to_gigabytes_is_refused_before_it_is(check, board):
+    """Digits have 360 examples of 64 pixels; a file for them needs no more."""
+    path = board / ROW
+    row = json.loads(path.read_text())
+    (old,) = path.parent.glob("pgd-at.evidence.*.npz")
+    with np.load(old) as arrays:
+        whole = {name: arrays[name] for name in arrays.files}
+    content = dump({**whole, "exact": np.zeros((100_000, 1, 8, 8), np.float32)})
+    sha256 = digest.of_content(content)
+    old.unlink()
+    old.with_name(f"pgd-at.evidence.{sha256[:12]}.npz").write_bytes(content)
+    row.pop("checksum")
+    row["evidence"]["sha256"] = sha256
+    path.write_text(json.dumps({**row, "checksum": digest.of_json(row)}))
+    code, cases = check()
+    assert code == 1
+    assert any("at most" in case["message"] and case["check"] == "evidence" for case in cases)

@@ -189,3 +189,19 @@ def test_what_is_no_folder_is_not_an_empty_board(bench, here, words, kind):
     result = bench(*words)
     assert (result.code, result.out) == (2, "")
     assert "Cannot read" in result.message and "leaderboard" in result.message
+
+
+def test_a_row_commands_no_terminal(bench, here, record):
+    """Colours, titles and overrides of direction in any text of a row are shown as escapes."""
+    evil = "\x1b]0;owned\x07\u202e\n"
+    attacks = tuple(replace(attack, name=attack.name + evil) for attack in record.result.attacks)
+    row = replace(
+        record,
+        cost=replace(record.cost, engine=evil, device=evil),
+        result=replace(record.result, attacks=attacks),
+    )
+    path = here / "evil.json"
+    path.write_text(dumps(row))
+    for words in (("show", str(path)), ("show", str(path), "--json"), ("compare", str(path), str(path))):
+        out = bench(*words).out
+        assert "u202e" in out and not {"\x1b", "\x07", "\u202e"} & set(out)

@@ -148,3 +148,45 @@ def test_large_arrays_are_not_compressed_for_hours(count: int, level: int) -> No
         (info,) = file.infolist()
         deflate = zlib.compressobj(level, zlib.DEFLATED, -15)
         assert info.compress_size == len(deflate.compress(file.read(info)) + deflate.flush())
+
+
+def header(text: str) -> bytes:
+    return b"\x93NUMPY\x02\x00" + struct.pack("<I", len(text) + 1) + text.encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("words", header("{'descr': '<U0', 'fortran_order': False, 'shape': (1000000000000,), }"), "header is damaged"),
+        (
+            "numbers",
+            header("{'descr': '<i8', 'fortran_order': False, 'shape': (" + "9" * 400 + ",), }"),
+            "header is damaged",
+        ),
+        ("numbers", header("(" * 5000), "header is damaged"),
+        ("numbers", header("{'descr': "), "header is damaged"),
+        ("words", member(np.array([0xD800], np.uint32).view("<U1")), "no letter"),
+        ("words", member(np.array([0x110000], np.uint32).view("<U1")), "no letter"),
+    ],
+)
+def test_headers_that_promise_what_is_not_there_are_refused(name: str, content: bytes, message: str) -> None:
+    """Texts of no letters take no bytes, however many; a number of 400 digits is no length; not every code is text."""
+    with pytest.raises(ValueError, match=message):
+        load(archive((f"{name}.npy", content)), {name: Layout(kinds=("int64", "str"), ndim=1)}, most_bytes=10_000)
+
+
+def test_a_bomb_is_not_unpacked_beyond_the_size_that_it_claims() -> None:
+    """A member that claims 200 bytes and holds 100 million is given up after 200."""
+    content = bytearray(archive(("numbers.npy", bytes(100_000_000)), compression=zipfile.ZIP_DEFLATED))
+    for signature, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        start = content.index(signature) + place
+        content[start : start + 4] = struct.pack("<I", 200)
+    with pytest.raises(ValueError, match=r"200 bytes|damaged"):
+        load(bytes(content), LAYOUTS, most_bytes=10_000)
+
+
+def test_thousands_of_members_are_refused_before_they_are_listed() -> None:
+    """Nobody asked for them."""
+    content = archive(*((f"{number}.npy", b"") for number in range(100)))
+    with pytest.raises(ValueError, match="at most 64 arrays"):
+        load(content, LAYOUTS, most_bytes=10_000, partial=True)

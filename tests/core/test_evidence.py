@@ -34,7 +34,7 @@ MOST = evidence.most_bytes(2, SHAPE)
 def test_breaks_and_gallery_come_back() -> None:
     """Every array, with the memory that `most_bytes` promises and no more."""
     content = evidence.dumps(BREAKS, GALLERY)
-    found, gallery = evidence.loads(content, most_bytes=MOST), evidence.loads_gallery(content)
+    found, gallery = evidence.loads(content, most_bytes=MOST), evidence.loads_gallery(content, shape=SHAPE)
     for name, array in BREAKS.arrays.items():
         np.testing.assert_array_equal(found.arrays[name], array)
     assert gallery is not None
@@ -55,7 +55,7 @@ def test_the_bytes_of_format_1_stay_what_they_are() -> None:
 def test_without_a_gallery_there_is_none() -> None:
     """The breaks that others add come without pictures."""
     content = evidence.dumps(BREAKS)
-    assert evidence.loads_gallery(content) is None
+    assert evidence.loads_gallery(content, shape=SHAPE) is None
     assert len(evidence.loads(content, most_bytes=MOST)) == 2
 
 
@@ -102,4 +102,4 @@ def test_breaks_that_are_none_are_refused(content: bytes, message: str) -> None:
 def test_galleries_that_are_none_are_refused(content: bytes, message: str) -> None:
     """Whoever renders one can rely on pairs with two names."""
     with pytest.raises(ValueError, match=message):
-        evidence.loads_gallery(content)
+        evidence.loads_gallery(content, shape=SHAPE)

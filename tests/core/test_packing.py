@@ -48,3 +48,9 @@ def test_margins_that_do_not_fit_are_refused() -> None:
     """Half a number is no number."""
     with pytest.raises(ValueError, match="Expected 6 packed bytes, but got 4"):
         unpack_margins(pack_margins([1.0, 2.0]), 3)
+
+
+def test_a_margin_that_is_no_number_is_refused() -> None:
+    """NaN is on neither side of a decision."""
+    with pytest.raises(ValueError, match="no number"):
+        unpack_margins(base64.b64encode(struct.pack("<e", math.nan)).decode(), 1)

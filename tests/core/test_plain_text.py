@@ -16,11 +16,21 @@ def test_nothing_hidden_is_left(text: str) -> None:
     """No control character, no override of direction, no half of a surrogate pair; a message is one short line."""
     for shown in (plain(text), one_line(text)):
         shown.encode()
-        assert not {unicodedata.category(letter) for letter in shown} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+        kinds = {unicodedata.category(letter) for letter in shown if letter not in "\u200c\u200d"}
+        assert not kinds & {"Cc", "Cf", "Cs", "Zl", "Zp"}
     assert len(one_line(text * 100)) <= 300
 
 
-@pytest.mark.parametrize("text", ["R\u00e9sum\u00e9 \u65e5\u672c", "\u05e9\u05dc\u05d5\u05dd", "a + b = 1/2 %", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "R\u00e9sum\u00e9 \u65e5\u672c",
+        "\u05e9\u05dc\u05d5\u05dd",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "a + b = 1/2 %",
+        "",
+    ],
+)
 def test_what_is_seen_stays(text: str) -> None:
     """Letters of any script are text."""
     assert plain(text) == text

@@ -84,3 +84,14 @@ def test_examples_of_uneven_length_are_refused() -> None:
     """Every input has a label and an index."""
     with pytest.raises(ValueError, match="3, 2 and 3"):
         Examples(inputs=torch.zeros(3, 1, 1, 1), labels=torch.zeros(2), indices=torch.zeros(3))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["L2:1e999999999", "L2:1e-99", "L2:1/" + "9" * 40, "L2:" + "9" * 4000, "Linf:0." + "1" * 5000, "L2:1_0", "L2:nan"],
+)
+def test_epsilons_that_no_folder_is_named_after_are_refused_at_once(text: str) -> None:
+    """An exponent of nine digits is never computed, and the message stays short."""
+    with pytest.raises(BenchError, match="Expected epsilon") as caught:
+        ThreatModel.parse(text)
+    assert len(str(caught.value)) < 200

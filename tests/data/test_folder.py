@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -210,3 +212,22 @@ def test_a_path_without_its_prefix_is_answered_with_it(tmp_path, monkeypatch):
     filled(tmp_path / "images", ["a", "b"])
     with pytest.raises(BenchError, match="is folder:images"):
         data.load("images")
+
+
+def test_only_the_formats_that_are_named_are_tried(tmp_path, monkeypatch):
+    """An EPS file named like a PNG starts no Ghostscript; a pipe is not waited for, and many pixels are not decoded."""
+    save(tmp_path / "a" / "0.png", 7)
+    path = tmp_path / "b" / "0.png"
+    path.parent.mkdir()
+    Image.new("RGB", (4, 4)).save(path, "EPS")
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a program was started"))
+    with pytest.raises(BenchError, match=r"0\.png as an image"):
+        data.load(f"folder:{tmp_path}")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(BenchError, match=r"0\.png as an image: it is a named pipe"):
+        data.load(f"folder:{tmp_path}")
+    path.unlink()
+    Image.new("1", (20_000, 20_000)).save(path)
+    with pytest.raises(BenchError, match=r"pixels|damaged"):
+        data.load(f"folder:{tmp_path}")

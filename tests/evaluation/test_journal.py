@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from torch import nn
 
 from bench.attacks.fgsm import FGSM
 from bench.attacks.pgd import PGD
+from bench.core import digest
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.fingerprint import Fingerprint
 from bench.core.packing import pack_logits, unpack_logits
@@ -455,3 +457,47 @@ def test_a_model_that_fails_or_draws_is_told_so_before_its_journal(
         evaluate(Wrapped(lambda logits: (logits, logits)), examples, **usual)
     with pytest.raises(RuntimeError, match="no such layer"):
         evaluate(Wrapped(fails), examples, **usual)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda entry: entry.update(attacked=entry["attacked"][:-1]),
+        lambda entry: entry.update(robust=[True] * 64, margin=[-1.0] * 64),
+        lambda entry: entry.update(robust=[False] * 64, margin=[1.0] * 64),
+        lambda entry: entry.update(margin=[0.0] * 64, attacked=[False] * 64),
+        lambda entry: entry.update(moved=-1),
+        lambda entry: entry.update(n_claimed=65),
+        lambda entry: entry.update(forwards=-1),
+        lambda entry: entry.update(batch_size=0),
+        lambda entry: entry.update(seconds=-0.5),
+        lambda entry: entry.update(seconds=10**400),
+        lambda entry: entry.update(margin=[float("nan")] * 64),
+        lambda entry: entry.update(breaks="bm8="),
+        lambda entry: entry.update(extra=1),
+    ],
+)
+def test_an_entry_that_is_whole_and_cannot_be_is_refused(
+    finished: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel, change: Any
+) -> None:
+    """Its checksum fits, so that no crash made it: lengths, signs, counts or breaks that no stage leaves behind."""
+    path = finished / "fgsm" / "000001-64-127.json"
+    entry = json.loads(path.read_bytes().partition(b"\n")[2])
+    change(entry)
+    body = json.dumps(entry).encode()
+    path.write_bytes(digest.of_bytes(body).encode() + b"\n" + body + b"\n")
+    with pytest.raises(BenchError, match=r"000001-64-127\.json is whole, but no run of bench wrote it"):
+        evaluate(linear, examples, threat_model=threat_model, suite=gradient_suite, journal=finished)
+
+
+def test_breaks_of_examples_that_an_entry_does_not_call_broken_are_refused(
+    finished: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel
+) -> None:
+    """Those of another chunk, sealed as this one's."""
+    entries = {path: json.loads(path.read_bytes().partition(b"\n")[2]) for path in _entries(finished)}
+    path, other = [path for path, entry in entries.items() if entry.get("breaks")][:2]
+    assert path.parent == other.parent
+    body = json.dumps({**entries[path], "breaks": entries[other]["breaks"]}).encode()
+    path.write_bytes(digest.of_bytes(body).encode() + b"\n" + body + b"\n")
+    with pytest.raises(BenchError, match="breaks of the broken examples alone"):
+        evaluate(linear, examples, threat_model=threat_model, suite=gradient_suite, journal=finished)

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -220,3 +221,51 @@ def test_published_numbers_are_possible() -> None:
     for rows in PUBLISHED.values():
         assert all(0 <= row.robust <= row.clean <= 100 for row in rows)
         assert len({row.name for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda root: (root / "model-index" / "stray.md").mkdir(parents=True), "it is a folder"),
+        (lambda root: (root / "index.html").mkdir(), "it is a folder"),
+        (lambda root: os.mkfifo(root / "README.md"), "named pipe"),
+        (lambda root: (root / "results.csv").write_text("suite\n" + "x" * 200_000), "field larger"),
+        (lambda root: (root / "standard-v1" / "suite.json").write_text("5"), "no object"),
+    ],
+)
+def test_a_board_is_published_as_a_whole_or_not_at_all(board: Path, spoil: Callable[[Path], object], says: str) -> None:
+    """What stands in the way of one page, or of what is read for one, is found before any is written."""
+    spoil(board)
+    before = files(board)
+    with pytest.raises(BenchError, match=says):
+        publish(board)
+    assert files(board) == before
+
+
+def test_text_that_turns_the_text_around_it_is_shown_as_an_escape(tmp_path: Path, record: Make) -> None:
+    """No page has a control character or an override of direction from a card."""
+    title = "a\u202eb\x1b[31m"
+    card = Card(title=title, reference=title, architecture=title, n_parameters=1, extra_data=title)
+    root = tmp_path / "board"
+    write(record([True, False], card=card), root)
+    publish(root)
+    for name, content in files(root).items():
+        if name.endswith((".md", ".html")):
+            text = content.decode()
+            assert "\u202e" not in text and "\x1b" not in text, name
+    assert "a\\u202eb" in (root / "index.html").read_text()
+
+
+def test_what_an_earlier_results_csv_says_is_text_in_the_changelog(board: Path) -> None:
+    """Whoever edits it can put no markup and no line of their own there."""
+    publish(board)
+    path = board / "results.csv"
+    lines = list(csv.DictReader(io.StringIO(path.read_text())))
+    lines[0].update(rank_best="<b>1", n_examples="[x](y)\n- new: z", n_robust="9" * 400)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, lines[0])
+    writer.writeheader()
+    writer.writerows(lines)
+    path.write_text(text.getvalue())
+    (line,) = publish(board).changes
+    assert "<b>" not in line and "[x]" not in line and "\n" not in line

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from bench import data
+from bench.core.errors import ContradictionError
+from bench.core.record import Record
+from bench.core.splits import TEST_SPLITS
 from bench.leaderboard.splits import RANKED_EXAMPLES, ranked_examples
 
 
@@ -17,3 +22,22 @@ def test_the_whole_of_a_small_split_is_ranked(spec: data.DatasetSpec) -> None:
 def test_an_unknown_data_set_needs_the_usual_number() -> None:
     """A user's own data."""
     assert ranked_examples("mine") == RANKED_EXAMPLES
+
+
+@pytest.mark.parametrize("spec", list(data.DATASETS), ids=lambda spec: spec.name)
+def test_rows_are_held_against_the_split_that_there_is(spec: data.DatasetSpec) -> None:
+    """The size that rows and evidence may have is the data set's."""
+    assert TEST_SPLITS[spec.name].size == spec.sizes["test"]
+
+
+def test_shapes_are_those_of_the_data() -> None:
+    """As far as the data is at hand everywhere."""
+    assert TEST_SPLITS["digits"].shape == data.load("digits").shape
+
+
+def test_a_row_about_more_than_its_data_set_has_is_refused(record: Callable[..., Record]) -> None:
+    """Digits have 360 test examples; of a user's own data nobody knows."""
+    assert record([True], dataset="mine", start=5000)
+    assert record([True], dataset="digits", start=359)
+    with pytest.raises(ContradictionError, match="digits below 360"):
+        record([True], dataset="digits", start=360)

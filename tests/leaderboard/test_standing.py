@@ -69,7 +69,7 @@ def test_what_is_not_ranked_says_why(strong: Record, weak: Record, record: Make)
         "upper bound only: R8 failed": changed(strong, diagnostics=(FAILED,)),
         "checks not run: R8": changed(strong, diagnostics=(dataclasses.replace(FAILED, status="not run"),)),
         "64 examples, not the first 360": record([True] * 64, dataset="digits", model="short"),
-        "360 examples, not the first 360": record([True] * 360, dataset="digits", model="later", start=1),
+        "359 examples, not the first 360": record([True] * 359, dataset="digits", model="later", start=1),
         "seed 1, not 0": changed(strong, seed=1),
         "an interval from an audit: at least 323 robust": changed(strong, audit=audit),
         "another version of the data": other_data,

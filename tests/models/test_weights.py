@@ -249,3 +249,10 @@ def test_other_peoples_archives_are_named(tmp_path, refused):
     refused(lambda: weights.read(tmp_path / "w.npz"), "NumPy archive", "torch.from_numpy")
     torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "w.pt"))
     refused(lambda: weights.read(tmp_path / "w.pt"), "TorchScript", "torch.jit.load")
+
+
+def test_pipes_and_devices_are_refused_at_once(tmp_path, refused):
+    """Nobody waits for what will never be written, or reads what never ends."""
+    os.mkfifo(tmp_path / "pipe.pth")
+    refused(lambda: weights.read(tmp_path / "pipe.pth"), "named pipe")
+    refused(lambda: weights.read(Path("/dev/zero")), "device")

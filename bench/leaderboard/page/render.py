@@ -9,10 +9,12 @@ import base64
 import hashlib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.core.plain_text import plain
 from bench.core.record import AttackCost, Record
 from bench.leaderboard import wording
 from bench.leaderboard.board import Board
@@ -37,7 +39,7 @@ def html_page(board: Board) -> str:
             board=board,
             first=max(board.groups, key=_interest),
             n_models=len({entry.record.model for entry in board.entries}),
-            data=chart_data(board),
+            data=_plain(chart_data(board)),
             style=_inline("style.css"),
             scripts=scripts,
             policy=_policy(scripts),
@@ -55,6 +57,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_plain,
     )
     environment.globals.update(
         costs=_costs,
@@ -73,6 +76,15 @@ def _environment() -> Environment:
         title=wording.title_of,
     )
     return environment
+
+
+def _plain(value: Any) -> Any:
+    """Text from rows without what would turn or hide the text around it; the project's own is as it is."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return plain(value) if type(value) is str else value
 
 
 @cache

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from bench.core.errors import BenchError, UnknownNameError
+from bench.core.place import expanded
 from bench.models import checkpoint, digest
 from bench.models.fitting import fit
 from bench.models.imports import Sources, imported_anew
@@ -56,7 +57,7 @@ def load(
         BenchError: if there is no such file or factory, it fails, it returns no module, or the weights do not fit.
     """
     file, _, factory = name.rpartition(":")
-    path = Path(file).expanduser()
+    path = expanded(Path(file))
     if not file.endswith(".py") or not factory:
         raise BenchError(
             f"Expected a model as {FORM}, but got {name!r}; add the name of a function that returns the model."
