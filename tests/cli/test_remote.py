@@ -19,7 +19,8 @@ def test_from_a_run_to_a_published_board(run, bench, memory: str, here: Path) ->
     again = run(*usual, "--json")
     assert json.loads(again.out)["outcome"] == "reproduces"
     path = json.loads(again.out)["path"]
-    assert len(list(place(f"{memory}/journal").glob("*/*.json"))) == 4
+    stages = {each.parent.name for each in place(f"{memory}/journal").glob("*/*.json")}
+    assert {"clean", "fgsm", "pgd-20", "apgd-ce"} <= stages
     for words in (("show",), ("compare", path, path), ("publish",), ("publish", "--check"), ("check",)):
         done = bench(*words, "--leaderboard", board)
         assert done.code == 0, done.err
