@@ -42,7 +42,10 @@ def matching(folder: _P, pattern: str) -> list[_P]:
         BenchError: if it is no folder, or it or a folder in it that may hold some cannot be read.
     """
     if not isinstance(folder, Path):
-        return sorted(folder.glob(pattern))
+        if "/" in pattern:
+            return sorted(folder.glob(pattern))
+        # A store's glob finds objects alone, and no folders.
+        return sorted(child for child in folder.iterdir() if fnmatchcase(child.name, pattern))
     return cast("list[_P]", sorted(_matching(folder, pattern.split("/"))))
 
 

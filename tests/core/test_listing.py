@@ -8,17 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from bench.core.durable import write_durably
 from bench.core.errors import BenchError
 from bench.core.listing import exists, matching
+from bench.core.place import place
 
 
-def test_paths_are_matched_part_by_part(tmp_path: Path) -> None:
-    """As by glob: sorted, files between folders passed over, and nothing where there is no folder."""
+@pytest.mark.parametrize("remote", [False, True])
+def test_paths_are_matched_part_by_part(tmp_path: Path, memory: str, remote: bool) -> None:
+    """As by glob, here and in a store: sorted, files between folders passed over, nothing where there is no folder."""
+    root = place(memory if remote else tmp_path)
     for name in ("b/2.json", "a/1.json", "a/1.txt", "a/deep/3.json", "4.json"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    assert matching(tmp_path, "*/*.json") == [tmp_path / "a" / "1.json", tmp_path / "b" / "2.json"]
-    assert matching(tmp_path / "nowhere", "*") == []
+        write_durably(root / name, b"")
+    assert matching(root, "*/*.json") == [root / "a" / "1.json", root / "b" / "2.json"]
+    assert matching(root, "*") == [root / "4.json", root / "a", root / "b"]
+    assert matching(root / "nowhere", "*") == matching(root / "nowhere", "*/*") == []
+    assert exists(root / "a") and exists(root / "4.json") and not exists(root / "nowhere")
 
 
 def test_a_file_or_a_loop_in_place_of_a_folder_is_named(tmp_path: Path) -> None:
