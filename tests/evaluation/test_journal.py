@@ -207,9 +207,8 @@ def test_what_a_killed_run_left_half_written_goes(
     for each in left:
         each.touch()
     (finished / ".lock").unlink()
-    header = plan(linear, examples, threat_model=threat_model, suite=gradient_suite)
-    with open_journal(finished, header):
-        assert not any(each.exists() for each in left)
+    evaluate(linear, examples, threat_model=threat_model, suite=gradient_suite, journal=finished)
+    assert not any(each.exists() for each in left)
     assert len(_entries(finished)) == 3 * 4
 
 
