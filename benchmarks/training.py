@@ -27,7 +27,7 @@ from bench.core.types import ThreatModel
 from bench.models.architectures import ARCHITECTURES
 from bench.ops.waiting import wait_for
 from bench.training.averaging import averaged
-from bench.training.loop import Run, step
+from bench.training.loop import Run, optimizer_of, step
 from bench.training.objectives.objective import Context
 from bench.training.recipes import RECIPES
 
@@ -118,7 +118,7 @@ def our_step(device: torch.device) -> Callable[[], None]:
     model = network(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     assert plan.ema is not None
     state = Run(model=model, identity={}, average=averaged(model, plan.ema))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=plan.momentum, weight_decay=plan.weight_decay)
+    optimizer = optimizer_of(model, plan)
     context = Context(
         epoch=1.0, epochs=plan.epochs, threat_model=ThreatModel.parse("Linf:8/255"), generator=torch.Generator(device)
     )

@@ -43,8 +43,9 @@ class TrainingDisplay(Display):
 
     def epoch(self, result: EpochResult, epochs: int) -> None:
         """Leave a line for a finished epoch."""
+        measured = "".join(f", {value:.1%} {name}" for name, value in result.measured.items())
         self.tell(
             f"epoch {result.epoch + 1}/{epochs}: loss {result.loss:.3f}, held out {result.clean:.1%} clean and"
-            f" {result.robust:.1%} under PGD-10, {result.images_per_second:.0f} images/s,"
+            f" {result.robust:.1%} under PGD-10{measured}, {result.images_per_second:.0f} images/s,"
             f" {clock(result.seconds)} passed"
         )

@@ -26,7 +26,7 @@ from bench.suites import AttackSuite
 from bench.training.events import EventLog
 from bench.training.held_out import held_out_size
 from bench.training.log import write_csv
-from bench.training.loop import EpochResult, Progress, Run
+from bench.training.loop import MEASURED, EpochResult, Progress, Run
 from bench.training.loop import train as train_loop
 from bench.training.recipe import Plan, Recipe
 from bench.training.recipes import RECIPES
@@ -226,11 +226,11 @@ def _accuracies(run: Run, dataset: Dataset, request: TrainRequest) -> tuple[Accu
     held_out = held_out_size(len(dataset))
     found = []
     for which, result in (("best", run.history[run.best_epoch]), ("last", run.history[-1])):
-        for name, fraction in (("clean", result.clean), ("pgd10", result.robust)):
-            correct = round(fraction * held_out)
-            found.append(
-                Accuracy(name=name, checkpoint=which, split="validation", n_examples=held_out, n_correct=correct)
-            )
+        fractions = [("clean", result.clean, held_out), ("pgd10", result.robust, held_out)]
+        fractions += [(name, value, min(MEASURED, held_out)) for name, value in result.measured.items()]
+        for name, fraction, total in fractions:
+            correct = round(fraction * total)
+            found.append(Accuracy(name=name, checkpoint=which, split="validation", n_examples=total, n_correct=correct))
     return (*found, *_on_test(run, request))
 
 

@@ -59,6 +59,7 @@ def _write(writer: SummaryWriter, history: Sequence[EpochResult]) -> None:
             "held out/clean": result.clean,
             "held out/PGD-10": result.robust,
             "images per second": result.images_per_second,
+            **{f"held out/{name}": value for name, value in result.measured.items()},
         }
         for name, value in scalars.items():
             writer.add_scalar(name, value, result.epoch + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
 from bench.core.durable import write_durably
@@ -15,9 +15,11 @@ __all__ = ["write_csv"]
 
 
 def write_csv(path: Path, history: Sequence[EpochResult]) -> None:
-    """Write one line per epoch: loss, held-out accuracies (fractions), images per second, seconds so far."""
+    """Write one line per epoch: loss, held-out accuracies (fractions), images per second, seconds, and the rest."""
+    rows = [asdict(result) for result in history]
+    flat = [{**row.pop("measured"), **row} for row in rows]
     text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(EpochResult)], lineterminator="\n")
+    writer = csv.DictWriter(text, list(flat[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(result) for result in history)
+    writer.writerows(flat)
     write_durably(path, text.getvalue().encode())

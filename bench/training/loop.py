@@ -6,9 +6,10 @@ state: it continues with the same draws, and on the CPU ends with the same weigh
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,19 @@ from bench.training.objectives.objective import Batch, Context
 from bench.training.recipe import Plan
 from bench.training.validation import accuracies
 
-__all__ = ["EpochResult", "Progress", "Run", "step", "train"]
+__all__ = ["MEASURED", "EpochResult", "Progress", "Run", "optimizer_of", "step", "train"]
 
+MEASURED = 250
 SNAPSHOT_SECONDS = 180.0
 PROGRESS_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochResult:
-    """One finished epoch: mean loss, held-out accuracies (fractions), images per second, seconds so far."""
+    """One finished epoch: mean loss, held-out accuracies (fractions), images per second, seconds so far.
+
+    `measured` holds what the objective measures besides, as fractions of the first `MEASURED` held-out examples.
+    """
 
     epoch: int
     loss: float
@@ -44,6 +49,7 @@ class EpochResult:
     robust: float
     images_per_second: float
     seconds: float
+    measured: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,12 +130,12 @@ def train(
     run.model.to(device).to(memory_format=torch.channels_last)
     if plan.ema is not None:
         run.average = averaged(run.model, plan.ema)
-    optimizer = torch.optim.SGD(run.model.parameters(), lr=0.0, momentum=plan.momentum, weight_decay=plan.weight_decay)
-    _restore(run, optimizer, snapshot.read(snapshot_path, run.identity))
+    optimizer = optimizer_of(run.model, plan)
     data = SplitData.of(examples, device)
-    saver = _Saver(snapshot_path, run, optimizer)
-    while run.epoch < plan.epochs:
-        context = Context(
+    state = snapshot.read(snapshot_path, run.identity)
+
+    def new_context() -> Context:
+        return Context(
             epoch=0.0,
             epochs=plan.epochs,
             threat_model=threat_model,
@@ -137,11 +143,25 @@ def train(
             teachers=teachers or {},
             memory=run.memory,
         )
-        _epoch(run, plan, data, optimizer, context, seed, saver, on_progress)
-        _finish_epoch(run, plan, data, threat_model)
+
+    saver = _Saver(snapshot_path, run, optimizer)
+    if state is None:
+        _warm_up(run, plan, data, new_context(), seed)
+        saver.save()
+    else:
+        _restore(run, optimizer, state)
+    while run.epoch < plan.epochs:
+        _epoch(run, plan, data, optimizer, new_context(), seed, saver, on_progress)
+        _finish_epoch(run, plan, data, new_context())
         saver.save()
         on_epoch(run)
     return run
+
+
+def optimizer_of(model: nn.Module, plan: Plan) -> torch.optim.SGD:
+    """The optimiser of `plan`; `step` sets its rates."""
+    groups = [{"params": list(part), "share": share} for share, part in plan.objective.rates(model).items()]
+    return torch.optim.SGD(groups, lr=0.0, momentum=plan.momentum, weight_decay=plan.weight_decay)
 
 
 class _Saver:
@@ -160,6 +180,23 @@ class _Saver:
             self.save()
 
 
+def _warm_up(run: Run, plan: Plan, data: SplitData, context: Context, seed: int) -> None:
+    """What the objective trains before the first step; a run that dies meanwhile begins again, and does the same."""
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for epoch in itertools.count(-1, -1):  # draws of its own
+            order = _order(data, seed, epoch)
+            for number in range(len(order) // plan.batch_size):
+                chosen = order[number * plan.batch_size : (number + 1) * plan.batch_size]
+                context.generator = _generator(order.device, seed, epoch, number)
+                yield _augmented(plan, data.inputs[chosen], context.generator), data.labels[chosen]
+
+    began = time.monotonic()
+    with torch.autocast(data.labels.device.type, torch.bfloat16):
+        plan.objective.warm_up(run.model.train(), batches(), context)
+    run.seconds += time.monotonic() - began
+
+
 def _epoch(
     run: Run,
     plan: Plan,
@@ -172,12 +209,12 @@ def _epoch(
 ) -> None:
     """Run what is left of the epoch that `run` is in."""
     steps = len(data.labels) // plan.batch_size
-    order = torch.randperm(len(data.labels), generator=_generator(torch.device("cpu"), seed, run.epoch, -1))
+    order = _order(data, seed, run.epoch)
     shown = began = time.monotonic()
     first = run.step
     while run.step < steps:
         moment = time.monotonic()
-        chosen = order[run.step * plan.batch_size : (run.step + 1) * plan.batch_size].to(data.labels.device)
+        chosen = order[run.step * plan.batch_size : (run.step + 1) * plan.batch_size]
         context.epoch = run.epoch + run.step / steps
         context.generator = _generator(data.labels.device, seed, run.epoch, run.step)
         run.loss_sum += step(run, plan, data.inputs[chosen], data.labels[chosen], optimizer, context)
@@ -195,11 +232,9 @@ def step(
     run: Run, plan: Plan, inputs: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer, context: Context
 ) -> float:
     """One optimiser step; returns the loss."""
-    augmentation = plan.augmentation
-    inputs = crop_and_flip(inputs, context.generator, padding=augmentation.padding, flip=augmentation.flip)
-    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    inputs = _augmented(plan, inputs, context.generator)
     for group in optimizer.param_groups:
-        group["lr"] = plan.schedule.at(context.epoch, plan.epochs)
+        group["lr"] = group["share"] * plan.schedule.at(context.epoch, plan.epochs)
     model = run.model.train()
     with torch.autocast(inputs.device.type, torch.bfloat16):
         batch = Batch(inputs, labels, plan.objective.craft(model, inputs, labels, context))
@@ -221,10 +256,17 @@ def step(
     return value
 
 
-def _finish_epoch(run: Run, plan: Plan, data: SplitData, threat_model: ThreatModel) -> None:
+def _augmented(plan: Plan, inputs: Tensor, generator: torch.Generator) -> Tensor:
+    augmentation = plan.augmentation
+    inputs = crop_and_flip(inputs, generator, padding=augmentation.padding, flip=augmentation.flip)
+    return inputs.contiguous(memory_format=torch.channels_last)
+
+
+def _finish_epoch(run: Run, plan: Plan, data: SplitData, context: Context) -> None:
     """Validate, keep the best weights, and move on to the next epoch."""
     with torch.autocast(data.labels.device.type, torch.bfloat16):
-        clean, robust = accuracies(run.kept, data.held_inputs, data.held_labels, threat_model)
+        clean, robust = accuracies(run.kept, data.held_inputs, data.held_labels, context.threat_model)
+        measured = _measured(run, plan, data, context)
     run.history.append(
         EpochResult(
             epoch=run.epoch,
@@ -233,12 +275,21 @@ def _finish_epoch(run: Run, plan: Plan, data: SplitData, threat_model: ThreatMod
             robust=robust,
             images_per_second=run.step * plan.batch_size * (run.epoch + 1) / run.seconds,
             seconds=run.seconds,
+            measured=measured,
         )
     )
     if _is_best(run, plan):
         run.best_epoch = run.epoch
         run.best = {name: value.detach().cpu().clone() for name, value in run.kept.state_dict().items()}
     run.epoch, run.step, run.loss_sum = run.epoch + 1, 0, 0.0
+
+
+def _measured(run: Run, plan: Plan, data: SplitData, context: Context) -> dict[str, float]:
+    """What the objective measures of the weights that count, with the same draws after every epoch."""
+    inputs, labels = data.held_inputs[:MEASURED], data.held_labels[:MEASURED]
+    context.generator = _generator(inputs.device, 0, -1, -1)
+    found = plan.objective.measure(run.kept, inputs, labels, context)
+    return {name: count / len(labels) for name, count in found.items()}
 
 
 def _is_best(run: Run, plan: Plan) -> bool:
@@ -267,6 +318,12 @@ def _progress(run: Run, plan: Plan, steps: int, speed: float) -> Progress:
     )
 
 
+def _order(data: SplitData, seed: int, epoch: int) -> Tensor:
+    """The order of the training examples in that epoch, int64 `(N,)`."""
+    generator = _generator(torch.device("cpu"), seed, epoch, -1)
+    return torch.randperm(len(data.labels), generator=generator).to(data.labels.device)
+
+
 def _generator(device: torch.device, seed: int, epoch: int, step: int) -> torch.Generator:
     name = digest.of_json([seed, epoch, step])
     return torch.Generator(device).manual_seed(int(name[:15], 16))
@@ -288,9 +345,7 @@ def _state(run: Run, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     }
 
 
-def _restore(run: Run, optimizer: torch.optim.Optimizer, state: dict[str, Any] | None) -> None:
-    if state is None:
-        return
+def _restore(run: Run, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
     run.model.load_state_dict(state["model"])
     if run.average is not None:
         run.average.load_state_dict(state["average"])

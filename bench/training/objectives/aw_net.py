@@ -7,28 +7,45 @@
 cross-entropy against the label. The overview figure of AW-Net (arXiv 2306.03430) adds the cross-entropy of the router's
 type prediction; its weight is OUR CHOICE: 1. Clean batches pass the clean branch of every MixBN, adversarial ones the
 adversarial branch. Without teachers (OUR CHOICE) L_nat and L_adv are cross-entropies against the label.
+
+OUR CHOICE, since the paper's text could not be read: the router alone is trained first, by the type loss, on attacks on
+the network that training starts with. From then on attacks are crafted through the adversarial branch, as the training
+pass itself goes by the known type. Crafted through the soft mix, as an attacker meets the network, they evade the
+router, and the type loss stays at chance. How a router trained on attacks that do not look at it fares against those
+that do is measured after every epoch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from fractions import Fraction
+from itertools import islice
+from typing import ClassVar, Literal, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.models.architectures.awnet import AwNet
+from bench.core.structure import Route
+from bench.models.architectures.awnet import AwNet, Backbone
 from bench.models.architectures.mixbn import ADVERSARIAL, CLEAN
 from bench.training.crafting import TrainingAttack
 from bench.training.objectives.objective import Batch, Context, Objective
 from bench.training.objectives.pgd_at import PgdAt
 
-__all__ = ["AwNetDistillation", "AwNetWithoutTeachers", "distillation", "next_clean_weight"]
+__all__ = ["AwNetDistillation", "AwNetWithoutTeachers", "CraftThrough", "distillation", "next_clean_weight"]
+
+CraftThrough = Literal["adversarial branch", "soft mix"]
 
 WEIGHT_RATE = 0.025
 SMALLEST = 1e-5
 START = 0.5
+TYPES = 2
+ROUTER_RATE = 0.1
+WARM_UP_RATE = 1e-3
+PGD_20 = TrainingAttack(steps=20, relative_step_size=Fraction(1, 4))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +53,56 @@ class AwNetWithoutTeachers(Objective):
     """Cross-entropies of the clean and the adversarial inputs and of the predicted type (OUR CHOICE).
 
     Args:
-        attack: PGD on the student's cross-entropy, in evaluation mode (soft MixBN).
+        attack: PGD on the student's cross-entropy, in evaluation mode.
         type_weight: weight of the type loss.
+        craft_through: what the attack sees: the network under its adversarial branch, or mixed by the router's belief.
+        warm_up_steps: batches that the router alone is trained on before everything is.
     """
 
     attack: TrainingAttack
     type_weight: float = 1.0
+    craft_through: CraftThrough = "adversarial branch"
+    warm_up_steps: int = 300
+
+    def rates(self, model: nn.Module) -> dict[float, Iterable[nn.Parameter]]:
+        """A tenth for the router, which has no norms: at the full rate it forgets within ten steps what it knew."""
+        network = cast(AwNet, model)
+        return {1.0: network.backbone.parameters(), ROUTER_RATE: network.router.parameters()}
+
+    def warm_up(self, model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], context: Context) -> None:
+        """Teach the router's extractor and type head what attacks on the network of the start look like, by Adam."""
+        router = cast(AwNet, model).router
+        optimizer = torch.optim.Adam(router.parameters(), lr=WARM_UP_RATE)
+        for inputs, labels in islice(batches, self.warm_up_steps):
+            adversarial = self.craft(model, inputs, labels, context)
+            loss = type_loss(router(inputs)[1], router(adversarial)[1])
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            torch.clear_autocast_cache()  # else a surrounding autocast goes on with the weights as they were
+        optimizer.zero_grad(set_to_none=True)
 
     def craft(self, model: nn.Module, inputs: Tensor, labels: Tensor, context: Context) -> Tensor:
         """Inputs that increase the cross-entropy against the label."""
-        return PgdAt(attack=self.attack).craft(model, inputs, labels, context)
+        attacked = model if self.craft_through == "soft mix" else _adversarial_branch(cast(AwNet, model))
+        return PgdAt(attack=self.attack).craft(attacked, inputs, labels, context)
+
+    def measure(self, model: nn.Module, inputs: Tensor, labels: Tensor, context: Context) -> dict[str, int]:
+        """How many inputs the router names the type of: clean, attacked as in training, end to end, and steered."""
+
+        def steered(outputs: Tensor) -> Tensor:
+            loss = functional.cross_entropy(outputs[:, :-TYPES], labels, reduction="sum")
+            return loss + functional.log_softmax(outputs[:, -TYPES:], dim=1)[:, CLEAN].sum()
+
+        network = cast(AwNet, model)
+        end_to_end = PgdAt(attack=PGD_20).craft(model, inputs, labels, context)
+        attacked = {
+            "router_training_attack": self.craft(model, inputs, labels, context),
+            "router_pgd20": end_to_end,
+            "router_steered": PGD_20.run(_WithTypes(network), inputs, steered, context.threat_model, context.generator),
+        }
+        found = {"router_clean": _called(network, inputs, CLEAN)}
+        return found | {name: _called(network, points, ADVERSARIAL) for name, points in attacked.items()}
 
     def loss(self, model: nn.Module, batch: Batch, context: Context) -> Tensor:
         """Weighted clean and adversarial losses plus the type loss."""
@@ -97,6 +154,53 @@ def next_clean_weight(weight: float, natural_ratio: float, robust_ratio: float) 
     0.49375
     """
     return weight - WEIGHT_RATE * (weight - natural_ratio / (natural_ratio + robust_ratio))
+
+
+class _AdversarialBranch(nn.Module):
+    """An AW-Net that takes every input for adversarial; its filters follow the input all the same.
+
+    It holds the network's parts, not the network: the table of branches must not keep a network alive.
+    """
+
+    def __init__(self, model: AwNet) -> None:
+        super().__init__()
+        self.router = model.router
+        self.backbone = model.backbone
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits `(N, num_classes)`."""
+        signals, _ = self.router(inputs)
+        return cast(Backbone, self.backbone)(inputs, Route(signals, ADVERSARIAL))
+
+
+class _WithTypes(nn.Module):
+    """An AW-Net end to end, with what it thinks of the type: logits, then the two type logits."""
+
+    def __init__(self, model: AwNet) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return `(N, num_classes + 2)`."""
+        signals, types = self.model.router(inputs)
+        logits = self.model.routed(inputs, Route(signals, functional.softmax(types.float(), dim=1)))
+        return torch.cat((logits.float(), types.float()), dim=1)
+
+
+_BRANCHES: WeakKeyDictionary[nn.Module, _AdversarialBranch] = WeakKeyDictionary()
+
+
+def _adversarial_branch(model: AwNet) -> nn.Module:
+    """The adversarial branch of `model`, the same module as long as it lives, so that it is traced once."""
+    if model not in _BRANCHES:
+        _BRANCHES[model] = _AdversarialBranch(model)
+    return _BRANCHES[model].train(model.training)
+
+
+@torch.no_grad()
+def _called(model: AwNet, inputs: Tensor, kind: int) -> int:
+    """How many of `inputs` the router takes for `kind`."""
+    return int((model.router(inputs)[1].argmax(dim=1) == kind).sum())
 
 
 def type_loss(clean: Tensor, adversarial: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ is taken on the model itself and its buffers are put back, which gives the same 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -44,6 +44,18 @@ class AdversarialWeights(Objective):
     base: Objective
     gamma: float
     warmup: float = 0.0
+
+    def rates(self, model: nn.Module) -> dict[float, Iterable[nn.Parameter]]:
+        """Those of `base`."""
+        return self.base.rates(model)
+
+    def warm_up(self, model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], context: Context) -> None:
+        """What `base` trains first, on the unperturbed weights."""
+        self.base.warm_up(model, batches, context)
+
+    def measure(self, model: nn.Module, inputs: Tensor, labels: Tensor, context: Context) -> dict[str, int]:
+        """What `base` measures."""
+        return self.base.measure(model, inputs, labels, context)
 
     def craft(self, model: nn.Module, inputs: Tensor, labels: Tensor, context: Context) -> Tensor:
         """What `base` crafts, on the unperturbed weights."""

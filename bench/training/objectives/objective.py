@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
@@ -62,6 +62,19 @@ class Objective:
     teacher_roles: ClassVar[tuple[str, ...]] = ()
     aims_at_robustness: ClassVar[bool] = True
 
+    def rates(self, model: nn.Module) -> dict[float, Iterable[nn.Parameter]]:
+        """The parameters by the share of the schedule's learning rate that they are trained with."""
+        return {1.0: model.parameters()}
+
+    def warm_up(self, model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], context: Context) -> None:
+        """Train what has to be trained before the first step, if anything.
+
+        Args:
+            model: the network that training starts with, in training mode.
+            batches: augmented inputs and labels without end; each has its own draws in `context.generator`.
+            context: as in the first step.
+        """
+
     def craft(self, model: nn.Module, inputs: Tensor, labels: Tensor, context: Context) -> Tensor:
         """Return the inputs to train on besides the clean ones, `(N, C, H, W)`."""
         return inputs
@@ -77,3 +90,14 @@ class Objective:
     def loss(self, model: nn.Module, batch: Batch, context: Context) -> Tensor:
         """The scalar to minimise; `model` is in training mode."""
         raise NotImplementedError
+
+    def measure(self, model: nn.Module, inputs: Tensor, labels: Tensor, context: Context) -> dict[str, int]:
+        """On how many of some held-out examples what this objective teaches besides the classes is right, by name.
+
+        Args:
+            model: the network whose weights count.
+            inputs: `(N, C, H, W)`, in [0, 1], nothing of it trained on.
+            labels: int64 `(N,)`.
+            context: with a generator that draws the same after every epoch.
+        """
+        return {}

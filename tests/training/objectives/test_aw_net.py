@@ -14,6 +14,7 @@ from bench.training.objectives.aw_net import AwNetDistillation, AwNetWithoutTeac
 from bench.training.scales import FEW_STEPS
 
 ALONE = AwNetWithoutTeachers(attack=FEW_STEPS)
+ARCHITECTURE = "aw-resnet18-high-pass"
 
 
 def with_open_heads(model: nn.Module) -> nn.Module:
@@ -167,3 +168,86 @@ def test_type_loss_is_small_only_where_both_types_are_told():
     assert type_loss(says_clean, says_adversarial).item() < 1e-6
     assert type_loss(says_clean, says_clean).item() == pytest.approx(9.0, rel=1e-4)
     assert type_loss(says_adversarial, says_clean).item() == pytest.approx(18.0, rel=1e-4)
+
+
+def with_other_statistics(model: nn.Module, branch: int) -> nn.Module:
+    """The same network, but that one branch of every MixBN normalises otherwise."""
+    other = copy.deepcopy(model)
+    for layer in other.modules():
+        if isinstance(layer, MixBN):
+            layer.branches[branch].running_mean.add_(0.5)
+            layer.branches[branch].running_var.mul_(3.0)
+    return other
+
+
+@pytest.mark.parametrize(("through", "sees_clean_branch"), [("adversarial branch", False), ("soft mix", True)])
+def test_attacks_are_crafted_through_what_the_objective_says(
+    through, sees_clean_branch, make_model, batch, make_context
+):
+    """Through the adversarial branch the clean one does not count; through the soft mix both do. The mode is kept."""
+    objective = AwNetWithoutTeachers(attack=FEW_STEPS, craft_through=through)
+    model = with_open_heads(make_model(ARCHITECTURE))
+    found = objective.craft(model, batch.inputs, batch.labels, make_context())
+    for branch, counts in ((CLEAN, sees_clean_branch), (ADVERSARIAL, True)):
+        other = with_other_statistics(model, branch)
+        changed = objective.craft(other, batch.inputs, batch.labels, make_context())
+        assert torch.equal(changed, found) is not counts
+    assert all(module.training for module in model.modules())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_crafting_follows_the_weights(make_model, batch, make_context):
+    """The form that is attacked is made once; after a step of training it computes the new network."""
+    objective = AwNetWithoutTeachers(attack=FEW_STEPS)
+    model = with_open_heads(make_model(ARCHITECTURE))
+    objective.craft(model, batch.inputs, batch.labels, make_context())
+    model.load_state_dict(with_other_statistics(model, ADVERSARIAL).state_dict())
+    with torch.no_grad():
+        model.backbone.linear.weight.mul_(-1)
+    fresh = objective.craft(copy.deepcopy(model), batch.inputs, batch.labels, make_context())
+    assert torch.equal(objective.craft(model, batch.inputs, batch.labels, make_context()), fresh)
+
+
+def test_warm_up_trains_the_router_alone(make_model, batch, make_context):
+    """Extractor and type head learn the types; signals, backbone and running statistics stay as they were."""
+    model = make_model(ARCHITECTURE)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    context = make_context()
+    steps = 30
+
+    def batches():
+        for _ in range(steps):
+            context.generator.manual_seed(1)
+            yield batch.inputs, batch.labels
+
+    def loss() -> float:
+        adversarial = ALONE.craft(model, batch.inputs, batch.labels, make_context())
+        return type_loss(model.router(batch.inputs)[1], model.router(adversarial)[1]).item()
+
+    first = loss()
+    AwNetWithoutTeachers(attack=FEW_STEPS, warm_up_steps=steps).warm_up(model, batches(), context)
+    assert loss() < 0.8 * first
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and all(name.startswith(("router.extractor", "router.type_head")) for name in changed)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_router_is_measured_on_what_it_may_meet(make_model, batch, make_context):
+    """A router that calls everything clean is right on clean inputs; one that calls nothing clean, on the others."""
+    model = make_model(ARCHITECTURE)
+    for kind, right in ((CLEAN, (6, 0, 0, 0)), (ADVERSARIAL, (0, 6, 6, 6))):
+        with torch.no_grad():
+            model.router.type_head[2].weight.zero_()
+            model.router.type_head[2].bias.copy_(torch.eye(2)[kind])
+        found = ALONE.measure(model, batch.inputs, batch.labels, make_context())
+        names = ("router_clean", "router_training_attack", "router_pgd20", "router_steered")
+        assert found == dict(zip(names, right, strict=True))
+
+
+def test_router_learns_at_a_tenth_of_the_rate(make_model):
+    """Every parameter is in one group, the router's at a tenth of the schedule's rate."""
+    model = make_model(ARCHITECTURE)
+    groups = {share: {id(each) for each in part} for share, part in ALONE.rates(model).items()}
+    assert groups[0.1] == {id(each) for each in model.router.parameters()}
+    assert groups[0.1] | groups[1.0] == {id(each) for each in model.parameters()}
+    assert not groups[0.1] & groups[1.0]
