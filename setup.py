@@ -18,4 +18,5 @@ setup(
         "bench.leaderboard.page": ["*.html", "*.css", "*.js", "vendor/*"],
         **{package: patterns for package, (_, patterns) in SHIPPED.items()},
     },
+    exclude_package_data={"bench._checkpoints": ["*-r18/*"]},  # 20 MB each: in a checkout alone
 )

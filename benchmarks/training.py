@@ -26,10 +26,11 @@ from torch.nn import functional
 from bench.core.types import ThreatModel
 from bench.models.architectures import ARCHITECTURES
 from bench.ops.waiting import wait_for
-from bench.training.averaging import averaged
-from bench.training.loop import Run, optimizer_of, step
+from bench.training.averaging import Averaged
 from bench.training.objectives.objective import Context
 from bench.training.recipes import RECIPES
+from bench.training.run import Run
+from bench.training.step import augmented, optimizer_of, step
 
 BATCH = 128
 EPSILON = 8 / 255
@@ -117,7 +118,7 @@ def our_step(device: torch.device) -> Callable[[], None]:
     plan = RECIPES.get("pgd-at").plan("small")
     model = network(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     assert plan.ema is not None
-    state = Run(model=model, identity={}, average=averaged(model, plan.ema))
+    state = Run(model=model, identity={}, average=Averaged(model, plan.ema))
     optimizer = optimizer_of(model, plan)
     context = Context(
         epoch=1.0, epochs=plan.epochs, threat_model=ThreatModel.parse("Linf:8/255"), generator=torch.Generator(device)
@@ -125,7 +126,7 @@ def our_step(device: torch.device) -> Callable[[], None]:
     inputs, labels = batch(device)
 
     def run() -> None:
-        step(state, plan, inputs, labels, optimizer, context)
+        step(state, plan, augmented(plan, inputs, context.generator), labels, optimizer, context)
 
     return run
 

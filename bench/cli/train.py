@@ -26,12 +26,16 @@ def train(
     dataset: Annotated[str, typer.Option(metavar="NAME", help="A dataset with a training split.")],
     scale: Annotated[
         str | None,
-        typer.Option(metavar="paper|small|tiny", help="By default tiny for images below 32 pixels, else small."),
+        typer.Option(metavar="paper|medium|small|tiny", help="By default tiny for images below 32 pixels, else small."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", min=1, help="Another number of epochs.")] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(metavar="M", help="As many epochs as fit in M minutes; trying the weights comes after them."),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of every draw.")] = 0,
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="The checkpoint goes to DIR/<recipe>/<dataset>.safetensors.")
+        Path, typer.Option(metavar="DIR", help="The checkpoint goes to DIR/<model>/<dataset>.safetensors.")
     ] = DEFAULT_OUT,
     data_dir: DataDir = None,
     device: Device = None,
@@ -51,6 +55,7 @@ def train(
     Examples:
       bench train --recipe pgd-at --dataset digits
       bench train --recipe aw-net --dataset cifar10 --out my-checkpoints
+      bench train --recipe pgd-at --dataset cifar10 --scale medium --minutes 2.5 --device cuda
       bench run --model pgd-at --weights my-checkpoints/pgd-at/cifar10.safetensors --dataset cifar10
     """
     from bench.cli.training_display import TrainingDisplay
@@ -62,6 +67,7 @@ def train(
         dataset=dataset,
         scale=scale,
         epochs=epochs,
+        minutes=minutes,
         seed=seed,
         out=out,
         data_dir=data_dir,

@@ -9,7 +9,7 @@ from rich.progress import TextColumn
 from bench.cli.tables import clock
 
 if TYPE_CHECKING:
-    from bench.training.loop import EpochResult, Progress
+    from bench.training.run import EpochResult, Progress
 
 from bench.cli.display import Display
 

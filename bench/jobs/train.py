@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 import platform
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -24,12 +26,13 @@ from bench.models.building import build_empty
 from bench.models.checkpoint import Accuracy, ArchitectureSpec, Manifest
 from bench.suites import AttackSuite
 from bench.training.events import EventLog
-from bench.training.held_out import held_out_size
+from bench.training.held_out import SplitData, held_out_size
 from bench.training.log import write_csv
-from bench.training.loop import MEASURED, EpochResult, Progress, Run
 from bench.training.loop import train as train_loop
-from bench.training.recipe import Plan, Recipe
+from bench.training.recipe import Plan, Recipe, model_name
 from bench.training.recipes import RECIPES
+from bench.training.run import EpochResult, Progress, Run
+from bench.training.validation import MEASURED, Validated, validated
 
 __all__ = ["TrainRequest", "Trained", "train"]
 
@@ -43,10 +46,11 @@ class TrainRequest:
     Args:
         recipe: name of the recipe.
         dataset: name of the dataset.
-        scale: `paper`, `small` or `tiny`; None for what fits the dataset.
+        scale: `paper`, `medium`, `small` or `tiny`; None for what fits the dataset.
         epochs: another number of epochs than the plan's, or None.
+        minutes: as many epochs as fit in so many minutes, or None; what is measured on test images comes after them.
         seed: of every draw.
-        out: folder of checkpoints; the result is `out/<recipe>/<dataset>.safetensors`.
+        out: folder of checkpoints; the result is `out/<model>/<dataset>.safetensors`.
         data_dir: where the dataset lies.
         device: torch device, or None for a GPU where there is one.
         test_samples: the finished weights are tried on the first so many test examples; None for all.
@@ -58,6 +62,7 @@ class TrainRequest:
     out: Path
     scale: str | None = None
     epochs: int | None = None
+    minutes: float | None = None
     seed: int = 0
     data_dir: Path | None = None
     device: str | None = None
@@ -89,17 +94,20 @@ def train(
         on_epoch: called with each finished epoch and the number of all.
 
     Raises:
-        BenchError: if a name is unknown, a teacher is missing, the checkpoint exists, or a snapshot
-            in the way belongs to another run.
+        BenchError: if a name is unknown, a teacher is missing or of another dataset, the checkpoint exists, a snapshot
+            in the way belongs to another run, or not one epoch fits in the minutes.
         WorkFailedError: if the loss is no longer finite or the disk is full.
     """
+    began = time.monotonic()
     recipe = RECIPES.get(request.recipe)
     dataset = data.load(request.dataset, data_dir=request.data_dir, split="train")
     scale = request.scale or ("tiny" if max(dataset.shape) < 32 else "small")
     plan = recipe.plan(scale)
     if request.epochs is not None:
         plan = replace(plan, epochs=request.epochs)
-    folder = request.out / recipe.name
+    schedule = _schedule(request, plan)
+    name = model_name(recipe.name, scale)
+    folder = request.out / name
     snapshot = _prepare(folder, dataset.name, request.force)
     device = pick_device(request.device)
     spec = ArchitectureSpec(
@@ -108,15 +116,16 @@ def train(
     )
     model = _initial(spec, request.seed)
     if plan.starts_from is not None:
-        _warm_start(model, spec, _trained(plan.starts_from, request, dataset, device))
-    run = Run(model=model, identity=_identity(recipe, scale, plan, dataset, request.seed))
+        _warm_start(model, spec, _trained(model_name(plan.starts_from, scale), request, dataset, device))
+    identity = _identity(recipe, scale, plan, schedule, dataset, request.seed)
+    run = Run(model=model, identity=identity)
 
     events = EventLog(folder / f"{dataset.name}.tensorboard")
 
     def finished(run: Run) -> None:
         write_csv(folder / f"{dataset.name}.csv", run.history)
         events.add(run.history)
-        on_epoch(run.history[-1], plan.epochs)
+        on_epoch(run.history[-1], run.epochs)
 
     with events:
         run = train_loop(
@@ -127,19 +136,38 @@ def train(
             seed=request.seed,
             device=device,
             snapshot_path=snapshot,
-            teachers=_teachers(recipe, request, dataset, device),
+            seconds=None if request.minutes is None else 60 * request.minutes - (time.monotonic() - began),
+            teachers=_teachers(recipe, scale, request, dataset, device),
             on_progress=on_progress,
             on_epoch=finished,
         )
+    stored = checkpoint.rounded(run.best)
+    module = copy.deepcopy(run.kept)
+    module.load_state_dict(stored)
     manifest = _manifest(recipe, scale, plan, spec, dataset, run, request.seed, device)
-    manifest = replace(manifest, accuracies=_accuracies(run, dataset, request))
-    manifest = checkpoint.write(folder, dataset.name, run.best, manifest)
+    manifest = replace(manifest, accuracies=_accuracies(module, run.history[-1], plan, dataset, request, device))
+    manifest = checkpoint.write(folder, dataset.name, stored, manifest)
     return Trained(
         weights=checkpoint.weights_path(folder, dataset.name),
         manifest=manifest,
         history=tuple(run.history),
         event_log=events.folder if events.available else None,
     )
+
+
+def _schedule(request: TrainRequest, plan: Plan) -> str:
+    """How long training is, in words.
+
+    Raises:
+        BenchError: if both or no sensible numbers are given.
+    """
+    if request.minutes is None:
+        return f"{plan.epochs} epochs"
+    if request.epochs is not None:
+        raise BenchError("Expected --epochs or --minutes, but got both; leave one out.")
+    if not 0 < request.minutes < math.inf:
+        raise BenchError(f"Expected --minutes to be a number above 0, but got {request.minutes:g}.")
+    return f"what fits in {request.minutes:g} minutes"
 
 
 def _prepare(folder: Path, dataset: str, force: bool) -> Path:
@@ -170,26 +198,40 @@ def _warm_start(model: nn.Module, spec: ArchitectureSpec, source: nn.Module) -> 
     model.load_state_dict(translate({name: value.cpu() for name, value in source.state_dict().items()}, model))
 
 
-def _identity(recipe: Recipe, scale: str, plan: Plan, dataset: Dataset, seed: int) -> dict[str, str]:
+def _identity(recipe: Recipe, scale: str, plan: Plan, schedule: str, dataset: Dataset, seed: int) -> dict[str, str]:
     return {
         "recipe": recipe.name,
         "scale": scale,
         "dataset": dataset.digest,
         "seed": str(seed),
-        "plan": digest.of_bytes(repr(plan).encode()),
+        "schedule": schedule,
+        "plan": digest.of_bytes(repr(replace(plan, epochs=0)).encode()),
     }
 
 
-def _teachers(recipe: Recipe, request: TrainRequest, dataset: Dataset, device: torch.device) -> Mapping[str, nn.Module]:
+def _teachers(
+    recipe: Recipe, scale: str, request: TrainRequest, dataset: Dataset, device: torch.device
+) -> Mapping[str, nn.Module]:
     """The frozen teachers by role."""
-    found = {role: _trained(name, request, dataset, device) for role, name in recipe.teachers.items()}
+    names = {role: model_name(teacher, scale) for role, teacher in recipe.teachers.items()}
+    found = {role: _trained(name, request, dataset, device) for role, name in names.items()}
     return {role: teacher.to(memory_format=torch.channels_last) for role, teacher in found.items()}
 
 
 def _trained(name: str, request: TrainRequest, dataset: Dataset, device: torch.device) -> nn.Module:
-    """The model called `name`, from the folder of this run or from those that come with bench."""
+    """The model called `name`, from the folder of this run or from those that come with bench.
+
+    Raises:
+        BenchError: if there is none, or its manifest says that it was trained on other data.
+    """
     own = checkpoint.weights_path(request.out / name, dataset.name)
-    return models.load(name, weights=own if own.exists() else None, dataset=dataset, device=device).module
+    loaded = models.load(name, weights=own if own.exists() else None, dataset=dataset, device=device)
+    if loaded.manifest is not None and loaded.manifest.dataset != dataset.name:
+        raise BenchError(
+            f"Expected {own} to be trained on {dataset.name!r}, but its manifest says {loaded.manifest.dataset!r}."
+            f" Train it again: bench train --recipe {loaded.manifest.recipe} --dataset {dataset.name}"
+        )
+    return loaded.module
 
 
 def _manifest(
@@ -204,7 +246,7 @@ def _manifest(
 ) -> Manifest:
     origin = provenance.collect(["bench", "train", "--recipe", recipe.name, "--dataset", dataset.name])
     return Manifest(
-        model=recipe.name,
+        model=model_name(recipe.name, scale),
         dataset=dataset.name,
         architecture=spec,
         recipe=recipe.name,
@@ -221,23 +263,34 @@ def _manifest(
     )
 
 
-def _accuracies(run: Run, dataset: Dataset, request: TrainRequest) -> tuple[Accuracy, ...]:
-    """Held-out accuracies of the best and the last epoch, and test accuracies of the weights that are stored."""
+def _accuracies(
+    module: nn.Module, last: EpochResult, plan: Plan, dataset: Dataset, request: TrainRequest, device: torch.device
+) -> tuple[Accuracy, ...]:
+    """What the weights that are stored are worth, held out and on test images, and what those of the last epoch were.
+
+    Args:
+        module: with the weights of the best epoch, as they are stored.
+        last: the last epoch.
+        plan: of the run.
+        dataset: the training split.
+        request: which test images.
+        device: where the module is.
+    """
+    best = validated(module, plan, SplitData.of(dataset.examples, device), dataset.default_threat_model)
+    ends = Validated(last.clean, last.robust, last.measured)
     held_out = held_out_size(len(dataset))
     found = []
-    for which, result in (("best", run.history[run.best_epoch]), ("last", run.history[-1])):
+    for which, result in (("best", best), ("last", ends)):
         fractions = [("clean", result.clean, held_out), ("pgd10", result.robust, held_out)]
         fractions += [(name, value, min(MEASURED, held_out)) for name, value in result.measured.items()]
         for name, fraction, total in fractions:
             correct = round(fraction * total)
             found.append(Accuracy(name=name, checkpoint=which, split="validation", n_examples=total, n_correct=correct))
-    return (*found, *_on_test(run, request))
+    return (*found, *_on_test(module, request))
 
 
-def _on_test(run: Run, request: TrainRequest) -> list[Accuracy]:
-    """Clean and PGD-20 accuracy of the best weights on the test split, by the harness itself."""
-    module = copy.deepcopy(run.kept)
-    module.load_state_dict(run.best)
+def _on_test(module: nn.Module, request: TrainRequest) -> list[Accuracy]:
+    """Clean and PGD-20 accuracy on the test split, by the harness itself."""
     test = data.load(request.dataset, data_dir=request.data_dir, split="test")
     pgd = next(attack for attack in suites.get("standard-v1").attacks if attack.name == "pgd-20")
     examples = data.select(test, samples=request.test_samples)

@@ -33,6 +33,7 @@ __all__ = [
     "load_states",
     "manifest_path",
     "read",
+    "rounded",
     "weights_path",
     "write",
 ]
@@ -48,9 +49,19 @@ def manifest_path(folder: Path, dataset: str) -> Path:
     return folder / f"{dataset}.json"
 
 
-def write(
-    folder: Path, dataset: str, state: Mapping[str, Tensor], manifest: Manifest, *, dtype: torch.dtype = torch.float32
-) -> Manifest:
+def rounded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`state` as new checkpoints hold it: filters and matrices in float16, which halves the file.
+
+    What has one dimension or none (biases, running variances, which may be of any size) weighs little and stays as it
+    is, as does a tensor with a value that float16 cannot hold. Modules stay float32: loading casts.
+
+    Args:
+        state: a module's state dict.
+    """
+    return {name: _rounded(tensor.detach()) for name, tensor in state.items()}
+
+
+def write(folder: Path, dataset: str, state: Mapping[str, Tensor], manifest: Manifest) -> Manifest:
     """Store weights and manifest so that a reader finds the old pair or the new one, never half a file.
 
     Args:
@@ -58,18 +69,15 @@ def write(
         dataset: name of the data set, the stem of both files.
         state: the module's state dict, on any device and in any memory format.
         manifest: what is known about it; its `sha256` is filled in here.
-        dtype: of the stored floating-point tensors, float32 or float16.
 
     Returns:
         The manifest as stored, with the SHA-256 of the weights file.
 
     Raises:
         BenchError: if the folder cannot be written.
-        ValueError: if `dtype` is another one, or a weight is not finite in it.
+        ValueError: if a weight is not finite.
     """
-    if dtype not in (torch.float32, torch.float16):
-        raise ValueError(f"Expected `dtype` to be torch.float32 or torch.float16, but got {dtype}.")
-    content = save({name: _stored(name, tensor, dtype) for name, tensor in state.items()})
+    content = save({name: _stored(name, tensor) for name, tensor in state.items()})
     stored = dataclasses.replace(manifest, sha256=hashlib.sha256(content).hexdigest())
     weights_file, manifest_file = weights_path(folder, dataset), manifest_path(folder, dataset)
     try:
@@ -131,11 +139,16 @@ def load_states(path: Path, *, sha256: str | None = None, key: str | None = None
     return weights.state_dicts(path, key=key)
 
 
-def _stored(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """`tensor` as it is stored: on the CPU, contiguous, sharing no memory, floating point in `dtype`."""
-    kept = tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype, copy=True).contiguous()
+def _rounded(tensor: Tensor) -> Tensor:
+    half = tensor.half() if tensor.is_floating_point() and tensor.dim() > 1 else tensor
+    return half if torch.isfinite(half).all() else tensor
+
+
+def _stored(name: str, tensor: Tensor) -> Tensor:
+    """`tensor` as it is stored: on the CPU, contiguous, sharing no memory."""
+    kept = tensor.detach().to("cpu", copy=True).contiguous()
     if not torch.isfinite(kept).all():
-        raise ValueError(f"Expected `state` to be finite in {dtype}, but {name!r} is not.")
+        raise ValueError(f"Expected `state` to be finite, but {name!r} is not.")
     return kept
 
 

@@ -19,7 +19,7 @@ from bench.core.types import Norm, ThreatModel
 from bench.ops import norms, projections
 from bench.ops.folding import Folded
 
-__all__ = ["TrainingAttack", "as_attacked"]
+__all__ = ["N_FGSM", "TrainingAttack", "as_attacked"]
 
 GAUSSIAN_START = 0.001
 # Tracing a network takes longer than a step of a small one: each is traced once, as long as it lives.
@@ -35,11 +35,15 @@ class TrainingAttack:
         relative_step_size: step size as a fraction of epsilon.
         start: `uniform` in the ball (for L2, a random direction and radius), or `gaussian`
             with standard deviation 0.001 as in TRADES.
+        start_radius: of the ball of the uniform start, as a multiple of epsilon.
+        in_ball: whether every iterate is projected into the ball of radius epsilon; all are clipped to [0, 1].
     """
 
     steps: int
     relative_step_size: Fraction
     start: str = "uniform"
+    start_radius: Fraction = Fraction(1)
+    in_ball: bool = True
 
     def run(
         self,
@@ -49,7 +53,7 @@ class TrainingAttack:
         threat_model: ThreatModel,
         generator: torch.Generator,
     ) -> Tensor:
-        """Return the last iterate `(N, C, H, W)`, inside the ball around `inputs` and in [0, 1].
+        """Return the last iterate `(N, C, H, W)`, in [0, 1], and in the ball around `inputs` where `in_ball` says so.
 
         Args:
             model: attacked in evaluation mode with frozen parameters, handed back as it was.
@@ -59,8 +63,7 @@ class TrainingAttack:
             generator: source of the random start.
         """
         with as_attacked(model) as network:
-            moved = inputs + _start(self.start, inputs, threat_model, generator)
-            moved = projections.project(moved, inputs, threat_model)
+            moved = self._allowed(inputs + self._start(inputs, threat_model, generator), inputs, threat_model)
             for _ in range(self.steps):
                 moved = self._step(network, moved, inputs, loss, threat_model)
         return moved
@@ -78,7 +81,26 @@ class TrainingAttack:
             (gradient,) = torch.autograd.grad(loss(model(moved).float()), moved)
         size = float(self.relative_step_size * threat_model.epsilon)
         moved = moved.detach() + size * norms.direction(gradient, threat_model.norm)
-        return projections.project(moved, inputs, threat_model)
+        return self._allowed(moved, inputs, threat_model)
+
+    def _allowed(self, moved: Tensor, inputs: Tensor, threat_model: ThreatModel) -> Tensor:
+        return projections.project(moved, inputs, threat_model) if self.in_ball else moved.clamp(0, 1)
+
+    def _start(self, inputs: Tensor, threat_model: ThreatModel, generator: torch.Generator) -> Tensor:
+        if self.start == "gaussian":
+            return GAUSSIAN_START * torch.randn(inputs.shape, generator=generator, device=inputs.device)
+        if self.start != "uniform":
+            raise ValueError(f"Expected `start` to be 'uniform' or 'gaussian', but got {self.start!r}.")
+        radius = float(self.start_radius * threat_model.epsilon)
+        if threat_model.norm is Norm.LINF:
+            return (2 * torch.rand(inputs.shape, generator=generator, device=inputs.device) - 1) * radius
+        direction = torch.randn(inputs.shape, generator=generator, device=inputs.device)
+        length = torch.rand((len(inputs), 1, 1, 1), generator=generator, device=inputs.device)
+        return norms.direction(direction, Norm.L2) * length * radius
+
+
+N_FGSM = TrainingAttack(steps=1, relative_step_size=Fraction(1), start_radius=Fraction(2), in_ball=False)
+"""One step of epsilon from noise of twice epsilon, not projected (de Jorge et al. 2022, arXiv 2202.01547)."""
 
 
 @contextmanager
@@ -106,16 +128,3 @@ def _folded(model: nn.Module) -> nn.Module:
         _FORMS[model] = Folded.of(model)
     form = _FORMS[model]
     return model if form is None else form.refreshed()
-
-
-def _start(start: str, inputs: Tensor, threat_model: ThreatModel, generator: torch.Generator) -> Tensor:
-    epsilon = float(threat_model.epsilon)
-    if start == "gaussian":
-        return GAUSSIAN_START * torch.randn(inputs.shape, generator=generator, device=inputs.device)
-    if start != "uniform":
-        raise ValueError(f"Expected `start` to be 'uniform' or 'gaussian', but got {start!r}.")
-    if threat_model.norm is Norm.LINF:
-        return (2 * torch.rand(inputs.shape, generator=generator, device=inputs.device) - 1) * epsilon
-    direction = torch.randn(inputs.shape, generator=generator, device=inputs.device)
-    radius = torch.rand((len(inputs), 1, 1, 1), generator=generator, device=inputs.device)
-    return norms.direction(direction, Norm.L2) * radius * epsilon

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from bench.training.loop import EpochResult
+from bench.training.run import EpochResult
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.core.durable import write_durably
-from bench.training.loop import EpochResult
+from bench.training.run import EpochResult
 
 __all__ = ["write_csv"]
 

@@ -9,7 +9,18 @@ from bench.core.errors import UnknownNameError
 from bench.training.objectives.objective import Objective
 from bench.training.schedule import Schedule
 
-__all__ = ["Augmentation", "Plan", "Recipe"]
+__all__ = ["Augmentation", "Plan", "Recipe", "model_name"]
+
+SUFFIXES = {"medium": "-r18"}
+
+
+def model_name(recipe: str, scale: str) -> str:
+    """What the model is called that a recipe makes at that scale: full-width ones stand beside the others.
+
+    >>> model_name("pgd-at", "small"), model_name("pgd-at", "medium")
+    ('pgd-at', 'pgd-at-r18')
+    """
+    return recipe + SUFFIXES.get(scale, "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +52,8 @@ class Plan:
         gradient_norm: largest norm of the gradient over all parameters, or None for no limit.
         ema: decay per step of the averaged weights that are kept, or None to keep the raw ones.
         augmentation: of the training inputs.
-        starts_from: the model whose trained weights the network starts with, or None for random ones;
-            the architecture translates them.
+        starts_from: the recipe whose trained weights, at the same scale, the network starts with, or None for random
+            ones; the architecture translates them.
         differences: what differs from the published recipe, one sentence each.
     """
 
@@ -66,11 +77,12 @@ class Recipe:
     """How one kind of model is trained.
 
     Args:
-        name: name of the recipe and of the model that it makes.
+        name: name of the recipe; that of the model that it makes follows, see `model_name`.
         title: one line for listings.
         paper: source of the method.
-        scales: plans by scale: `paper` (as published), `small` (two CPU cores), `tiny` (digits).
-        teachers: model names by the objective's teacher roles.
+        scales: plans by scale: `paper` (as published), `medium` (full width in minutes of a GPU), `small` (two CPU
+            cores), `tiny` (digits).
+        teachers: recipes by the objective's teacher roles, each trained at the same scale.
     """
 
     name: str

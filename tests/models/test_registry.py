@@ -110,3 +110,10 @@ def test_loads_onto_a_gpu(zoo, digits, network):
     loaded = load("pgd-at", dataset=digits, device="cuda")
     assert next(loaded.module.parameters()).device.type == "cuda"
     assert loaded.digest == digest.of_state(network.state_dict())
+
+
+def test_a_model_whose_weights_are_not_in_the_package_says_where_they_are(zoo, digits, refused):
+    """A full-width model without weights here names the file of a checkout, and the command that trains it."""
+    where = "--weights CHECKOUT/checkpoints/pgd-at-r18/digits.safetensors"
+    command = "bench train --recipe pgd-at --dataset digits --scale medium"
+    refused(lambda: load("pgd-at-r18", dataset=digits), where, command)

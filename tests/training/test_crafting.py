@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from bench.core.types import Norm, ThreatModel
 from bench.ops import norms
-from bench.training.crafting import TrainingAttack, as_attacked
+from bench.training.crafting import N_FGSM, TrainingAttack, as_attacked
 from bench.training.recipes import RECIPES
 
 
@@ -36,14 +36,27 @@ def test_every_iterate_stays_in_the_ball_and_in_the_image_range(threat_model, st
 
 
 @pytest.mark.parametrize("name", RECIPES.names())
-@pytest.mark.parametrize("scale", ["paper", "small", "tiny"])
-def test_what_recipes_train_on_stays_in_the_ball(name, scale, make_model, batch, make_context):
-    """The images that any recipe crafts are in the ball of the threat model and in [0, 1]."""
-    plan = RECIPES.get(name).plan(scale)
-    architecture = plan.architecture if plan.architecture in ("ducat", "aw-resnet18") else "resnet18"
-    moved = plan.objective.craft(make_model(architecture), batch.inputs, batch.labels, make_context())
-    assert (norms.size(moved.double() - batch.inputs.double(), Norm.LINF) <= 0.1 + 1e-6).all()
-    assert ((moved >= 0) & (moved <= 1)).all()
+def test_what_recipes_train_on_stays_in_the_ball(name, make_model, batch, make_context):
+    """The images that any recipe crafts, at any scale, are in the ball of the threat model and in [0, 1]."""
+    for plan in RECIPES.get(name).scales.values():
+        architecture = plan.architecture if plan.architecture in ("ducat", "aw-resnet18-high-pass") else "resnet18"
+        moved = plan.objective.craft(make_model(architecture), batch.inputs, batch.labels, make_context())
+        assert (norms.size(moved.double() - batch.inputs.double(), Norm.LINF) <= 0.1 + 1e-6).all()
+        assert ((moved >= 0) & (moved <= 1)).all()
+
+
+def test_n_fgsm_adds_its_step_to_the_noise(batch):
+    """On a linear model: noise of up to twice epsilon, then epsilon along the gradient's sign; never projected."""
+    inputs = 0.5 + 0.02 * (batch.inputs - 0.5)  # far from the ends of the range
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2, bias=False))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[-1.0], [1.0]]).expand(2, 64))
+    labels = torch.zeros(len(inputs), dtype=torch.int64)
+    noise = run(N_FGSM, model, batch._replace(inputs=inputs, labels=labels), "Linf:1/20") - inputs - 0.05
+    assert (noise.abs() <= 0.1 + 1e-6).all()
+    assert noise.abs().max() > 0.09 and noise.mean().abs() < 0.02
+    moved = run(N_FGSM, model, batch._replace(labels=labels), "Linf:1/2")
+    assert moved.min() >= 0 and moved.max() == 1
 
 
 @pytest.mark.parametrize("threat_model", ["Linf:1/10", "L2:1"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.training.events import EventLog
-from bench.training.loop import EpochResult
+from bench.training.run import EpochResult
 
 accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 

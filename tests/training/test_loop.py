@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from fractions import Fraction
 
 import pytest
@@ -11,12 +12,14 @@ from torch import nn
 
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.types import Examples, ThreatModel
+from bench.training import loop, pace
 from bench.training.crafting import TrainingAttack
-from bench.training.loop import Run, train
+from bench.training.loop import train
 from bench.training.objectives.objective import Objective
 from bench.training.objectives.pgd_at import PgdAt
 from bench.training.objectives.standard import Standard
 from bench.training.recipe import Augmentation, Plan
+from bench.training.run import Run
 from bench.training.schedule import OneCycle
 
 THREAT_MODEL = ThreatModel.parse("Linf:1/10")
@@ -70,6 +73,7 @@ def plan_for(objective, **changes):
 
 def train_here(run, plan, examples, path, **more):
     cpu = torch.device("cpu")
+    path.mkdir(exist_ok=True)
     return train(run, plan, examples, THREAT_MODEL, seed=0, device=cpu, snapshot_path=path / "run.snapshot.pt", **more)
 
 
@@ -109,9 +113,10 @@ def test_held_out_examples_are_not_trained_on(run, examples, tmp_path):
         assert torch.equal(second[name], value)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(run, examples, tmp_path):
-    """Training stops at the first loss that is not finite, and the snapshot holds the last good state."""
-    with pytest.raises(WorkFailedError, match=r"The loss became nan in epoch 2, step 1"):
+def test_a_loss_that_is_not_finite_stops_the_run(run, examples, tmp_path, monkeypatch):
+    """Training stops at a loss that is not finite, and the snapshot holds the last good state."""
+    monkeypatch.setattr(loop, "SNAPSHOT_WORTH", 0)
+    with pytest.raises(WorkFailedError, match=r"The loss became nan in epoch 2, by step"):
         train_here(run, plan_for(Exploding()), examples, tmp_path)
     stored = torch.load(tmp_path / "run.snapshot.pt", weights_only=True)["state"]
     assert stored["epoch"] == 1
@@ -132,3 +137,74 @@ def test_a_damaged_snapshot_is_refused(run, examples, tmp_path, content):
     (tmp_path / "run.snapshot.pt").write_bytes(content)
     with pytest.raises(BenchError, match="is damaged"):
         train_here(run, plan_for(Standard(), epochs=1), examples, tmp_path)
+
+
+def test_examples_that_make_no_batch_are_refused(run, examples, tmp_path):
+    """Fewer examples than a batch are one clear error."""
+    with pytest.raises(BenchError, match="Expected at least 512 examples to train on, one batch, but got 360"):
+        train_here(run, plan_for(Standard(), batch_size=512), examples, tmp_path)
+
+
+def test_as_many_epochs_as_fit(run, examples, tmp_path, monkeypatch):
+    """With a time in place of a number, the epochs that fit are trained, and the learning rate falls to 0 with them."""
+    monkeypatch.setattr(loop, "epochs_that_fit", lambda *_: 5)
+    asked = []
+
+    class Noted(OneCycle):
+        def at(self, epoch, epochs):
+            asked.append((epoch, epochs))
+            return super().at(epoch, epochs)
+
+    done = train_here(run, plan_for(Standard(), schedule=Noted(peak=0.1)), examples, tmp_path, seconds=4.0)
+    assert done.epochs == len(done.history) == 5
+    assert asked[-1] == (5 - 1 / 11, 5)
+
+
+def test_a_run_that_goes_on_keeps_its_number_of_epochs(run, examples, tmp_path, monkeypatch):
+    """A resumed run does not measure again: it ends after as many epochs as it chose, with the same weights."""
+    monkeypatch.setattr(loop, "epochs_that_fit", lambda *_: 3)
+
+    monkeypatch.setattr(loop, "SNAPSHOT_WORTH", 0)
+
+    def stop(now):
+        raise KeyboardInterrupt
+
+    whole = train_here(run, plan_for(Standard()), examples, tmp_path, seconds=9.0)
+    with pytest.raises(KeyboardInterrupt):
+        train_here(new_run(), plan_for(Standard()), examples, tmp_path / "parts", seconds=9.0, on_epoch=stop)
+    monkeypatch.setattr(loop, "epochs_that_fit", lambda *_: 7)
+    resumed = train_here(new_run(), plan_for(Standard()), examples, tmp_path / "parts", seconds=9.0)
+    assert resumed.epochs == len(resumed.history) == 3
+    for name, value in whole.kept.state_dict().items():
+        assert torch.equal(resumed.kept.state_dict()[name], value)
+
+
+def test_a_time_that_is_too_short_is_refused(run, examples, tmp_path):
+    """Where not one epoch fits, the message says how long one takes, and nothing is written."""
+    with pytest.raises(BenchError, match=r"one epoch, but it takes about .* Allow more --minutes"):
+        train_here(run, plan_for(Standard()), examples, tmp_path, seconds=0.01)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_pace_is_measured_without_a_trace(run, examples, tmp_path, monkeypatch):
+    """The trial leaves the run as it was: the weights are those of a run whose number of epochs was given."""
+    monkeypatch.setattr(pace, "TRIAL_SECONDS", 0.05)
+    fitted = train_here(run, plan_for(PgdAt(attack=ATTACK)), examples, tmp_path, seconds=4.0)
+    plan = plan_for(PgdAt(attack=ATTACK), epochs=fitted.epochs)
+    given = train_here(new_run(), plan, examples, tmp_path / "given")
+    for name, value in given.kept.state_dict().items():
+        assert torch.equal(fitted.kept.state_dict()[name], value)
+
+
+def test_snapshots_take_a_tenth_of_the_time_at_most(run, examples, tmp_path, monkeypatch):
+    """Where writing takes long beside an epoch it is not done after each, but after the last one."""
+    written = []
+
+    def slowly(path, identity, state):
+        written.append(state["epoch"])
+        time.sleep(0.3)
+
+    monkeypatch.setattr(loop.snapshot, "write", slowly)
+    train_here(run, plan_for(Standard(), epochs=4), examples, tmp_path)
+    assert written[0] == 0 and written[-1] == 4
+    assert len(written) < 5

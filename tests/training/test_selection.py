@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from bench.core.types import Examples, ThreatModel
 from bench.training.crafting import TrainingAttack
-from bench.training.loop import Run, train
+from bench.training.loop import train
 from bench.training.objectives.objective import Batch, Context, Objective
 from bench.training.objectives.pgd_at import PgdAt
 from bench.training.recipe import Plan
+from bench.training.run import Run
 from bench.training.schedule import Steps
 
 RATE = 0.05

@@ -75,10 +75,18 @@ def _find(spec: ModelSpec, dataset: str) -> _Source:
     if folder is None or dataset not in known:
         raise BenchError(
             f"Model {spec.name!r} has no checkpoint for {dataset!r} (it has: {', '.join(known) or 'none'})."
-            f" Make one with: bench train --recipe {spec.recipe} --dataset {dataset}"
+            f"{_elsewhere(spec, dataset)} Make one with: {spec.command(dataset)}"
         )
     manifest = Manifest.read(checkpoint.manifest_path(folder, dataset))
     return _Source(checkpoint.weights_path(folder, dataset), manifest.architecture, manifest)
+
+
+def _elsewhere(spec: ModelSpec, dataset: str) -> str:
+    """Where else the weights may be that are too large for the package."""
+    if spec.scale is None:
+        return ""
+    file = f"checkpoints/{spec.name}/{dataset}.safetensors"
+    return f" Its weights are not in the package; where a checkout has them, give --weights CHECKOUT/{file}."
 
 
 def _given(spec: ModelSpec, weights: Path, dataset: str) -> _Source:

@@ -22,6 +22,7 @@ class ModelSpec:
         summary: one sentence on what it is.
         paper: the source of the method.
         recipe: the training recipe that makes it.
+        scale: of the recipe, or None for what fits the dataset.
         decision: "argmax" over the logits; "pair-max" where each logit is the larger of a class and its dummy.
         structure: what the module declares for adaptive attacks (see `bench.core.structure`), or None.
     """
@@ -31,5 +32,11 @@ class ModelSpec:
     summary: str
     paper: str
     recipe: str
+    scale: str | None = None
     decision: Decision = "argmax"
     structure: Structure | None = None
+
+    def command(self, dataset: str) -> str:
+        """What trains it."""
+        scale = "" if self.scale is None else f" --scale {self.scale}"
+        return f"bench train --recipe {self.recipe} --dataset {dataset}{scale}"

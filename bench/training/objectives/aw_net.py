@@ -57,12 +57,14 @@ class AwNetWithoutTeachers(Objective):
         type_weight: weight of the type loss.
         craft_through: what the attack sees: the network under its adversarial branch, or mixed by the router's belief.
         warm_up_steps: batches that the router alone is trained on before everything is.
+        label_smoothing: share of the targets that is spread over all classes, in [0, 1).
     """
 
     attack: TrainingAttack
     type_weight: float = 1.0
     craft_through: CraftThrough = "adversarial branch"
     warm_up_steps: int = 300
+    label_smoothing: float = 0.0
 
     def rates(self, model: nn.Module) -> dict[float, Iterable[nn.Parameter]]:
         """A tenth for the router, which has no norms: at the full rate it forgets within ten steps what it knew."""
@@ -114,15 +116,19 @@ class AwNetWithoutTeachers(Objective):
 
     def class_losses(self, clean: Tensor, adversarial: Tensor, batch: Batch, context: Context) -> tuple[Tensor, Tensor]:
         """`L_nat` and `L_adv` from the student's logits `(N, K)`."""
-        return functional.cross_entropy(clean, batch.labels), functional.cross_entropy(adversarial, batch.labels)
+        smoothing = self.label_smoothing
+        return (
+            functional.cross_entropy(clean, batch.labels, label_smoothing=smoothing),
+            functional.cross_entropy(adversarial, batch.labels, label_smoothing=smoothing),
+        )
 
     def _weighted(self, natural: Tensor, robust: Tensor, context: Context) -> Tensor:
         memory = context.memory
-        weight = memory.setdefault("clean_weight", START)
+        weight = memory.setdefault("clean_weight", torch.full_like(natural, START, requires_grad=False))
         loss = weight * natural + (1 - weight) * robust
-        first_natural = memory.setdefault("first_natural", float(natural.detach()))
-        first_robust = memory.setdefault("first_robust", float(robust.detach()))
-        ratios = float(natural.detach()) / first_natural, float(robust.detach()) / first_robust
+        first_natural = memory.setdefault("first_natural", natural.detach())
+        first_robust = memory.setdefault("first_robust", robust.detach())
+        ratios = natural.detach() / first_natural, robust.detach() / first_robust
         memory["clean_weight"] = next_clean_weight(weight, *ratios)
         return loss
 
@@ -147,11 +153,11 @@ def distillation(teacher: Tensor, student: Tensor) -> Tensor:
     return (target * (torch.log(target + SMALLEST) - functional.log_softmax(student, dim=1))).mean()
 
 
-def next_clean_weight(weight: float, natural_ratio: float, robust_ratio: float) -> float:
+def next_clean_weight(weight: Tensor, natural_ratio: Tensor, robust_ratio: Tensor) -> Tensor:
     """MTARD's update of the weight of the clean loss, towards its share of the relative losses.
 
-    >>> round(next_clean_weight(0.5, 1.0, 3.0), 5)
-    0.49375
+    >>> next_clean_weight(torch.tensor(0.5), torch.tensor(1.0), torch.tensor(3.0))
+    tensor(0.4938)
     """
     return weight - WEIGHT_RATE * (weight - natural_ratio / (natural_ratio + robust_ratio))
 

@@ -95,7 +95,7 @@ def two_hot(labels: Tensor, num_classes: int, dummy_share: float) -> Tensor:
     >>> two_hot(torch.tensor([1]), 2, 0.25)
     tensor([[0.0000, 0.7500, 0.0000, 0.2500]])
     """
-    real = functional.one_hot(labels, num_classes).float()
+    real = (labels[:, None] == torch.arange(num_classes, device=labels.device)).float()
     return torch.cat(((1 - dummy_share) * real, dummy_share * real), dim=1)
 
 

@@ -26,6 +26,7 @@ class FgsmRs(PgdAt):
 
     Args:
         attack: the step; the published one by default.
+        label_smoothing: as in `PgdAt`.
     """
 
     attack: TrainingAttack = ONE_LARGE_STEP

@@ -34,10 +34,12 @@ class Mart(Objective):
     Args:
         attack: the inner maximisation of the cross-entropy.
         beta: weight of the divergence; 5 for the paper's ResNet-18, 6 for its wide ResNet.
+        label_smoothing: share of the target of the cross-entropy that is spread over all classes, in [0, 1).
     """
 
     attack: TrainingAttack
     beta: float = 5.0
+    label_smoothing: float = 0.0
 
     def craft(self, model: nn.Module, inputs: Tensor, labels: Tensor, context: Context) -> Tensor:
         """Inputs that increase the cross-entropy against the label."""
@@ -47,7 +49,7 @@ class Mart(Objective):
         """Cross-entropy of the adversarial inputs plus the regulariser."""
         clean = model(batch.inputs).float()
         adversarial = model(batch.adversarial).float()
-        cross_entropy = functional.cross_entropy(adversarial, batch.labels)
+        cross_entropy = functional.cross_entropy(adversarial, batch.labels, label_smoothing=self.label_smoothing)
         return cross_entropy + self.regularizer(clean, adversarial, batch.labels)
 
     def regularizer(self, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Tensor:

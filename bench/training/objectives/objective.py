@@ -39,7 +39,7 @@ class Context:
         threat_model: what the training attacker may do.
         generator: this step's own source of randomness, on the model's device.
         teachers: frozen models in evaluation mode, by role.
-        memory: plain numbers that an objective keeps between steps; saved with the snapshot.
+        memory: numbers that an objective keeps between steps, on the model's device; saved with the snapshot.
     """
 
     epoch: float
@@ -47,7 +47,7 @@ class Context:
     generator: torch.Generator
     epochs: int = 1
     teachers: Mapping[str, nn.Module] = field(default_factory=dict)
-    memory: dict[str, float] = field(default_factory=dict)
+    memory: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

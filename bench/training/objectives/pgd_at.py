@@ -21,10 +21,12 @@ class PgdAt(Objective):
     """Cross-entropy on adversarial inputs.
 
     Args:
-        attack: the inner maximisation.
+        attack: the inner maximisation, of the cross-entropy against the label itself.
+        label_smoothing: share of the target that is spread over all classes, in [0, 1).
     """
 
     attack: TrainingAttack
+    label_smoothing: float = 0.0
 
     def craft(self, model: nn.Module, inputs: Tensor, labels: Tensor, context: Context) -> Tensor:
         """Inputs that increase the cross-entropy against the label."""
@@ -36,7 +38,8 @@ class PgdAt(Objective):
 
     def loss(self, model: nn.Module, batch: Batch, context: Context) -> Tensor:
         """Mean cross-entropy of the adversarial inputs."""
-        return functional.cross_entropy(model(batch.adversarial).float(), batch.labels)
+        logits = model(batch.adversarial).float()
+        return functional.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)
 
     def regularizer(self, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Tensor:
         """Nothing: the loss is a cross-entropy alone."""

@@ -15,10 +15,17 @@ __all__ = ["Standard"]
 
 @dataclass(frozen=True, kw_only=True)
 class Standard(Objective):
-    """Cross-entropy on clean inputs."""
+    """Cross-entropy on clean inputs.
+
+    Args:
+        label_smoothing: share of the target that is spread over all classes, in [0, 1).
+    """
+
+    label_smoothing: float = 0.0
 
     aims_at_robustness: ClassVar[bool] = False
 
     def loss(self, model: nn.Module, batch: Batch, context: Context) -> Tensor:
         """Mean cross-entropy of the clean inputs."""
-        return functional.cross_entropy(model(batch.inputs).float(), batch.labels)
+        logits = model(batch.inputs).float()
+        return functional.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)

@@ -25,10 +25,12 @@ class Trades(Objective):
     Args:
         attack: the inner maximisation of the divergence.
         beta: weight of the divergence; 6 in the paper.
+        label_smoothing: share of the target of the cross-entropy that is spread over all classes, in [0, 1).
     """
 
     attack: TrainingAttack
     beta: float = 6.0
+    label_smoothing: float = 0.0
 
     def craft(self, model: nn.Module, inputs: Tensor, labels: Tensor, context: Context) -> Tensor:
         """Inputs whose prediction diverges from the clean one."""
@@ -44,7 +46,8 @@ class Trades(Objective):
         """Cross-entropy of the clean inputs plus beta times the divergence."""
         clean = model(batch.inputs).float()
         adversarial = model(batch.adversarial).float()
-        return functional.cross_entropy(clean, batch.labels) + self.regularizer(clean, adversarial, batch.labels)
+        cross_entropy = functional.cross_entropy(clean, batch.labels, label_smoothing=self.label_smoothing)
+        return cross_entropy + self.regularizer(clean, adversarial, batch.labels)
 
     def regularizer(self, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Tensor:
         """Beta times the divergence, from logits `(N, K)`."""

@@ -5,10 +5,19 @@ from __future__ import annotations
 from bench.training.objectives.awp import AdversarialWeights
 from bench.training.objectives.pgd_at import PgdAt
 from bench.training.recipe import Plan, Recipe
-from bench.training.scales import CRAFTED_IN_EVALUATION_MODE, FEW_STEPS, PAPER_DIFFERENCES, TEN_STEPS, small, tiny
+from bench.training.scales import (
+    CRAFTED_IN_EVALUATION_MODE,
+    FEW_STEPS,
+    PAPER_DIFFERENCES,
+    TEN_STEPS,
+    medium,
+    small,
+    tiny,
+)
 from bench.training.schedule import Steps
 
 GAMMA = 0.01
+ON_RAW_INPUTS = "ResNet-18 on raw inputs instead of PreActResNet-18 on normalised ones"
 
 ENTRY = Recipe(
     name="at-awp",
@@ -28,11 +37,15 @@ ENTRY = Recipe(
                 "no additional clean pass in training mode, which in the authors' code feeds the running statistics",
             ),
         ),
+        "medium": medium(
+            AdversarialWeights(base=PgdAt(attack=FEW_STEPS), gamma=GAMMA),
+            differences=(ON_RAW_INPUTS, CRAFTED_IN_EVALUATION_MODE),
+        ),
         "small": small(
             AdversarialWeights(base=PgdAt(attack=FEW_STEPS), gamma=GAMMA),
             epochs=14,
             differences=(
-                "ResNet-18 on raw inputs instead of PreActResNet-18 on normalised ones",
+                ON_RAW_INPUTS,
                 CRAFTED_IN_EVALUATION_MODE,
             ),
         ),

@@ -7,12 +7,20 @@ from dataclasses import replace
 from bench.training.crafting import TrainingAttack
 from bench.training.objectives.aw_net import AwNetDistillation, CraftThrough
 from bench.training.recipe import Plan, Recipe
-from bench.training.scales import FEW_STEPS, TEN_STEPS_NEAR, small, tiny
+from bench.training.scales import FEW_STEPS, MEDIUM_SECOND_STAGE_EPOCHS, TEN_STEPS_NEAR, medium, small, tiny
 from bench.training.schedule import OneCycle, Steps
 
 __all__ = ["ENTRY", "aw_net_scales"]
 
 ARCHITECTURE = "aw-resnet18-high-pass"
+
+
+def second_stage_differences(scale: str) -> tuple[str, ...]:
+    """What differs from the paper where the network starts from a finished model of that scale."""
+    return (
+        f"teachers are this project's {scale} standard and trades models instead of wide ResNets",
+        f"starts from this project's {scale} trades model, in both branches of every MixBN, not from scratch",
+    )
 
 
 def aw_net_scales(craft_through: CraftThrough) -> dict[str, Plan]:
@@ -34,15 +42,22 @@ def aw_net_scales(craft_through: CraftThrough) -> dict[str, Plan]:
                 "no decay of the weight-update rate",
             ),
         ),
+        "medium": replace(
+            medium(
+                objective(FEW_STEPS),
+                epochs=MEDIUM_SECOND_STAGE_EPOCHS,
+                architecture=ARCHITECTURE,
+                differences=second_stage_differences("medium"),
+            ),
+            starts_from="trades",
+            schedule=OneCycle(peak=0.1),
+        ),
         "small": replace(
             small(
                 objective(FEW_STEPS),
                 epochs=3,
                 architecture=ARCHITECTURE,
-                differences=(
-                    "teachers are this project's small standard and trades models instead of wide ResNets",
-                    "starts from this project's small trades model, in both branches of every MixBN, not from scratch",
-                ),
+                differences=second_stage_differences("small"),
             ),
             starts_from="trades",
             schedule=OneCycle(peak=0.05),

@@ -13,11 +13,16 @@ from bench.training.scales import (
     BFLOAT16,
     FEW_ATTACK_STEPS,
     FEW_STEPS,
+    FULL_WIDTH,
+    MEDIUM_DIFFERENCES,
+    MEDIUM_SECOND_STAGE_EPOCHS,
     NARROW,
     ONE_CYCLE,
+    SELECTED_ON_HELD_OUT,
     SMALL_WIDTH,
     TEN_STEPS,
     TINY_WIDTH,
+    medium,
     small,
     tiny,
 )
@@ -26,6 +31,8 @@ from bench.training.schedule import OneCycle, Steps
 LAST_EPOCH = "the last epoch is kept, not the best one on the test set by PGD against all 2C logits"
 BASIC_BLOCKS = "ResNet-18 of basic blocks; the authors' has bottleneck blocks and 13.98 million parameters"
 SECOND_STAGE_PEAK = 0.05
+MEDIUM_SECOND_STAGE_PEAK = 0.1
+FULL = {"backbone": "resnet18", "width": FULL_WIDTH}
 
 
 def second_stage(objective: Objective, *, starts_from: str, epochs: int, differences: tuple[str, ...] = ()) -> Plan:
@@ -46,14 +53,20 @@ def second_stage(objective: Objective, *, starts_from: str, epochs: int, differe
         arguments={"backbone": "resnet18", "width": SMALL_WIDTH},
         shared=(NARROW, ONE_CYCLE, FEW_ATTACK_STEPS, AVERAGED),
         differences=(
-            LAST_EPOCH,
-            BASIC_BLOCKS,
-            f"the first stage is this project's small {starts_from} model; a dummy class starts as a copy of its class",
-            f"learning rate of one cycle with its peak at {SECOND_STAGE_PEAK} instead of 0.01 and 0.001",
+            *_second_stage_differences("small", starts_from, SECOND_STAGE_PEAK),
             *differences,
         ),
     )
     return replace(plan, starts_from=starts_from, schedule=OneCycle(peak=SECOND_STAGE_PEAK))
+
+
+def _second_stage_differences(scale: str, starts_from: str, peak: float) -> tuple[str, ...]:
+    return (
+        LAST_EPOCH,
+        BASIC_BLOCKS,
+        f"the first stage is this project's {scale} {starts_from} model; a dummy class starts as a copy of its class",
+        f"learning rate of one cycle with its peak at {peak} instead of 0.01 and 0.001",
+    )
 
 
 ENTRY = Recipe(
@@ -63,11 +76,23 @@ ENTRY = Recipe(
     scales={
         "paper": Plan(
             architecture="ducat",
-            arguments={"backbone": "resnet18", "width": 64},
+            arguments=FULL,
             objective=DummyClasses(base=PgdAt(attack=TEN_STEPS)),
             epochs=130,
             schedule=Steps(base=0.1, milestones=(100, 105)),
             differences=(BFLOAT16, LAST_EPOCH, BASIC_BLOCKS),
+        ),
+        "medium": replace(
+            medium(
+                DummyClasses(base=PgdAt(attack=FEW_STEPS), start=0.0),
+                epochs=MEDIUM_SECOND_STAGE_EPOCHS,
+                architecture="ducat",
+                arguments=FULL,
+                shared=tuple(each for each in MEDIUM_DIFFERENCES if each != SELECTED_ON_HELD_OUT),
+                differences=_second_stage_differences("medium", "pgd-at", MEDIUM_SECOND_STAGE_PEAK),
+            ),
+            starts_from="pgd-at",
+            schedule=OneCycle(peak=MEDIUM_SECOND_STAGE_PEAK),
         ),
         "small": second_stage(DummyClasses(base=PgdAt(attack=FEW_STEPS), start=0.0), starts_from="pgd-at", epochs=6),
         "tiny": tiny(

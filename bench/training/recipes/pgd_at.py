@@ -7,7 +7,7 @@ from fractions import Fraction
 from bench.training.crafting import TrainingAttack
 from bench.training.objectives.pgd_at import PgdAt
 from bench.training.recipe import Plan, Recipe
-from bench.training.scales import FEW_STEPS, small, tiny
+from bench.training.scales import FEW_STEPS, medium, small, tiny
 from bench.training.schedule import Steps
 
 ENTRY = Recipe(
@@ -23,7 +23,8 @@ ENTRY = Recipe(
             schedule=Steps(base=0.1, milestones=(100, 150)),
             differences=("ResNet-18 instead of PreActResNet-18", "attack crafted in evaluation mode"),
         ),
-        "small": small(PgdAt(attack=FEW_STEPS), epochs=20),
+        "medium": medium(PgdAt(attack=FEW_STEPS)),
+        "small": small(PgdAt(attack=FEW_STEPS)),
         "tiny": tiny(PgdAt(attack=FEW_STEPS)),
     },
 )

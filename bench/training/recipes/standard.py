@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.training.objectives.standard import Standard
 from bench.training.recipe import Plan, Recipe
-from bench.training.scales import small, tiny
+from bench.training.scales import medium, small, tiny
 from bench.training.schedule import Steps
 
 ENTRY = Recipe(
@@ -19,6 +19,7 @@ ENTRY = Recipe(
             epochs=200,
             schedule=Steps(base=0.1, milestones=(100, 150)),
         ),
+        "medium": medium(Standard()),
         "small": small(Standard(), epochs=12),
         "tiny": tiny(Standard()),
     },

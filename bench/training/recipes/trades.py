@@ -8,7 +8,7 @@ from fractions import Fraction
 from bench.training.crafting import TrainingAttack
 from bench.training.objectives.trades import Trades
 from bench.training.recipe import Plan, Recipe
-from bench.training.scales import FEW_STEPS, small, tiny
+from bench.training.scales import FEW_STEPS, medium, small, tiny
 from bench.training.schedule import Steps
 
 FEW_STEPS_ON_KL = replace(FEW_STEPS, start="gaussian")
@@ -29,6 +29,7 @@ ENTRY = Recipe(
                 "the 110 epochs and weight decay 5e-4 of Bag of Tricks (Pang et al. 2021)",
             ),
         ),
+        "medium": medium(Trades(attack=FEW_STEPS_ON_KL)),
         "small": small(Trades(attack=FEW_STEPS_ON_KL), epochs=12),
         "tiny": tiny(Trades(attack=FEW_STEPS_ON_KL)),
     },

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -8,9 +9,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from bench import data, models
 from bench.core.structure import Route
+from bench.models.architectures import aw_high_pass
 from bench.models.architectures.mixbn import ADVERSARIAL, CLEAN, MixBN
+from bench.training.loop import train
 from bench.training.objectives.aw_net import AwNetDistillation, AwNetWithoutTeachers, distillation, type_loss
+from bench.training.recipes import RECIPES
+from bench.training.run import Run
 from bench.training.scales import FEW_STEPS
 
 ALONE = AwNetWithoutTeachers(attack=FEW_STEPS)
@@ -232,6 +238,21 @@ def test_warm_up_trains_the_router_alone(make_model, batch, make_context):
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+def test_warm_up_sees_the_weights_that_it_has_changed(make_model, batch, make_context):
+    """Under one autocast around all of it, as in training, each step goes by the weights of that moment."""
+    model = make_model(ARCHITECTURE)
+
+    def batches():
+        for _ in range(3):
+            with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+                _, fresh = model.router(batch.inputs)
+            assert torch.equal(model.router(batch.inputs)[1], fresh)
+            yield batch.inputs, batch.labels
+
+    with torch.autocast("cpu", torch.bfloat16):
+        AwNetWithoutTeachers(attack=FEW_STEPS, warm_up_steps=3).warm_up(model, batches(), make_context())
+
+
 def test_router_is_measured_on_what_it_may_meet(make_model, batch, make_context):
     """A router that calls everything clean is right on clean inputs; one that calls nothing clean, on the others."""
     model = make_model(ARCHITECTURE)
@@ -242,6 +263,26 @@ def test_router_is_measured_on_what_it_may_meet(make_model, batch, make_context)
         found = ALONE.measure(model, batch.inputs, batch.labels, make_context())
         names = ("router_clean", "router_training_attack", "router_pgd20", "router_steered")
         assert found == dict(zip(names, right, strict=True))
+
+
+def test_router_tells_the_types_after_a_short_run(tmp_path):
+    """On digits, after the warm-up and four epochs, over 90 % of held-out images are told to be clean or attacked."""
+    digits = data.load("digits", split="train")
+    recipe = RECIPES.get("aw-net")
+    plan = dataclasses.replace(recipe.plan("tiny"), epochs=4)
+    torch.manual_seed(0)
+    run = train(
+        Run(model=aw_high_pass.build(in_channels=1, width=8), identity={}),
+        plan,
+        digits.examples,
+        digits.default_threat_model,
+        seed=0,
+        device=torch.device("cpu"),
+        snapshot_path=tmp_path / "snapshot.pt",
+        teachers={role: models.load(name, dataset=digits).module for role, name in recipe.teachers.items()},
+    )
+    assert run.history[-1].measured["router_clean"] > 0.9
+    assert run.history[-1].measured["router_training_attack"] > 0.9
 
 
 def test_router_learns_at_a_tenth_of_the_rate(make_model):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -62,6 +64,24 @@ def test_loss_is_the_formula(objective, formula, linear, batch, make_context):
     """The loss of a batch is the mean of the published formula over its examples."""
     expected = np.mean([formula(*example) for example in examples(linear, batch)])
     assert objective.loss(linear, batch, make_context()).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("plain", "of"),
+    [
+        (Standard(), 1),
+        (PgdAt(attack=FEW_STEPS), 2),
+        (Trades(attack=FEW_STEPS), 1),
+        (Mart(attack=FEW_STEPS), 2),
+    ],
+)
+def test_label_smoothing_spreads_a_share_of_the_target(plain, of, linear, batch, make_context):
+    """Smoothing by s replaces -log p_y of the cross-entropy by (1 - s) (-log p_y) + s mean_k (-log p_k) alone."""
+    smooth = dataclasses.replace(plain, label_smoothing=0.3)
+    difference = smooth.loss(linear, batch, make_context()) - plain.loss(linear, batch, make_context())
+    each = ((example[0], example[of]) for example in examples(linear, batch))
+    expected = np.mean([0.3 * (np.log(p[label]) - np.log(p).mean()) for label, p in each])
+    assert difference.item() == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(("objective", "formula"), [(Trades(attack=FEW_STEPS), trades), (Mart(attack=FEW_STEPS), mart)])

@@ -1,22 +1,28 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench import data
 from bench.core.types import ThreatModel
 from bench.models.architectures import ARCHITECTURES
 from bench.models.zoo import ZOO
-from bench.training.loop import Run, train
+from bench.training import loop
+from bench.training.averaging import Averaged
+from bench.training.loop import train
 from bench.training.objectives.objective import Batch, Context
-from bench.training.recipe import Plan
+from bench.training.recipe import Plan, model_name
 from bench.training.recipes import RECIPES
+from bench.training.run import Run
+from bench.training.step import augmented, optimizer_of, step
 
-LARGEST_CHECKPOINT = 4_000_000
+LARGEST_CHECKPOINT = {"tiny": 4 << 20, "small": 4 << 20, "medium": 24 << 20}
 # Wide networks of the paper scale are stepped with the same depth and fewer channels.
 REDUCED: Mapping[str, Mapping[str, object]] = {
     "wrn": {"depth": 34, "width": 1},
@@ -36,6 +42,13 @@ def teachers(plan: Plan, *, in_channels: int) -> dict[str, nn.Module]:
     return dict.fromkeys(plan.objective.teacher_roles, teacher.eval().requires_grad_(False))
 
 
+def quickly(plan: Plan, **changes: object) -> Plan:
+    """The plan with `changes`, and with a warm-up of a few batches where its objective has one."""
+    if hasattr(plan.objective, "warm_up_steps"):
+        plan = dataclasses.replace(plan, objective=dataclasses.replace(plan.objective, warm_up_steps=3))
+    return dataclasses.replace(plan, **changes)
+
+
 def changed(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> bool:
     return any(not torch.equal(value, after[name]) for name, value in before.items() if "weight" in name)
 
@@ -48,7 +61,7 @@ def copied(model: nn.Module) -> dict[str, Tensor]:
 def test_tiny_scale_trains_on_digits(name, tmp_path):
     """Every recipe trains an epoch on handwritten digits and ends with other, finite weights."""
     digits = data.load("digits", split="train")
-    plan = dataclasses.replace(RECIPES.get(name).plan("tiny"), epochs=1, batch_size=36)
+    plan = quickly(RECIPES.get(name).plan("tiny"), epochs=1, batch_size=36)
     model = build(plan, num_classes=10, in_channels=1)
     before = copied(model)
     run = train(
@@ -66,10 +79,11 @@ def test_tiny_scale_trains_on_digits(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", RECIPES.names())
-def test_interrupted_run_ends_with_the_same_weights(name, tmp_path):
+def test_interrupted_run_ends_with_the_same_weights(name, tmp_path, monkeypatch):
     """Whatever an objective keeps between steps, a run that goes on from its snapshot ends with the same bits."""
+    monkeypatch.setattr(loop, "SNAPSHOT_WORTH", 0)
     digits = data.load("digits", split="train")
-    plan = dataclasses.replace(RECIPES.get(name).plan("tiny"), epochs=2, batch_size=30)
+    plan = quickly(RECIPES.get(name).plan("tiny"), epochs=2, batch_size=30)
     taught = teachers(plan, in_channels=1)
 
     def go(folder: str, stop: bool) -> Run:
@@ -97,7 +111,7 @@ def test_interrupted_run_ends_with_the_same_weights(name, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         go("parts", stop=True)
     resumed = go("parts", stop=False)
-    for kept in ("model", "average"):
+    for kept in ("model", "kept"):
         one, other = getattr(whole, kept).state_dict(), getattr(resumed, kept).state_dict()
         assert all(torch.equal(value, other[key]) for key, value in one.items())
     assert whole.memory == resumed.memory
@@ -130,15 +144,52 @@ def test_paper_scale_takes_a_step(name):
 
 
 @pytest.mark.parametrize("name", RECIPES.names())
-@pytest.mark.parametrize("scale", ["paper", "small", "tiny"])
-def test_every_plan_can_be_instantiated(name, scale):
-    """At every scale the network exists; small ones fit a checkpoint of 4 MB."""
-    plan = RECIPES.get(name).plan(scale)
-    with torch.device("meta"):
-        model = build(plan, num_classes=10, in_channels=3)
-    n_parameters = sum(parameter.numel() for parameter in model.parameters())
-    if scale != "paper":
-        assert 4 * n_parameters < LARGEST_CHECKPOINT
+def test_every_plan_can_be_instantiated(name):
+    """At every scale the network exists; in float16 small ones fit a checkpoint of 4 MB, medium ones of 24 MB."""
+    for scale, plan in RECIPES.get(name).scales.items():
+        with torch.device("meta"):
+            model = build(plan, num_classes=10, in_channels=3)
+        n_parameters = sum(parameter.numel() for parameter in model.parameters())
+        assert 2 * n_parameters < LARGEST_CHECKPOINT.get(scale, math.inf)
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses what would make a GPU wait for its result: reading a number, or a shape that depends on one."""
+
+    READS = (
+        torch.ops.aten._local_scalar_dense.default,
+        torch.ops.aten.nonzero.default,
+        torch.ops.aten.masked_select.default,
+        torch.ops.aten.equal.default,
+    )
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert func not in self.READS, f"a step of training reads the device: {func}"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", [recipe.name for recipe in RECIPES if "medium" in recipe.scales])
+def test_no_step_of_medium_waits_for_the_device(name):
+    """From the batch to the averaged weights, no number is read from the device."""
+    plan = RECIPES.get(name).plan("medium")
+    model = build(plan, num_classes=10, in_channels=3, width=4)
+    run = Run(model=model, identity={}, average=Averaged(model, 0.9))
+    optimizer = optimizer_of(model, plan)
+    generator = torch.Generator().manual_seed(0)
+    context = Context(
+        epoch=0.9 * plan.epochs,
+        epochs=plan.epochs,
+        threat_model=ThreatModel.parse("Linf:8/255"),
+        generator=generator,
+        teachers=teachers(plan, in_channels=3),
+        memory=run.memory,
+    )
+    inputs, labels = torch.rand((4, 3, 8, 8), generator=generator), torch.tensor([3, 5, 0, 9])
+    with NoWaiting():
+        for _ in range(2):
+            step(run, plan, augmented(plan, inputs, generator), labels, optimizer, context)
+    with pytest.raises(AssertionError, match="reads the device"), NoWaiting():
+        float(inputs.sum())
 
 
 @pytest.mark.parametrize("scale", ["paper", "small", "tiny"])
@@ -159,18 +210,20 @@ def test_robust_wrn_and_its_twin_differ_in_the_channels_alone(scale):
 
 
 def test_every_model_of_the_zoo_has_its_recipe():
-    """Recipes are called like the models that they make, and none is missing."""
+    """Recipes are called like the models that they make, full-width ones with -r18 behind, and none is missing."""
     assert {spec.recipe for spec in ZOO} == set(RECIPES.names())
-    assert all(spec.recipe == spec.name for spec in ZOO)
+    assert all(spec.name == model_name(spec.recipe, spec.scale or "small") for spec in ZOO)
+    full = {spec.recipe for spec in ZOO if spec.scale == "medium"}
+    assert full == {recipe.name for recipe in RECIPES if "medium" in recipe.scales} - {"aw-net-e2e"}
 
 
 @pytest.mark.parametrize("name", RECIPES.names())
 def test_recipe_says_what_it_is(name):
     """A recipe has all scales, its sources, what differs from them, and a model for each teacher."""
     recipe = RECIPES.get(name)
-    assert set(recipe.scales) == {"paper", "small", "tiny"}
+    assert set(recipe.scales) - {"medium"} == {"paper", "small", "tiny"}
     assert recipe.title and recipe.paper
-    assert recipe.scales["small"].differences and recipe.scales["tiny"].differences
+    assert all(plan.differences for scale, plan in recipe.scales.items() if scale != "paper")
     assert all(set(recipe.teachers) == set(plan.objective.teacher_roles) for plan in recipe.scales.values())
     assert all(teacher in RECIPES and teacher != name for teacher in recipe.teachers.values())
 
