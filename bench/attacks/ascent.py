@@ -10,11 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bench.core.types import Classifier, Examples, Norm, ThreatModel
+from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import losses, norms
 from bench.ops.choosing import chosen_rows
 from bench.ops.projections import project
-from bench.ops.sampling import Stream, normal, uniform
+from bench.ops.sampling import Stream, in_unit_ball
 
 __all__ = ["LOOK_EVERY", "Ascent", "Best", "gradient", "random_start"]
 
@@ -105,12 +105,6 @@ def random_start(examples: Examples, threat_model: ThreatModel, stream: Stream) 
 
     For L2: a uniform direction times epsilon u^(1/d), u uniform, which is uniform in the d-dimensional ball.
     """
-    shape = examples.inputs.shape[1:]
-    epsilon = float(threat_model.epsilon)
-    if threat_model.norm is Norm.LINF:
-        delta = (2 * uniform(stream, examples.indices, shape) - 1) * epsilon
-    else:
-        heading = norms.direction(normal(stream, examples.indices, shape), Norm.L2)
-        radius = uniform(stream, examples.indices, (1,), step=1).squeeze(1) ** (1 / shape.numel())
-        delta = epsilon * heading * norms.per_example(radius, heading)
+    unit = in_unit_ball(stream, examples.indices, examples.inputs.shape[1:], threat_model.norm)
+    delta = float(threat_model.epsilon) * unit
     return project(examples.inputs + delta, examples.inputs, threat_model)

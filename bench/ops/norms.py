@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bench.core.types import Norm
 
-__all__ = ["direction", "per_example", "size"]
+__all__ = ["direction", "dual", "per_example", "size"]
 
 SMALLEST_LENGTH = 1e-12
 
@@ -40,6 +40,16 @@ def direction(gradient: Tensor, norm: Norm) -> Tensor:
     if norm is Norm.LINF:
         return gradient.sign()
     return gradient / per_example(size(gradient, norm).clamp_min(SMALLEST_LENGTH), gradient)
+
+
+def dual(gradient: Tensor, norm: Norm) -> Tensor:
+    """Dual norm of each gradient `(N, ...)`: the most that a step of length 1 gains to first order, `(N,)`.
+
+    >>> dual(torch.tensor([[3.0, -4.0]]), Norm.LINF).item(), dual(torch.tensor([[3.0, -4.0]]), Norm.L2).item()
+    (7.0, 5.0)
+    """
+    length: Tensor = torch.linalg.vector_norm(gradient.flatten(1), ord=1 if norm is Norm.LINF else 2, dim=1)
+    return length
 
 
 def per_example(values: Tensor, like: Tensor) -> Tensor:

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from bench.core import digest
+from bench.core.types import Norm
+from bench.ops import norms
 
-__all__ = ["Stream", "normal", "philox", "random_bits", "uniform"]
+__all__ = ["Stream", "in_unit_ball", "normal", "philox", "random_bits", "uniform"]
 
 _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -49,14 +51,14 @@ class Stream:
         return int(word[:8], 16), int(word[8:], 16)
 
 
-def random_bits(stream: Stream, indices: Tensor, shape: Sequence[int], *, step: int = 0) -> Tensor:
+def random_bits(stream: Stream, indices: Tensor, shape: Sequence[int], *, step: int | Tensor = 0) -> Tensor:
     """Uniform 32-bit words.
 
     Args:
         stream: what they are for.
         indices: int64 `(N,)`, the examples' positions in the official split.
         shape: shape of each example's draw.
-        step: number of the step; different steps draw independently.
+        step: number of the step, or one for each example, int64 `(N,)`; different steps draw independently.
 
     Returns:
         int64 `(N, *shape)`, in [0, 2^32).
@@ -66,22 +68,37 @@ def random_bits(stream: Stream, indices: Tensor, shape: Sequence[int], *, step: 
     low = (indices & _MASK)[:, None]
     high = (indices >> 32)[:, None]
     size = (len(indices), len(blocks))
-    counter = [part.expand(size) for part in (blocks[None, :], torch.full_like(low, step), low, high)]
+    steps = step[:, None] if isinstance(step, Tensor) else torch.full_like(low, step)
+    counter = [part.expand(size) for part in (blocks[None, :], steps, low, high)]
     words = torch.stack(philox(counter, stream.key), dim=-1)  # (N, blocks, 4)
     return words.flatten(1)[:, :count].reshape(len(indices), *shape)
 
 
-def uniform(stream: Stream, indices: Tensor, shape: Sequence[int], *, step: int = 0) -> Tensor:
+def uniform(stream: Stream, indices: Tensor, shape: Sequence[int], *, step: int | Tensor = 0) -> Tensor:
     """Uniform numbers in [0, 1), float32 `(N, *shape)`, multiples of 2^-24; arguments as in `random_bits`."""
     bits = random_bits(stream, indices, shape, step=step) >> (32 - _FLOAT_BITS)
     return bits.to(torch.float32) * 2.0**-_FLOAT_BITS
 
 
-def normal(stream: Stream, indices: Tensor, shape: Sequence[int], *, step: int = 0) -> Tensor:
+def normal(stream: Stream, indices: Tensor, shape: Sequence[int], *, step: int | Tensor = 0) -> Tensor:
     """Standard normal numbers by Box and Muller (1958), float32 `(N, *shape)`; arguments as in `random_bits`."""
     first, second = uniform(stream, indices, (2, *shape), step=step).double().unbind(1)
     # 1 - u lies in (0, 1], so the logarithm is finite.
     return (torch.sqrt(-2 * torch.log1p(-first)) * torch.cos(2 * math.pi * second)).float()
+
+
+def in_unit_ball(
+    stream: Stream, indices: Tensor, shape: Sequence[int], norm: Norm, *, step: int | Tensor = 0
+) -> Tensor:
+    """A point uniform in the unit ball of `norm`, float32 `(N, *shape)`; other arguments as in `random_bits`.
+
+    In L2 a uniform direction times u^(1/d), u uniform.
+    """
+    if norm is Norm.LINF:
+        return 2 * uniform(stream, indices, shape, step=step) - 1
+    heading = norms.direction(normal(stream, indices, shape, step=2 * step), norm)
+    radius = uniform(stream, indices, (1,), step=2 * step + 1).squeeze(1) ** (1 / math.prod(shape))
+    return heading * norms.per_example(radius, heading)
 
 
 def philox(counter: Sequence[Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:

@@ -18,7 +18,7 @@ from bench.ops import norms
 
 THREAT = {Norm.LINF: ThreatModel.parse("Linf:1/20"), Norm.L2: ThreatModel.parse("L2:0.2")}
 CASES = [(name, norm) for name in attacks.names() for norm in sorted(attacks.get(name).norms)]
-KEYED = ["fgsm", "pgd-20", "pgd-100", "cw"]
+KEYED = ["constraint-relaxation", "fgsm", "pgd-20", "pgd-100", "cw"]
 
 
 class Structured(nn.Module):

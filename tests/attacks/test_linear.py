@@ -14,7 +14,7 @@ from bench.core.structure import Route
 from bench.core.types import Norm, ThreatModel
 
 THREATS = ["Linf:1/100", "Linf:1/50", "L2:0.05", "L2:0.1"]
-TARGETED = ["apgd-t", "fab-t"]
+TARGETED = ["apgd-t", "constraint-relaxation", "fab-t"]
 MINIMUM_NORM = {"carlini-wagner-l2"}  # searches beyond any fixed radius; see its own file
 
 
@@ -78,7 +78,7 @@ def test_no_attack_breaks_what_is_robust(linear, examples_of, name, threat):
 
 
 @pytest.mark.parametrize("threat", THREATS)
-@pytest.mark.parametrize("name", ["fgsm", "pgd-100", "cw", "apgd-ce"])
+@pytest.mark.parametrize("name", ["fgsm", "pgd-100", "cw", "apgd-ce", "constraint-relaxation"])
 def test_with_two_classes_every_gradient_attack_is_exact(examples_of, name, threat):
     """With two classes and a linear model there is one direction, and every gradient attack takes it to the end."""
     torch.manual_seed(3)

@@ -6,6 +6,7 @@ from bench.attacks.adaptive.ensemble import AdaptivePairs, AdaptiveRoutes
 from bench.attacks.adaptive.frozen_route import FrozenRoute
 from bench.attacks.adaptive.joint import Joint, JointTargeted
 from bench.attacks.adaptive.merged import Merged
+from bench.attacks.adaptive.relaxed import RelaxedPairs, RelaxedSteering
 from bench.attacks.adaptive.steered_route import SteeredRoute
 
 __all__ = [
@@ -16,7 +17,19 @@ __all__ = [
     "Joint",
     "JointTargeted",
     "Merged",
+    "RelaxedPairs",
+    "RelaxedSteering",
     "SteeredRoute",
 ]
 
-ENTRY = (AdaptivePairs(), AdaptiveRoutes(), Merged(), Joint(), JointTargeted(), FrozenRoute(), SteeredRoute())
+ENTRY = (
+    AdaptivePairs(),
+    AdaptiveRoutes(),
+    Merged(),
+    Joint(),
+    JointTargeted(),
+    FrozenRoute(),
+    SteeredRoute(),
+    RelaxedPairs(),
+    RelaxedSteering(),
+)

@@ -41,13 +41,17 @@ class Ball:
     @classmethod
     def around(cls, center: Tensor, threat_model: ThreatModel) -> Ball:
         """The ball of `threat_model` around `center`, `(N, C, H, W)` in [0, 1]."""
-        radius = float(threat_model.epsilon)
-        reach = radius if threat_model.norm is Norm.LINF else 1.0
+        return cls.of(center, threat_model.norm, float(threat_model.epsilon))
+
+    @classmethod
+    def of(cls, center: Tensor, norm: Norm, radius: float) -> Ball:
+        """The ball of `radius`, in input units, around `center`, `(N, C, H, W)` in [0, 1]."""
+        reach = radius if norm is Norm.LINF else 1.0
         return cls(
             center=center,
             lower=(center - reach).clamp_min(0),
             upper=(center + reach).clamp_max(1),
-            norm=threat_model.norm,
+            norm=norm,
             radius=radius,
         )
 

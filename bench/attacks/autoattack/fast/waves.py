@@ -29,13 +29,16 @@ class Part:
     positions: Tensor
 
 
-def waves(n_runs: int, still_open: Callable[[], Tensor], *, size: int) -> Iterator[list[Part]]:
+def waves(
+    n_runs: int, still_open: Callable[[], Tensor], *, size: int, wanted: Tensor | None = None
+) -> Iterator[list[Part]]:
     """Yield batches of at most `size` rows until every run has been on every example that was open at its turn.
 
     Args:
         n_runs: how many runs there are, in order.
         still_open: positions of the examples that no run has broken, int64, ascending; asked before each wave.
         size: at least 1.
+        wanted: bool `(N, n_runs)`, which examples each run is for; None means all.
     """
     run, after = 0, -1  # the next run, and the last position that it has had
     while run < n_runs:
@@ -44,6 +47,8 @@ def waves(n_runs: int, still_open: Callable[[], Tensor], *, size: int) -> Iterat
         free = size
         while run < n_runs and free:
             waiting = positions[positions > after] if after >= 0 else positions
+            if wanted is not None:
+                waiting = waiting[wanted[waiting, run]]
             taken = waiting[:free]
             if len(taken):
                 parts.append(Part(run=run, positions=taken))

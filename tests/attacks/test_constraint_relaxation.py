@@ -1,0 +1,116 @@
+"""Constraint relaxation: what it promises beside what every attack does."""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+
+import pytest
+import torch
+from torch import nn
+
+from bench import attacks
+from bench.attacks.adaptive import RelaxedPairs, RelaxedSteering
+from bench.core.errors import BenchError
+from bench.core.types import ThreatModel
+from bench.evaluation.counting import CountingClassifier
+
+THREAT = ThreatModel.parse("Linf:1/100")
+ATTACK = attacks.get("constraint-relaxation")
+
+
+def scaled(network, factor):
+    last = nn.Linear(network[-1].in_features, network[-1].out_features)
+    last.weight.data, last.bias.data = factor * network[-1].weight, factor * network[-1].bias
+    return nn.Sequential(*list(network)[:-1], last).requires_grad_(False).eval()
+
+
+def outcome(attack, model, examples, threat_model=THREAT):
+    """Verdicts, margins and passes."""
+    counting = CountingClassifier(model)
+    points = attack.perturb(counting, examples, threat_model, seed=0)
+    logits = model(points)
+    return logits.argmax(1) == examples.labels, points, counting.passes
+
+
+@pytest.mark.parametrize("factor", [100.0, 0.01, 2.0**20, 2.0**-20])
+@pytest.mark.parametrize("threat", ["Linf:1/100", "L2:0.15"])
+def test_a_factor_on_the_logits_changes_nothing(network, examples_of, factor, threat):
+    """Neither verdicts nor passes follow the scale of the logits."""
+    examples, threat_model = examples_of(network, 48), ThreatModel.parse(threat)
+    robust, _, passes = outcome(ATTACK, network, examples, threat_model)
+    assert 0 < robust.sum() < len(examples)
+    again, _, others = outcome(ATTACK, scaled(network, factor), examples, threat_model)
+    assert torch.equal(again, robust)
+    assert others == passes
+
+
+def test_batch_and_order_change_no_verdict(network, examples_of):
+    """An example alone, in another order or among fewer meets the same attack."""
+    examples = examples_of(network, 24)
+    robust, points, _ = outcome(ATTACK, network, examples)
+    order = torch.arange(len(examples) - 1, -1, -1)
+    backwards, turned, _ = outcome(ATTACK, network, examples[order])
+    assert torch.equal(backwards[order], robust)
+    torch.testing.assert_close(turned[order], points, atol=1e-6, rtol=0)
+    for row in range(0, len(examples), 5):
+        alone, point, _ = outcome(ATTACK, network, examples[row : row + 1])
+        assert alone == robust[row]
+        torch.testing.assert_close(point[0], points[row], atol=1e-6, rtol=0)
+
+
+def test_hopeless_targets_are_given_up(network, examples_of):
+    """Far from every boundary a target costs two phases of one cycle; without giving up, all cycles."""
+    examples = examples_of(network, 32)
+    near = ThreatModel.parse("Linf:1/2000")
+    robust, _, passes = outcome(ATTACK, network, examples, near)
+    n_robust = int(robust.sum())
+    assert n_robust > 16
+    stubborn = dataclasses.replace(ATTACK, give_up=Fraction(10**9))
+    _, _, all_cycles = outcome(stubborn, network, examples, near)
+    a_target = 2 * ATTACK.steps // 3
+    assert passes.backwards < len(examples) * (ATTACK.first_steps + 2 * ATTACK.targets * a_target)
+    assert all_cycles.backwards >= n_robust * ATTACK.targets * ATTACK.cycles * ATTACK.steps
+
+
+def test_what_was_close_gets_more_rounds(network, examples_of):
+    """More rounds break no less, and are spent on what came close alone."""
+    examples = examples_of(network, 64)
+    once, _, few = outcome(dataclasses.replace(ATTACK, rounds=0), network, examples)
+    robust, _, more = outcome(ATTACK, network, examples)
+    assert not (robust & ~once).any()
+    assert few.backwards <= more.backwards
+    never, _, none = outcome(dataclasses.replace(ATTACK, retry=Fraction(-1)), network, examples)
+    assert torch.equal(never, once)
+    assert none == few
+
+
+def test_without_a_gradient_it_ends_soon(examples_of, network):
+    """A model through which no gradient flows costs two phases a target."""
+
+    class Hidden(nn.Module):
+        def forward(self, inputs):
+            return network(inputs.detach())
+
+    examples = examples_of(network, 8)
+    robust, _, passes = outcome(ATTACK, Hidden(), examples)
+    assert passes.backwards <= len(examples) * (ATTACK.first_steps + ATTACK.targets * 2 * ATTACK.steps // 3)
+    assert robust.any()
+
+
+@pytest.mark.parametrize("classes", [2, 3, 120])
+def test_any_number_of_classes(examples_of, classes):
+    """From two classes on, targets are at most the wrong ones."""
+    torch.manual_seed(5)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(36, classes)).requires_grad_(False)
+    model[1].bias.copy_(-model[1].weight.sum(1) / 2)
+    robust, points, _ = outcome(dataclasses.replace(ATTACK, targets=200), model, examples_of(model, 16))
+    assert points.shape == (16, 1, 6, 6)
+    assert not robust.all()
+
+
+@pytest.mark.parametrize("attack", [RelaxedPairs(), RelaxedSteering()])
+def test_a_structure_is_asked_for(network, examples_of, attack):
+    """A model that declares none is refused in one line that names the attack."""
+    with pytest.raises(BenchError, match=attack.name):
+        attack.perturb(network, examples_of(network, 2), THREAT, seed=0)
