@@ -19,6 +19,7 @@ from subject import CLOCKS
 from torch import Tensor, nn
 
 from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
+from bench.attacks.constraint_relaxation import ConstraintRelaxation
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier, Passes
 from bench.evaluation.forms import Forms
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 TOLERANCE = 1 + 1e-5
-Stage = ApgdCe | ApgdT | FabT | Square
+Stage = ApgdCe | ApgdT | FabT | Square | ConstraintRelaxation
 
 
 @dataclass

@@ -77,6 +77,13 @@ def test_our_autoattack_beside_the_package(run: Run) -> None:
         assert all(engine["seconds"][stage] > 0 and engine["forwards"][stage] > left[-1] for stage in STAGES)
         assert engine["backwards"]["apgd-t"] > engine["backwards"]["square"] == 0
     broken = [8 - found["engines"][name]["n_robust"]["square"] for name in ("pyautoattack", "fast")]
+    relaxed = found["relaxation"]
+    differing = len(relaxed["only_relaxation_broke"]) - len(relaxed["only_reference_broke"])
+    assert relaxed["n_robust"] == found["engines"]["pyautoattack"]["n_robust"]["square"] - differing
+    assert 1 < relaxed["gradients_an_example"] < relaxed["forwards_an_example"]
+    assert relaxed["times"] == pytest.approx(
+        sum(found["engines"]["pyautoattack"]["seconds"].values()) / relaxed["seconds"]
+    )
     alone = [len(found[name]) for name in ("only_reference_broke", "only_fast_broke")]
     assert broken[0] - broken[1] == alone[0] - alone[1]
 
