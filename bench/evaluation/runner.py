@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from bench.core.breaks import Breaks
+from bench.core.errors import BenchError
+from bench.core.fingerprint import TOLERANCE
 from bench.core.types import Examples
 from bench.evaluation.computing import Computer
 from bench.evaluation.executors.executor import Lane
@@ -18,6 +21,8 @@ from bench.evaluation.journal import Entry, Journal
 from bench.evaluation.keeping import Keeper, unpack
 from bench.evaluation.stage import Stage, Verdicts, joined
 from bench.evaluation.task import Task
+from bench.evaluation.verify import check_logits
+from bench.ops.losses import margin
 
 __all__ = ["GroupDone", "Runner"]
 
@@ -114,6 +119,7 @@ class Runner:
                 if stored is None:
                     yield task
                 else:
+                    self._refuse_other_function(task, stored)
                     landed(task, stored, reused=True)
 
         for task, new in self._lane.run(missing(), self._examples):
@@ -134,7 +140,11 @@ class Runner:
         Returns:
             One item for each of those examples.
         """
-        examples = self._examples[torch.tensor(about)]
+        return self._ask(question, self._examples[torch.tensor(about)], what)
+
+    def _ask(
+        self, question: Callable[[nn.Module, Examples], Tensor], examples: Examples, what: str
+    ) -> tuple[bool, ...]:
         if not len(examples):
             return ()
         module = self._computer.module
@@ -183,14 +193,53 @@ class Runner:
             BenchError: if a journal holds breaks of other examples than those that its entry calls broken.
         """
         for chunk, entry in zip(task.chunks, entries, strict=True):
-            try:
-                breaks = unpack(entry.breaks, n_examples=len(chunk.indices), shape=self._shape)
-                self._refuse_strangers(breaks, chunk, entry)
-            except ValueError as error:
-                if self._journal is None:
-                    raise
-                raise self._journal.refusal(task.stage.key, chunk, str(error)) from error
-            self._keeper.add(chunk.number, breaks)
+            self._keeper.add(chunk.number, self._unpacked(task, chunk, entry))
+
+    def _unpacked(self, task: Task, chunk: Chunk, entry: Entry) -> Breaks:
+        try:
+            breaks = unpack(entry.breaks, n_examples=len(chunk.indices), shape=self._shape)
+            self._refuse_strangers(breaks, chunk, entry)
+        except ValueError as error:
+            if self._journal is None:
+                raise
+            raise self._journal.refusal(task.stage.key, chunk, str(error)) from error
+        return breaks
+
+    def _refuse_other_function(self, task: Task, entries: Sequence[Entry]) -> None:
+        """What a journal holds of clean inputs and of breaks, the model must say too: one forward pass of each.
+
+        The fingerprint sees neither later images nor what attacks find. One example may differ, where rounding decides
+        which way a model takes. Work of another kind of device is not repeated here, nor are image files decoded again.
+
+        Raises:
+            BenchError: if the model says otherwise.
+        """
+        here = self._journal is not None and self._journal.header.device == self._device.type
+        if self._journal is None or not here or not self._examples.in_memory:
+            return
+        differing: list[int] = []
+        for chunk, entry in zip(task.chunks, entries, strict=True):
+            judged, margins = self._judged(task, chunk, entry)
+            known = dict(zip(judged.indices.tolist(), margins, strict=True))
+            same = self._ask(functools.partial(_as_known, known=known), judged, task.what)
+            differing += [index for index, fits in zip(known, same, strict=True) if not fits]
+        if len(differing) > 1:
+            shown = ", ".join(map(str, differing[:3])) + (", ..." if len(differing) > 3 else "")
+            raise BenchError(
+                f"Journal {self._journal.folder} was made for another run: on {len(differing)} stored inputs of"
+                f" {task.stage.key} (examples {shown}) the model gives other logits than the one that it was made with."
+                " Choose another journal folder, or that model."
+            )
+
+    def _judged(self, task: Task, chunk: Chunk, entry: Entry) -> tuple[Examples, Sequence[float]]:
+        """The inputs whose margins a chunk's entry knows, in the order of their indices, and these margins."""
+        examples = self._examples[chunk.rows]
+        if task.stage.attack is None:
+            return examples, entry.margin
+        breaks = self._unpacked(task, chunk, entry)
+        examples = examples[torch.isin(examples.indices, torch.from_numpy(breaks.indices))]
+        inputs = torch.from_numpy(breaks.inputs(examples.inputs.cpu().numpy())) if len(breaks) else examples.inputs
+        return Examples(inputs=inputs, labels=examples.labels, indices=examples.indices), breaks.margins.tolist()
 
     def _refuse_strangers(self, breaks: Breaks, chunk: Chunk, entry: Entry) -> None:
         labels = dict(zip(chunk.indices, self._examples.labels[chunk.rows].tolist(), strict=True))
@@ -207,3 +256,16 @@ def _broken(group: Sequence[Chunk], entries: Sequence[Entry]) -> Iterator[int]:
         for position, (attacked, robust) in enumerate(zip(entry.attacked, entry.robust, strict=True), chunk.start):
             if attacked and not robust:
                 yield position
+
+
+def _as_known(module: nn.Module, batch: Examples, *, known: Mapping[int, float]) -> Tensor:
+    """Whether the margins of a batch are those known by index, but for rounding: bool `(N,)`."""
+    with torch.no_grad():
+        logits = module(batch.inputs)
+    check_logits(logits, len(batch))
+    logits = logits.float()
+    margins = torch.where(logits.isfinite().all(1), margin(logits, batch.labels), -torch.inf)
+    before = torch.tensor([known[index] for index in batch.indices.tolist()]).to(margins)
+    # A margin is the difference of two logits.
+    near: Tensor = (margins - before).abs() <= 2 * TOLERANCE * logits.abs().amax(1)
+    return near.logical_or(margins == before)

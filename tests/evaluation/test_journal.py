@@ -352,6 +352,36 @@ def test_another_function_of_the_same_weights_and_source_is_refused(
     assert {path: path.stat().st_mtime_ns for path in _entries(tmp_path / "journal")} == stamps
 
 
+class Remembered(nn.Module):
+    """A linear model that gives some inputs, to the bit, the logits of their opposites."""
+
+    def __init__(self, linear: nn.Module, inputs: torch.Tensor) -> None:
+        super().__init__()
+        self.linear = linear
+        self.inputs = [inputs.flatten(1)]
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        known = (inputs.flatten(1)[:, None] == self.inputs[0]).all(2).any(1, keepdim=True)
+        return torch.where(known, self.linear(1 - inputs), self.linear(inputs))
+
+
+@pytest.mark.parametrize("where", ["clean", "fgsm"])
+def test_a_function_that_differs_where_no_fingerprint_looks_is_refused(
+    tmp_path: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel, where: str
+) -> None:
+    """On later images, or on what attacks found: what the journal holds of them is asked again; one may be rounding."""
+    usual = {"threat_model": threat_model, "suite": gradient_suite, "journal": tmp_path / "journal"}
+    first = evaluate(Remembered(linear, examples.inputs[:0]), examples, **usual)
+    clean = examples.inputs[torch.from_numpy(first.breaks.indices)]
+    found = examples.inputs[40:] if where == "clean" else torch.from_numpy(first.breaks.inputs(clean.numpy()))
+    assert len(found) > 2
+    with pytest.raises(BenchError, match=rf"on \d+ stored inputs of {where} .* other logits") as caught:
+        evaluate(Remembered(linear, found), examples, **usual)
+    assert "\n" not in str(caught.value) and caught.value.exit_code == 2
+    for same in (examples.inputs[:0], found[-1:]):
+        assert result_of(evaluate(Remembered(linear, same), examples, **usual)) == result_of(first)
+
+
 def _with_logits(header: Header, factor: float) -> Header:
     """The header of a journal that a machine left whose logits are larger."""
     assert header.fingerprint is not None
