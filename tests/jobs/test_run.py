@@ -269,18 +269,21 @@ def test_a_model_of_other_inputs_is_doubted_aloud(greys):
 
 @pytest.fixture
 def plant_clock(monkeypatch):
-    """A clock on which a look takes a millisecond, and a pass in bfloat16 what a test says, less than nothing too."""
+    """A clock on which a look takes a millisecond, and a pass in bfloat16 what a test says, less than nothing too.
+
+    From one look to the next it never goes back.
+    """
     compute = Bfloat16.forward
-    now, of_a_pass = 0.0, 0.0
+    last, now, of_a_pass = 0.0, 0.0, 0.0
 
     def look():
-        nonlocal now
-        now += 1e-3
+        nonlocal last, now
+        last = now = now + 1e-3
         return now
 
     def forward(self, inputs):
         nonlocal now
-        now += of_a_pass
+        now = max(now + of_a_pass, last - 9e-4)
         return compute(self, inputs)
 
     def plant(seconds):
