@@ -6,6 +6,7 @@ import csv
 import io
 
 from bench.core.errors import BenchError
+from bench.core.plain_text import plain
 from bench.leaderboard.board import Board
 from bench.leaderboard.share import clean_share, robust_share
 from bench.leaderboard.standing import Entry, Group
@@ -47,12 +48,13 @@ def to_csv(board: Board) -> str:
 
     Counts and percentages are of all the row's examples; ranks are on the first `n_ranked`.
 
-    A field that a spreadsheet would take for a formula gets an apostrophe in front.
+    A field that a spreadsheet would take for a formula gets an apostrophe in front; control characters are
+    written as escapes.
     """
     attacks = tuple(dict.fromkeys(name for group in board.groups for name in group.attacks))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, *(_ATTACK + name for name in attacks)])
+    writer.writerow([*COLUMNS, *(_harmless(_ATTACK + name) for name in attacks)])
     for group in board.groups:
         for entry in group.entries:
             counts = {attack.name: str(attack.n_robust) for attack in entry.record.result.attacks}
@@ -110,5 +112,5 @@ def _fields(group: Group, entry: Entry) -> tuple[str, ...]:
 
 
 def _harmless(value: str) -> str:
-    plain = " ".join(value.split())
-    return f"'{plain}" if plain[:1] in ("=", "+", "-", "@") else plain
+    text = plain(" ".join(value.split()))
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text

@@ -139,6 +139,25 @@ def test_results_csv_holds_every_number(board: Path) -> None:
     assert (lines["short"]["rank_best"], lines["short"]["unranked"]) == ("", "2 examples, not the first 1,000")
 
 
+def test_results_csv_shows_text_of_rows_as_text(board: Path, record: Make) -> None:
+    """A title, an attack or a date writes no control character to a terminal, no line, no formula."""
+    row = record([True, False], model="odd", suite="odd-v1")
+    attacks = tuple(dataclasses.replace(each, name="\x1b[31m\r\n\u202epgd") for each in row.result.attacks)
+    row = dataclasses.replace(
+        row,
+        result=dataclasses.replace(row.result, attacks=attacks),
+        cost=dataclasses.replace(row.cost, engine="=cmd\x00\x1b]0;x\x07"),
+    )
+    write(row, board)
+    publish(board)
+    text = (board / "results.csv").read_text()
+    assert all(letter.isprintable() or letter == "\n" for letter in text)
+    lines = list(csv.DictReader(io.StringIO(text)))
+    assert len(lines) == len(text.splitlines()) - 1
+    (odd,) = (line for line in lines if line["model"] == "odd")
+    assert odd["engine"].startswith("'=cmd\\x00") and r"n_robust:\x1b[31m \u202epgd" in odd
+
+
 def test_the_changelog_tells_what_changed(board: Path, record: Make) -> None:
     """New rows, new numbers, a place lost to somebody else, a row that went; dated by the newest row."""
     publish(board)
