@@ -40,7 +40,9 @@ class _Group(TyperGroup):
     def main(self, *arguments: Any, **options: Any) -> Any:
         try:
             return super().main(*arguments, **options)
-        except Exception as error:  # noqa: BLE001 - whatever it is, a traceback is no answer
+        except SystemExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, a traceback is no answer
             sys.exit(_told(error))
 
     def invoke(self, ctx: Any) -> Any:
@@ -49,6 +51,8 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except OSError as error:  # typer itself would exit with 1 for a broken pipe
             raise typer.Exit(_told(error)) from error
+        except SystemExit as error:  # nothing of bench raises it: the user's model, anywhere
+            raise BenchError(_exited(error)) from error
         except KeyboardInterrupt:
             remark("bench: interrupted; what was finished is kept. The same command resumes.")
             raise typer.Exit(_INTERRUPTED) from None
@@ -100,14 +104,14 @@ def bench(
     """
 
 
-def _told(error: Exception) -> int:
+def _told(error: BaseException) -> int:
     """Print one line about what ended the command, and return its exit code."""
     line, code = _ended_by(error)
     remark(f"bench: {one_line(line)}")
     return code
 
 
-def _ended_by(error: Exception) -> tuple[str, int]:
+def _ended_by(error: BaseException) -> tuple[str, int]:
     if isinstance(error, BenchError):
         return str(error), error.exit_code
     if isinstance(error, OSError) and error.filename is not None and error.errno in _REFUSALS:
@@ -120,7 +124,16 @@ def _ended_by(error: Exception) -> tuple[str, int]:
     return f"{told} {where}", _INTERNAL
 
 
-def _reported(error: Exception) -> str:
+def _exited(error: SystemExit) -> str:
+    """Where a user's code ended the process, which would have been an exit code of its own choice."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"The model's code ended the run by sys.exit({error.code!r:.40}) in {last.filename}, line {last.lineno}."
+        " Let it raise an exception or answer; what was finished is kept."
+    )
+
+
+def _reported(error: BaseException) -> str:
     """Where the traceback of a fault of bench is now: in a file, or on stderr where none can be written."""
     about = f"bench {__version__}, Python {platform.python_version()}, {platform.platform()}"
     trace = "".join(traceback.format_exception(error))

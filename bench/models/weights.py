@@ -27,6 +27,8 @@ EXTRA_STATE = "_extra_state"
 """How torch ends the name of what a module keeps beside its tensors (`get_extra_state`)."""
 MAX_DEPTH = 4
 _HEAD = 4096
+_MAGIC = torch.serialization.MAGIC_NUMBER.to_bytes(10, "little")
+"""Near the start of what `torch.save` wrote before version 1.6."""
 _SHOWN = 5
 _REFUSED_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 _NUMBER = re.compile(r"[<>=|]?[?biuf][1248]?")
@@ -74,12 +76,13 @@ def _content(path: Path) -> Any:
             head = file.read(_HEAD)
             size = os.fstat(file.fileno()).st_size
     except FileNotFoundError:
-        raise BenchError(f"No weights file {path}.") from None
+        is_url = path.parts[0].endswith(":")  # of which a path keeps one slash
+        raise BenchError(f"No weights file {path}{'; download it first' if is_url else ''}.") from None
     except OSError as error:
         raise BenchError(f"Cannot read weights file {path}: {error.strerror or error}.") from None
     if _looks_like_safetensors(head):
         return _read_safetensors(path)
-    if head.startswith((b"PK\x03\x04", b"\x80")):
+    if head.startswith(b"PK\x03\x04") or (head.startswith(b"\x80") and _MAGIC in head[:32]):
         return _read_torch(path)
     raise BenchError(f"Expected safetensors or torch weights in {path}, but {_what_else(head, size)}.")
 
@@ -167,12 +170,15 @@ def _read_torch(path: Path) -> Any:
         raise
     except pickle.UnpicklingError as error:
         refused = _REFUSED_GLOBAL.search(str(error))
-        if refused is None:
+        if refused is not None:
+            why = f"asks for {refused[1]!r} to be run when it is loaded; refused: weights are data."
+        elif "Unsupported operand" in str(error):
+            why = "is pickled in another protocol than torch's own, which only code could read."
+        else:
             raise _damaged(path, error) from error
         raise BenchError(
-            f"Weights file {path} asks for {refused[1]!r} to be run when it is loaded; refused: weights are data."
-            " If you trust it, save its weights alone: c = torch.load(FILE, weights_only=False);"
-            " torch.save(c['state_dict'], NEW), or c.state_dict() of a whole model."
+            f"Weights file {path} {why} If you trust it, save its weights alone: c = torch.load(FILE,"
+            " weights_only=False); torch.save(c['state_dict'], NEW), or c.state_dict() of a whole model."
         ) from None
     except Exception as error:  # torch raises some ten kinds for a file that was cut or changed
         raise _damaged(path, error) from error
@@ -181,7 +187,8 @@ def _read_torch(path: Path) -> Any:
 def _check_archive(file: BinaryIO, path: Path) -> None:
     """Refuse a zip archive that is no torch file, or larger once it is unpacked; leave the file at its start."""
     if file.read(4) == b"PK\x03\x04":
-        entries = zipfile.ZipFile(file).infolist()
+        archive = zipfile.ZipFile(file)
+        entries = archive.infolist()
         if any("/code/" in each.filename or each.filename.endswith("/constants.pkl") for each in entries):
             raise BenchError(
                 f"Expected a state dict in {path}, but it is a TorchScript archive: let a factory return"
@@ -192,8 +199,17 @@ def _check_archive(file: BinaryIO, path: Path) -> None:
                 f"Expected safetensors or torch weights in {path}, but it is a NumPy archive: torch.save a dict of"
                 " torch.from_numpy of its arrays."
             )
+        if not any(each.filename.endswith("/data.pkl") for each in entries):
+            listed = ", ".join(f"{each.filename:.40}" for each in entries[:_SHOWN]) or "nothing"
+            raise BenchError(
+                f"Expected safetensors or torch weights in {path}, but it is an archive of {listed}; unpack it."
+            )
         if sum(each.file_size for each in entries) > os.fstat(file.fileno()).st_size:
             raise BenchError(f"Weights file {path} is compressed, which torch's files never are; save it anew.")
+        # torch itself takes a damaged tensor for a good one; all checksums are 0 where they were switched off.
+        damaged = archive.testzip() if any(each.CRC for each in entries) else None
+        if damaged is not None:
+            raise ValueError(f"the checksum of {damaged} does not match")
     file.seek(0)
 
 
@@ -227,6 +243,8 @@ def _what_else(head: bytes, size: int) -> str:
     start = head.lstrip().lower()
     if size == 0:
         return "it is empty"
+    if head.startswith(b"\x80"):
+        return "it is a pickle that torch.save has not written (or damaged); torch.save a state dict of what it holds"
     if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
         return "it is a web page (Google Drive asking for confirmation?); download the file itself, in a browser"
     if start.startswith(b"version https://git-lfs"):

@@ -85,6 +85,13 @@ def test_a_fault_of_bench_is_one_line_that_names_a_file_to_report(bench, tmp_pat
     assert "Traceback" in written and "in broken" in written and written.endswith("ZeroDivisionError: two\nlines\n")
 
 
+def test_what_is_no_exception_is_no_finding_either(bench, monkeypatch):
+    """Such as a panic in a library of Rust's, which Python would end with a traceback and 1."""
+    fail_with(type("PanicException", (BaseException,), {})("overflow"), monkeypatch)
+    result = bench("list", "suites")
+    assert result.code == 70 and "PanicException: overflow." in result.message
+
+
 def test_a_fault_whose_file_cannot_be_written_shows_its_traceback(bench, tmp_path, monkeypatch):
     """Nothing is lost; the line is the last one."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
@@ -92,6 +99,15 @@ def test_a_fault_whose_file_cannot_be_written_shows_its_traceback(bench, tmp_pat
     result = bench("list", "suites")
     assert result.code == 70 and "in broken" in result.err
     assert result.err.splitlines()[-1].endswith("Please report it with the traceback above.")
+
+
+@pytest.mark.parametrize("code", [0, 1, None, "a message"])
+def test_code_that_ends_the_process_does_not_choose_the_exit_code(bench, monkeypatch, code):
+    """`sys.exit(0)` in a model, wherever it is asked, would be a success without a number."""
+    fail_with(SystemExit(code), monkeypatch)
+    result = bench("list", "suites")
+    assert result.code == 2 and result.out == ""
+    assert f"sys.exit({code!r}) in {__file__}, line " in result.message
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ELOOP, errno.ENOTDIR])

@@ -110,7 +110,8 @@ def test_other_archives_are_refused(tmp_path, refused):
     """A zip archive that is no torch checkpoint is refused."""
     with zipfile.ZipFile(tmp_path / "w.pt", "w") as archive:
         archive.writestr("hello.txt", "hello")
-    refused(lambda: weights.read(tmp_path / "w.pt"), "w.pt")
+        archive.writestr("w/net.pth", CONTENTS["zip"])
+    refused(lambda: weights.read(tmp_path / "w.pt"), "w.pt", "hello.txt, w/net.pth; unpack it")
 
 
 @pytest.mark.parametrize(
@@ -120,6 +121,7 @@ def test_other_archives_are_refused(tmp_path, refused):
         (b"\n<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</title>", "web page"),
         (b"<html>", "web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "Git LFS"),
+        (pickle.dumps(STATE), "torch.save has not written"),
         (b"hello, I am no weights file", "neither"),
         (b"\x1f\x8b" + b"\x00" * 50, "neither"),
     ],
@@ -134,6 +136,7 @@ def test_missing_files_and_folders(tmp_path, refused):
     """A path without a file is named."""
     refused(lambda: weights.read(tmp_path / "none.pt"), "none.pt")
     refused(lambda: weights.read(tmp_path), str(tmp_path))
+    refused(lambda: weights.read(Path("https://example.com/w.pt")), "download it first")
 
 
 @pytest.mark.parametrize("kind", CONTENTS)
@@ -146,6 +149,31 @@ def test_a_truncated_file_is_one_line(tmp_path_factory, kind, part):
     with pytest.raises(BenchError) as caught:
         weights.read(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_changed_tensor_is_refused(tmp_path, refused):
+    """No checksum is checked by torch: it would load a file that a disk or a download damaged, and give other logits."""
+    bias = STATE["layer.bias"].numpy().tobytes()
+    assert CONTENTS["zip"].count(bias) == 1
+    (tmp_path / "w.pt").write_bytes(CONTENTS["zip"].replace(bias, bytes(len(bias))))
+    refused(lambda: weights.read(tmp_path / "w.pt"), "damaged", "checksum of", "/data/1")
+
+
+def test_checksums_may_be_switched_off(tmp_path):
+    """As torch lets whoever saves a file do."""
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(STATE, tmp_path / "w.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert torch.equal(weights.read(tmp_path / "w.pt")["layer.bias"], STATE["layer.bias"])
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_another_protocol_of_pickle_is_no_damage(tmp_path, refused, zipped):
+    """Said as it is, with the way out."""
+    torch.save(STATE, tmp_path / "w.pt", pickle_protocol=4, _use_new_zipfile_serialization=zipped)
+    refused(lambda: weights.read(tmp_path / "w.pt"), "another protocol", "weights_only=False")
 
 
 @pytest.mark.parametrize("kind", CONTENTS)
