@@ -18,7 +18,7 @@ __all__ = ["checked", "digest", "to_examples"]
 # OUR CHOICE: float32 rounds 1 by 1e-7, and a chain of operations by some times that; a grey level of 255 is 4e-3.
 _ROUNDING = 1e-4
 _OVERSHOOT, _OVERSHOOTING = 0.5, 0.2
-_ALMOST_BLACK = 2 / 255
+_ALMOST_BLACK = 16 / 255
 _CHANNELS = (1, 3, 4)
 
 
@@ -121,7 +121,8 @@ def _whole(inputs: NDArray[Any]) -> str:
 
 
 def _almost_black(brightest: str, source: str) -> str:
-    return f"{source}: the brightest value is {brightest}, almost black: divided by 255 twice, or bytes of 0 and 1?"
+    why = "divided by 255 twice, or levels of another range than bytes have?"
+    return f"{source}: the brightest value is {brightest}, almost black: {why}"
 
 
 def _advice(inputs: NDArray[Any]) -> str:

@@ -83,7 +83,9 @@ class Subject:
     def is_readable(self) -> bool:
         """Whether the answer can be read as logits: one row of numbers per example, one number for every label."""
         answer = self.answer
-        if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != len(self.first):
+        if not isinstance(answer, Tensor) or answer.layout is not torch.strided:
+            return False
+        if answer.ndim != 2 or len(answer) != len(self.first):
             return False
         return answer.is_floating_point() and answer.shape[1] > max(1, int(self.examples.labels.max()))
 

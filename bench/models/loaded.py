@@ -67,10 +67,10 @@ def set_to_eval(module: nn.Module) -> None:
 
 
 def check_values(module: nn.Module) -> None:
-    """Refuse a module that is not all there yet.
+    """Refuse a module that is not all there yet, or that nothing can be differentiated through.
 
     Raises:
-        BenchError: naming the first parameter or buffer that has no values.
+        BenchError: naming the first parameter or buffer that has no values, or was made in inference mode.
     """
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         if is_lazy(tensor) or tensor.is_meta:
@@ -78,3 +78,8 @@ def check_values(module: nn.Module) -> None:
                 "its layer is lazy: call the model once in its factory" if is_lazy(tensor) else "it is on device 'meta'"
             )
             raise BenchError(f"Parameter {name!r} of the model has no values yet ({why}, or give --weights).")
+        if tensor.is_inference():
+            raise BenchError(
+                f"Parameter {name!r} of the model was made under torch.inference_mode, so there are no gradients"
+                " through it: build the model outside it, or under torch.no_grad."
+            )

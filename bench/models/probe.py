@@ -81,10 +81,12 @@ def _answer(module: nn.Module, inputs: Tensor, name: str, dataset: str) -> Tenso
 
 
 def _check_logits(logits: Tensor, shape: tuple[int, int], name: str, dataset: str) -> None:
-    if logits.shape != shape or not logits.is_floating_point():
+    dense = logits.layout is torch.strided
+    if logits.shape != shape or not logits.is_floating_point() or not dense:
+        kind = "" if dense else "sparse "
         raise BenchError(
             f"Expected model {name!r} to return floating-point logits of shape {shape},"
-            f" but got {str(logits.dtype).removeprefix('torch.')} of shape {tuple(logits.shape)}."
+            f" but got {kind}{str(logits.dtype).removeprefix('torch.')} of shape {tuple(logits.shape)}."
         )
     if not torch.isfinite(logits).all():
         raise BenchError(

@@ -45,7 +45,8 @@ def views(state: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[View]
     full = tuple(f"{prefix}." for prefix, count in hits.items() if prefix and count == len(ours))
     for prefix in sorted({"", *hits, *_shared(list(theirs))}, key=lambda each: (-hits[each], len(each), each)):
         start = f"{prefix}." if prefix else ""
-        under = [name for name in theirs if name.startswith(start) and (prefix or not name.startswith(full))]
+        deeper = tuple(each for each in full if each.startswith(start) and each != start)
+        under = [name for name in theirs if name.startswith(start) and not name.startswith(deeper)]
         entries = {ours.get(rest, rest): state[theirs[name]] for name in under for rest in [name.removeprefix(start)]}
         if prefix or entries.keys() != state.keys():
             chosen = {theirs[name] for name in under}

@@ -104,9 +104,11 @@ def test_what_is_in_range_is_left_as_it_is():
         assert found.inputs is inputs and found.remarks == ()
 
 
-@pytest.mark.parametrize("inputs", [BYTES // 255, BYTES / np.float32(255**2)])
+@pytest.mark.parametrize(
+    "inputs", [BYTES // 255, BYTES // 16, BYTES // 16 / np.float32(255), BYTES / np.float32(255**2)]
+)
 def test_almost_black_images_are_remarked(inputs):
-    """Bits kept as bytes, or bytes that were divided twice."""
+    """Bits or 16 levels kept as bytes, or bytes that were divided twice."""
     assert "almost black" in content.checked(make(inputs), source="here").remarks[0]
 
 

@@ -98,9 +98,9 @@ def test_refuses_a_folder_without_images(tmp_path):
 
 
 def filled(root, names):
-    """A folder with one image in each class; the image's grey is the place of the class in `names`, times 10."""
+    """A folder with one image in each class; the image's grey is the place of the class in `names`, times 20."""
     for place, name in enumerate(names):
-        save(root / name / "0.png", 10 * place, mode="L")
+        save(root / name / "0.png", 20 * place, mode="L")
     return root
 
 
@@ -132,7 +132,7 @@ def test_the_order_of_classes_is_the_expected_one_or_said(tmp_path, names, says)
     """Numbers go by value, all else as text; where the two differ, the user hears which was taken."""
     dataset = data.load(f"folder:{filled(tmp_path, names)}")
     assert dataset.class_names == tuple(names)
-    assert levels(dataset) == [10 * place for place in range(len(names))]
+    assert levels(dataset) == [20 * place for place in range(len(names))]
     if says is None:
         assert dataset.remarks == ()
     else:
@@ -147,7 +147,7 @@ def test_class_names_give_the_order_and_the_classes_that_are_missing(tmp_path):
     dataset = data.load(f"folder:{folder}", class_names=names_file(tmp_path / "names.txt", names))
     assert dataset.class_names == tuple(names) and dataset.num_classes == 6
     assert sorted(dataset.examples.labels.tolist()) == [0, 2, 4, 5]
-    assert levels(dataset) == [10, 0, 30, 20]
+    assert levels(dataset) == [20, 0, 60, 40]
     assert dataset.remarks == ("The folders are 4 of 6 classes.",)
     assert dataset.digest != data.load(f"folder:{folder}").digest
 

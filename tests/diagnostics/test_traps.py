@@ -243,6 +243,7 @@ TRAPS = {
         lambda base: Around(base, after=lambda logits: functional.pad(logits, (0, 2), value=-99)),
     ),
     "a pair": ("R5", lambda base: Around(base, after=lambda logits: (logits, logits))),
+    "sparse logits": ("R5", lambda base: Around(base, after=torch.Tensor.to_sparse)),
     "raw dummy logits": ("R5", with_dummies),
     "logits times 10,000": ("R6", lambda base: Around(base, after=lambda logits: 1e4 * logits)),
     "a temperature of 1/30": ("R6", lambda base: Around(base, after=lambda logits: 30 * logits)),

@@ -153,8 +153,9 @@ def test_a_model_that_takes_gradients_inside_is_evaluated_as_it_is(examples, mak
         (lambda: Within(lambda x: torch.from_numpy(x.detach().numpy().round(3))), "no gradient at its input"),
         (lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(2)), "'1.weight' .* no values yet .*lazy"),
         (lambda: Net().to("meta"), "'conv.weight' .* no values yet .*meta"),
+        (torch.inference_mode()(Net), "'conv.weight' .* made under torch.inference_mode"),
     ],
-    ids=["no_grad", "inference_mode", "detach", "numpy", "lazy", "meta"],
+    ids=["no_grad", "inference_mode", "detach", "numpy", "lazy", "meta", "built in inference_mode"],
 )
 def test_what_cannot_be_attacked_is_one_line(examples, make, kind, message):
     """The cause by name, before any attack runs."""

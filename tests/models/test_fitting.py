@@ -180,12 +180,13 @@ def test_what_stands_beside_the_network_is_left_out_and_said():
     assert said == "Weights w.safetensors: left out: 'norm.mean', 'other.a'."
 
 
-def test_a_copy_beside_the_raw_weights_is_not_taken():
-    """Plain names win over an average beside them, and both are said."""
-    net, source = _net(), _net(1)
-    said = _load(net, {**_prefixed(_net(2).state_dict(), "ema."), **source.state_dict()})
+@pytest.mark.parametrize("prefix", ["", "model.", "module.model."])
+def test_a_copy_beside_the_raw_weights_is_not_taken(prefix):
+    """A moving average within the network's own names leaves these what they are, under whatever prefix."""
+    source, net = _net(1), _net()
+    said = _load(net, _prefixed({**_prefixed(_net(2).state_dict(), "ema."), **source.state_dict()}, prefix))
     assert _same(net, source)
-    assert "left out: 'ema.0.weight'" in said
+    assert f"left out: '{prefix}ema.0.weight'" in said
 
 
 def test_several_networks_that_differ_are_refused_by_name(refused):

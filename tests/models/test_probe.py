@@ -54,6 +54,7 @@ def _raise(_):
         (lambda z: torch.cat([z, z], 1), ("5 logits", "got 10")),
         (lambda z: z[:, :, None, None], ("(4, 5, 1, 1)",)),
         (lambda z: z[0], ("shape (5,)",)),
+        (lambda z: z.to_sparse(), ("sparse float32",)),
         (lambda z: z.argmax(1), ("int64",)),
         (lambda z: z.long(), ("int64",)),
         (lambda z: z / (z - z), ("NaN or infinity",)),

@@ -152,7 +152,7 @@ def test_a_truncated_file_is_one_line(tmp_path_factory, kind, part):
 
 
 def test_a_changed_tensor_is_refused(tmp_path, refused):
-    """No checksum is checked by torch: it would load a file that a disk or a download damaged, and give other logits."""
+    """No checksum is checked by torch: it would load what a disk or a download damaged, and give other logits."""
     bias = STATE["layer.bias"].numpy().tobytes()
     assert CONTENTS["zip"].count(bias) == 1
     (tmp_path / "w.pt").write_bytes(CONTENTS["zip"].replace(bias, bytes(len(bias))))

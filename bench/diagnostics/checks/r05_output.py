@@ -43,8 +43,9 @@ def _not_a_row_of_numbers(answer: Any, count: int, num_classes: int) -> str | No
         more = some if answer.shape[1] > num_classes else ""
         numbers = f"The model gives {answer.shape[1]} numbers for each image"
         return f"{numbers}, but the dataset has {num_classes} classes.{more}"
-    if answer.shape != (count, num_classes) or not answer.is_floating_point():
-        kind = str(answer.dtype).removeprefix("torch.")
+    dense = answer.layout is torch.strided
+    if answer.shape != (count, num_classes) or not answer.is_floating_point() or not dense:
+        kind = ("" if dense else "sparse ") + str(answer.dtype).removeprefix("torch.")
         return f"The model returns {kind} of shape {tuple(answer.shape)}, not logits of shape {(count, num_classes)}."
     return None
 
