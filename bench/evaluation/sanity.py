@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import BenchError
+from bench.core.plain_text import reason_of
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.suites import AttackSuite
 
@@ -57,7 +58,7 @@ def check_suite(suite: AttackSuite, threat_model: ThreatModel) -> None:
 
 
 def check_model(module: nn.Module, inputs: Tensor, attacks: Sequence[Attack]) -> None:
-    """Refuse a model that gives probabilities, other logits the second time, or no gradient to attacks that need one.
+    """Refuse a model that fails, or gives probabilities, other logits the second time, or no gradient to who needs one.
 
     Args:
         module: the model, in eval mode.
@@ -67,8 +68,11 @@ def check_model(module: nn.Module, inputs: Tensor, attacks: Sequence[Attack]) ->
     Raises:
         BenchError: saying which.
     """
-    with torch.no_grad():
-        first, second = module(inputs), module(inputs)
+    try:
+        with torch.no_grad():
+            first, second = module(inputs), module(inputs)
+    except Exception as error:
+        raise BenchError(f"The model fails on images of shape {tuple(inputs.shape)}: {reason_of(error)}") from error
     if not isinstance(first, Tensor) or not isinstance(second, Tensor) or first.ndim != 2:
         return  # The clean judgement names what is wrong with the output.
     if _are_probabilities(first):
@@ -94,10 +98,9 @@ def _check_gradient(module: nn.Module, inputs: Tensor, attack: str) -> None:
             logits = module(leaf)
             flows = logits.requires_grad and torch.autograd.grad(logits.sum(), leaf, allow_unused=True)[0] is not None
     except Exception as error:
-        reason = (str(error).strip() or "no message").splitlines()[0][:160]
         raise BenchError(
             f"The model fails where its gradient at the input is asked for, as attacks such as {attack} do:"
-            f" {type(error).__name__}: {reason}"
+            f" {reason_of(error)}"
         ) from error
     if not flows:
         why = "it is quantised" if _is_quantised(module) else _CUT_OFF

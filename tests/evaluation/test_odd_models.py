@@ -153,7 +153,7 @@ def test_a_model_that_takes_gradients_inside_is_evaluated_as_it_is(examples, mak
         (lambda: Within(lambda x: torch.from_numpy(x.detach().numpy().round(3))), "no gradient at its input"),
         (lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(2)), "'1.weight' .* no values yet .*lazy"),
         (lambda: Net().to("meta"), "'conv.weight' .* no values yet .*meta"),
-        (torch.inference_mode()(Net), "'conv.weight' .* made under torch.inference_mode"),
+        (torch.inference_mode()(lambda: Net()), "'conv.weight' .* made under torch.inference_mode"),
     ],
     ids=["no_grad", "inference_mode", "detach", "numpy", "lazy", "meta", "built in inference_mode"],
 )
@@ -162,6 +162,18 @@ def test_what_cannot_be_attacked_is_one_line(examples, make, kind, message):
     with pytest.raises(BenchError, match=message) as caught:
         found(kind(), examples, make=make)
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_fails_is_no_fault_of_bench(examples, make):
+    """Also where it answered smaller batches before: one line with its error, before any attack runs."""
+
+    def at_most_32(inputs):
+        if len(inputs) > 32:
+            raise ValueError("a batch of 40\nis too large")
+        return inputs
+
+    with pytest.raises(BenchError, match=r"fails on images of shape \(40, .*: ValueError: a batch of 40$"):
+        found(Within(at_most_32), examples, make=make)
 
 
 def test_an_attack_that_needs_no_gradient_runs_without_one(examples, make):
