@@ -34,7 +34,8 @@ def borrowed(module: nn.Module, device: torch.device) -> Iterator[nn.Module]:
         BenchError: if it has parameters without values.
     """
     check_values(module)
-    modes = [(part, part.training) for part in module.modules()]
+    moded = (part for part in module.modules() if hasattr(part, "training"))  # frozen TorchScript has no mode
+    modes = [(part, part.training) for part in moded]
     parameters = [(each, each.data, each.requires_grad, each.grad) for each in module.parameters()]
     buffers = [(part, dict(part._buffers), _copies(part)) for part in module.modules()]
     generators = _generator_states()

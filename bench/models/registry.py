@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bench.core.errors import BenchError
+from bench.core.place import expanded
 from bench.core.types import ThreatModel
 from bench.data import DATASETS, advice
 from bench.models import store
@@ -77,6 +78,7 @@ def load(
     """
     if weights_key is not None and weights is None:
         raise BenchError("Expected --weights beside --weights-key: it says where in that file the weights lie.")
+    weights = expanded(weights) if weights is not None else None
     loaded = _loaded(name, dataset, weights, weights_key, threat_model or dataset.default_threat_model, device)
     inputs = dataset.examples[:PROBE_EXAMPLES].inputs.to(device)
     module = adapted(loaded.module, inputs)

@@ -84,6 +84,12 @@ def scripted():
         return torch.jit.script(Net())
 
 
+def frozen():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.freeze(scripted().eval())
+
+
 def traced():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -108,12 +114,24 @@ def found(module, examples, *attacks, make, **options):
         lambda: Within(in_place),
         lambda: Within(lambda x: x.mul_(2).div_(2)),
         scripted,
+        frozen,
         traced,
         exported,
         lambda: nn.DataParallel(Net()),
         lambda: Switched(torch.enable_grad),
     ],
-    ids=["float64", "casts", "in place", "in place twice", "script", "trace", "export", "parallel", "switched on"],
+    ids=[
+        "float64",
+        "casts",
+        "in place",
+        "in place twice",
+        "script",
+        "frozen script",
+        "trace",
+        "export",
+        "parallel",
+        "switched on",
+    ],
 )
 @pytest.mark.parametrize("engine", ["fast", "reference"])
 def test_the_number_is_that_of_the_plain_network(examples, make, kind, engine):

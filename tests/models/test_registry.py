@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -82,6 +83,14 @@ def test_weights_of_the_users_fit_the_zoos_network(zoo, digits, network, tmp_pat
     loaded = load("pgd-at", dataset=digits, weights=tmp_path / "mine.bin")
     assert torch.equal(loaded.module.conv1.weight, network.conv1.weight * 2)
     assert loaded.manifest is None
+
+
+def test_the_home_folder_is_found_in_the_path_of_weights(zoo, digits, network, tmp_path, monkeypatch):
+    """`--weights=~/net.pt`, where no shell has replaced it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    torch.save(network.state_dict(), tmp_path / "net.pt")
+    model = load("pgd-at", dataset=digits, weights=Path("~/net.pt"))
+    assert model.digest == digest.of_state(network.state_dict())
 
 
 def test_weights_with_their_own_manifest(zoo, digits, network, manifest, tmp_path, refused):
