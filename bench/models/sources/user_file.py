@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -95,7 +96,7 @@ def _made(path: Path, factory: str, name: str) -> tuple[nn.Module, Sources]:
 
 def _executed(path: Path) -> ModuleType:
     """Import the file under a name of its own, so that two files never share one."""
-    unique = f"bench_user_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    unique = f"bench_user_{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(unique, path)
     if spec is None or spec.loader is None:
         raise BenchError(f"Cannot import {path} as Python.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import textwrap
 from pathlib import Path
 
@@ -63,6 +64,13 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def get(digits):
     return functools.partial(load, dataset=digits)
+
+
+def test_a_path_may_hold_bytes_outside_utf8(get, file):
+    """As any path may on Linux."""
+    folder = file.parent / os.fsdecode(b"d\xff")
+    folder.mkdir()
+    assert get(f"{file.rename(folder / 'net.py')}:make").num_classes == 10
 
 
 @pytest.mark.parametrize("factory", ["make", "half", "ready", "Net"])
