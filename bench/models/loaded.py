@@ -10,6 +10,7 @@ from torch.nn.parameter import is_lazy
 
 from bench.core.errors import BenchError
 from bench.core.fingerprint import Fingerprint
+from bench.core.plain_text import reason_of
 from bench.models.manifest import ArchitectureSpec, Manifest
 from bench.models.zoo.spec import ModelSpec
 
@@ -49,10 +50,13 @@ def freeze(module: nn.Module, device: str | torch.device) -> nn.Module:
     """Put `module` on `device`, in eval mode, with frozen parameters; return it.
 
     Raises:
-        BenchError: if it has parameters without values.
+        BenchError: if it has parameters without values, or refuses to be moved or set.
     """
     check_values(module)
-    set_to_eval(module.to(device))
+    try:
+        set_to_eval(module.to(device))
+    except Exception as error:  # of layers that may not be moved, such as 4-bit ones, or the device's own
+        raise BenchError(f"The model cannot be put on {device} in eval mode: {reason_of(error)}") from error
     for parameter in module.parameters():  # one by one, since TorchScript's modules do not freeze themselves
         parameter.requires_grad_(False)
     return module

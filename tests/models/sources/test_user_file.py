@@ -51,6 +51,10 @@ GOOD = """
     class Softmax(Net):
         def forward(self, inputs):
             return super().forward(inputs).softmax(1)
+
+    class FourBit(Net):
+        def to(self, *_):
+            raise ValueError("not supported for 4-bit models")
 """
 
 
@@ -126,6 +130,7 @@ def test_identity_is_state_and_source(get, file, tmp_path):
         ("number", ("torch.nn.Module", "int")),
         ("klass", ("torch.nn.Module", "type")),
         ("Softmax", ("probabilities",)),
+        ("FourBit", ("cannot be put on cpu", "ValueError: not supported for 4-bit models")),
     ],
 )
 def test_factories_that_do_not_work_are_named(get, file, refused, factory, texts):
