@@ -33,6 +33,7 @@ _STYLE: dict[Any, Any] = {
     "lines.markersize": 4.0,
     "legend.frameon": False,
     "legend.fontsize": 8.0,
+    "text.parse_math": False,  # a dollar in a model's name is no formula
     "svg.fonttype": "none",  # text stays text: smaller files, and it can be searched
     "svg.hashsalt": "bench",  # the same figure gives the same bytes
     "figure.dpi": 100.0,

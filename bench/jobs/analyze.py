@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
@@ -20,6 +20,7 @@ from bench.attacks import parameters
 from bench.core import digest, provenance
 from bench.core.errors import BenchError
 from bench.core.place import Place
+from bench.core.plain_text import plain
 from bench.core.ranges import format_indices
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
@@ -170,7 +171,7 @@ def _subject(request: AnalyzeRequest, chosen: Analysis, tell: Callable[[str], No
 
     def load(name: str, weights: Path | None = None) -> LoadedModel:
         model = models.load(name, dataset=dataset, weights=weights, threat_model=threat_model, device=device)
-        return fingerprinted(model, dataset, device)
+        return replace(fingerprinted(model, dataset, device), name=plain(model.name))  # figures print it
 
     loaded = tuple(load(name) for name in request.models)
     control = load(request.models[0], weights=request.control) if request.control is not None else None

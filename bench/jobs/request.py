@@ -14,6 +14,7 @@ from bench import data, models, suites
 from bench.core import digest
 from bench.core.errors import BenchError
 from bench.core.place import Place
+from bench.core.plain_text import plain
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
 from bench.evaluation.fingerprint import N_IMAGES, fingerprint
@@ -223,12 +224,13 @@ def row_name(model: LoadedModel, weights: Path | None) -> str:
     So two weights files for a model of the zoo never share a row, nor do two models out of files of one name: of other
     weights, or of the same under other code.
     """
-    plain = re.sub(r"[^A-Za-z0-9._+=]+", "-", Path(model.name).name.replace(".py:", "-")).strip("-.")[:80]
+    stem = Path(plain(model.name)).name.replace(".py:", "-")
+    stem = re.sub(r"[^A-Za-z0-9._+=]+", "-", stem).strip("-.")[:80]
     if model.spec is not None:
-        return plain if weights is None else f"{plain}-{model.digest[:8]}"
+        return stem if weights is None else f"{stem}-{model.digest[:8]}"
     if model.name.startswith("robustbench:"):
-        return plain
-    return f"{plain}-{digest.of_json([model.digest, model.factory_digest])[:8]}"
+        return stem
+    return f"{stem}-{digest.of_json([model.digest, model.factory_digest])[:8]}"
 
 
 def _with_default_examples(setting: Setting, tell: Callable[[str], None]) -> Setting:

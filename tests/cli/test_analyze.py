@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -37,6 +38,16 @@ def test_text_has_tables_claims_and_files(analyze, here):
     assert "holds: At the suite's epsilon" in result.out
     assert "Written: found/curve-digits.json" in result.out
     assert "## curve: digits" in (here / "page.md").read_text()
+
+
+def test_any_name_of_a_model_can_be_drawn(analyze, here):
+    """A byte outside UTF-8 becomes an escape, and dollars are no formula."""
+    path = here / os.fsdecode(b"$\\fr\xff$.py")
+    path.write_bytes((here / "nets.py").read_bytes())
+    result = analyze("curve", "--model", f"{path.name}:good", "--suite", "quick-v1", "--json")
+    assert result.code == 0, result.err
+    value = json.loads(result.out)
+    assert "udcff" in json.dumps(value["report"]) and value["figures"]
 
 
 @pytest.mark.parametrize(
