@@ -7,6 +7,7 @@ from bench.attacks.autoattack import fast
 from bench.attacks.autoattack.fast.inference import low_form
 from bench.attacks.autoattack.fast.ladder import Rungs, climb
 from bench.attacks.autoattack.stages import ApgdCe, ApgdT
+from bench.attacks.pgd import PGD
 from bench.core.types import ThreatModel
 from bench.ops import norms
 
@@ -114,3 +115,22 @@ def test_an_empty_batch_costs_nothing(net, digits) -> None:
     climbed = climb(apgd(ApgdCe(steps=5)), rungs(net, net), digits[:0], THREAT_MODEL, finish="margin")
     assert climbed.points.shape == torch.Size((0, 1, 8, 8))
     assert (len(climbed.claimed), len(climbed.refused)) == (0, 0)
+
+
+def test_a_break_that_only_a_pass_with_a_graph_claims_is_searched_again(net, digits) -> None:
+    """Passes with and without a graph round differently: what left a search early by the former counts as claimed."""
+    examples = correct(net, digits)
+
+    def low(inputs):
+        return -net(inputs) if inputs.requires_grad else net(inputs)
+
+    attack = PGD(verdict_only=True)
+
+    def search(classifier, part):
+        return attack.perturb(classifier, part, THREAT_MODEL, seed=0)
+
+    climbed = climb(search, rungs(net, low), examples, THREAT_MODEL, finish="nothing")
+    assert climbed.claimed.all()
+    plain = net(search(net, examples)).argmax(1) == examples.labels
+    assert (~plain).sum() > 0
+    assert torch.equal(net(climbed.points).argmax(1) == examples.labels, plain)

@@ -86,6 +86,11 @@ def climb(search: Search, rungs: Rungs, examples: Examples, threat_model: Threat
     first, second = (rungs.exact, rungs.original) if rungs.low is None else (rungs.low, rungs.exact)
     points = search(first, examples)
     claimed = judge(predict(first, points), examples.labels).broken
+    if (
+        finish == "nothing"
+    ):  # what its gradients' passes took for broken left the search, and they round in their own way
+        with_graph = differentiate(first, points, lambda logits: torch.zeros_like(logits[:, 0])).logits
+        claimed = claimed | judge(with_graph, examples.labels).broken
     best = Best.none_yet(examples.inputs)
     best.note(points, judge(predict(rungs.original, points), examples.labels))
     refused = claimed & ~best.broken
