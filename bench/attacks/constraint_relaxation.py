@@ -17,7 +17,7 @@ Differences from the authors' code:
   norm, so that a constant factor on the logits changes nothing; theirs compares bare margins with 1 and 0.05.
 - Four targets, not three: one of 1,000 images needs the fourth.
 - L2 beside Linf: directions of unit length, noise uniform in the ball.
-- Iterates outside the ball are not judged by their projections (one more forward each, a third of all passes): of 300
+- Iterates outside the ball are not judged by their projections (a quarter of all forwards, one each): of 300
   images of a ResNet-18 it left the same robust. The second phase begins at such a projection.
 - The phase's last step and the jump are one move, and every iterate in the ball is judged where its gradient is taken.
 - Draws are keyed per example, target and round; the point of smallest margin is returned where nothing broke; ties
