@@ -21,7 +21,7 @@ from bench.cli import list as list_command
 from bench.cli import run as run_command
 from bench.cli import train as train_command
 from bench.cli.arguments import check_words
-from bench.cli.output import give_up_stdout, remark, say
+from bench.cli.output import give_up, remark, say
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.plain_text import one_line, reason_of
 
@@ -117,7 +117,7 @@ def _ended_by(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError) and error.filename is not None and error.errno in _REFUSALS:
         return f"Cannot use {error.filename}: {error.strerror}.", BenchError.exit_code
     if isinstance(error, OSError) and error.errno in _NO_MORE:
-        give_up_stdout()
+        give_up(sys.stdout)
         return f"Cannot write: {error.strerror}. What was finished is kept.", WorkFailedError.exit_code
     where = _reported(error)
     told = f"internal error, a fault of bench: {reason_of(error)}. What was finished is kept. Please report it with"
@@ -150,7 +150,13 @@ def _reported(error: BaseException) -> str:
 
 def main() -> None:
     """Run the command line of this process."""
-    app()
+    try:
+        app()
+    finally:
+        try:
+            sys.stderr.flush()
+        except (OSError, ValueError):  # warnings that nobody reads choose no exit code
+            give_up(sys.stderr)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ import contextlib
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
 from bench.core.errors import WorkFailedError
 from bench.core.schema import to_json
 
-__all__ = ["give_up_stdout", "json_text", "remark", "say"]
+__all__ = ["give_up", "json_text", "remark", "say"]
 
 
 def say(text: str) -> None:
@@ -26,7 +26,7 @@ def say(text: str) -> None:
     try:
         typer.echo(text.encode(encoding, "backslashreplace").decode(encoding))
     except OSError as error:
-        give_up_stdout()
+        give_up(sys.stdout)
         raise WorkFailedError(
             f"Cannot print the result: {error.strerror or error}. What is stored is kept; the same command prints it."
         ) from error
@@ -34,8 +34,10 @@ def say(text: str) -> None:
 
 def remark(text: str) -> None:
     """Print a line on stderr; where nobody can read it, it is not worth an error."""
-    with contextlib.suppress(OSError):
+    try:
         typer.echo(text, err=True)
+    except OSError:
+        give_up(sys.stderr)
 
 
 def json_text(value: Any, *, indent: int | None = 1, allow_nan: bool = True) -> str:
@@ -43,9 +45,9 @@ def json_text(value: Any, *, indent: int | None = 1, allow_nan: bool = True) -> 
     return json.dumps(to_json(value), indent=indent, allow_nan=allow_nan)
 
 
-def give_up_stdout() -> None:
+def give_up(stream: TextIO) -> None:
     """What is still to be written there goes nowhere, so that Python's own last attempt does not fail again."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -132,9 +133,13 @@ def short_passes(n_examples: int) -> float:
 
 def short_form(num_classes: int) -> str:
     """Digest of what decides the short form's findings beside model, examples, threat model, seed and device."""
+    return digest.of_json({"num_classes": num_classes, "code": _code_digest()})
+
+
+@functools.cache
+def _code_digest() -> str:
     package = Path(__file__).resolve().parent
-    sources = (*package.rglob("*.py"), package.parent / "core" / "statistics.py")
-    return digest.of_json({"num_classes": num_classes, "code": digest.of_sources(sources)})
+    return digest.of_sources((*package.rglob("*.py"), package.parent / "core" / "statistics.py"))
 
 
 def _call_once(subject: Subject) -> None:

@@ -11,6 +11,7 @@ import ast
 import contextlib
 import functools
 import importlib
+import importlib.util
 import itertools
 import sys
 import sysconfig
@@ -50,10 +51,12 @@ def imported_anew(path: Path) -> Iterator[Sources]:
         sys.path.append(entry)
     importlib.invalidate_caches()
     modules: Sources = {}
-    imports = {_top(name) for name in imported_by([("", path)])}
+    named = imported_by([("", path)])
+    _drop_stale_bytecode(named.values())
+    imports = {_top(name) for name in named}
     aside = _put_aside(path.parent, imports)
     before = set(sys.modules)
-    # Python knows a file by its size and the second of its last change, which misses an edit between two loads.
+    # What is not written cannot become stale: see `_drop_stale_bytecode`.
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield modules
@@ -69,6 +72,18 @@ def imported_anew(path: Path) -> Iterator[Sources]:
         for name in sorted(aside):
             if _top(name) not in anew:
                 _put_back(name, aside[name])
+
+
+def _drop_stale_bytecode(sources: Iterable[Path]) -> None:
+    """Remove what Python would run in place of a file that was changed within the second in which it was compiled.
+
+    Python knows a file by its size and the second of its last change, which misses such an edit.
+    """
+    for source in sources:
+        with contextlib.suppress(OSError, NotImplementedError):  # none there, or none is kept
+            compiled = Path(importlib.util.cache_from_source(str(source)))
+            if compiled.stat().st_mtime_ns < source.stat().st_mtime_ns:
+                compiled.unlink()
 
 
 def source_of(name: str) -> Path | None:

@@ -109,9 +109,9 @@ def test_what_others_broke_is_compared_apart(record: Callable[..., Record]) -> N
 @pytest.mark.parametrize("n_examples", [10, 1_000, 10_000, 50_000])
 def test_rows_of_any_size_are_compared(record: Callable[..., Record], n_examples: int) -> None:
     """With no flip, some, and half of the examples: every probability is one, and what is no chance is called so."""
-    first = record([True] * n_examples)
+    first = record([True] * n_examples, dataset="mine")
     for n_flips in (0, n_examples // 20, n_examples // 2):
-        second = record([place >= n_flips for place in range(n_examples)])
+        second = record([place >= n_flips for place in range(n_examples)], dataset="mine")
         column, agreement = compare(first, second).columns[-1], agree(first, second)
         (attack,) = agreement.attacks
         assert len(column.lost) == n_flips == len(attack.lost)
