@@ -1,7 +1,8 @@
 """Loading of a state dict into the network that it is of: whatever torch itself accepts, and what wrappers renamed.
 
-Every parameter and every buffer that torch expects comes from the file. What goes beyond strict loading is said: which
-of several networks was taken, what was left out or cast, which part of a network was filled.
+Every parameter and every buffer that torch expects comes from the file, but for constants that the factory made, such
+as a normalisation's. What goes beyond strict loading is said: which of several networks was taken, what was left out
+or cast, which part of a network was filled, what stayed as the factory made it.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class _Fit:
         for key, tensor in self.state.items():
             if isinstance(tensor, Tensor) and isinstance(wanted.get(key), Tensor) and not is_lazy(wanted[key]):
                 state[key] = tensor.detach().resolve_conj().resolve_neg().to(wanted[key].dtype)  # type: ignore[index]
-        lacking = {"strict": False} if _without_need(wanted, state) else {}
+        lacking = {"strict": False} if _without_need(self.module, wanted, state) else {}
         self.module.load_state_dict(state, **lacking, **({"assign": True} if assign else {}))
 
 
@@ -113,7 +114,7 @@ def _fitting(module: nn.Module, place: str, state: State, part: str = "") -> Ite
         kept = copy.copy(view.entries)
         for key in spare:
             del kept[key]  # type: ignore[attr-defined]
-        if not _problems(wanted, kept) or _is_translated(module, kept):
+        if not _problems(module, wanted, kept) or _is_translated(module, kept):
             at = ".".join(each for each in (place, view.prefix) if each)
             names = [f"{view.prefix}.{key}" if view.prefix else key for key in spare]
             yield _Fit(place=at, module=module, part=part, state=kept, left_out=(*names, *view.outside))
@@ -170,7 +171,7 @@ def _closest_problem(module: nn.Module, states: Mapping[str, State]) -> str:
     wanted = module.state_dict()
     tried = [view.entries for state in states.values() for view in views(state, wanted)]
     closest = min(tried, key=lambda each: (-len(wanted.keys() & each.keys()), -len(each)))
-    problems = _problems(wanted, closest)
+    problems = _problems(module, wanted, closest)
     more = f" ({len(problems) - 1} more differ)" if len(problems) > 1 else ""
     missing = wanted.keys() - closest.keys()
     if len(problems) <= len(missing) and missing.isdisjoint(dict(module.named_parameters())):
@@ -178,9 +179,9 @@ def _closest_problem(module: nn.Module, states: Mapping[str, State]) -> str:
     return f"{problems[0]}{more}"
 
 
-def _problems(wanted: State, state: State) -> list[str]:
+def _problems(module: nn.Module, wanted: State, state: State) -> list[str]:
     """What keeps `state` from fitting, the most telling first."""
-    lacking = _without_need(wanted, state)
+    lacking = _without_need(module, wanted, state)
     misfits = [(key, _misfit(key, wanted[key], state[key])) for key in wanted if key in state]
     missing = [key for key in wanted if key not in state and key not in lacking]
     unexpected = [key for key in state if key not in wanted]
@@ -191,11 +192,25 @@ def _problems(wanted: State, state: State) -> list[str]:
     ]
 
 
-def _without_need(wanted: State, state: State) -> set[str]:
-    """Names that `state` lacks and does not need: counters, and tensors that share memory with one that is there."""
+def _without_need(module: nn.Module, wanted: State, state: State) -> set[str]:
+    """Names that `state` lacks and does not need: counters, constants, what shares memory with one that is there."""
     lacking = {key for key in wanted if key not in state}
     there = {_memory(wanted[key]) for key in wanted.keys() - lacking} - {None}
-    return {key for key in lacking if key.endswith(_COUNTER) or _memory(wanted[key]) in there}
+    spare = {key for key in lacking if key.endswith(_COUNTER) or _memory(wanted[key]) in there}
+    return spare | _constants(module, wanted, state) if lacking - spare else spare
+
+
+def _constants(module: nn.Module, wanted: State, state: State) -> set[str]:
+    """Buffers of the user's own modules of which nothing else is learned, and none of whose entries is in `state`.
+
+    The factory has given them their values. Those of torch's modules, as the statistics of a batch norm, are learned.
+    """
+    found: set[str] = set()
+    for name, part in module.named_modules():
+        own = {f"{name}.{key}" if name else key for key in part._buffers} & wanted.keys()
+        if own and not (part._parameters or own & state.keys() or type(part).__module__.startswith("torch.")):
+            found |= {key for key in own if _memory(wanted[key]) is not None}
+    return found if len(found) < len(wanted) else set()
 
 
 def _memory(entry: Any) -> tuple[object, ...] | None:
@@ -264,10 +279,14 @@ def _said(chosen: _Fit, others: Sequence[_Fit], module: nn.Module) -> list[str]:
     if others or not chosen.is_usual:
         also = f" (also fit: {_few([each.place for each in others])}; --weights-key takes another)" if others else ""
         said.append(f"taken from {chosen.place or 'its top level'!r}{also}")
+    wanted = chosen.module.state_dict()
+    kept = _constants(chosen.module, wanted, chosen.state) - chosen.state.keys() if not chosen.part else set()
+    if kept:
+        said.append(f"{_few(sorted(kept))} as the factory made them")
     if chosen.part:
         rest = [key for key in module.state_dict() if not key.startswith(f"{chosen.part}.")]
-        kept = f", with {_few(rest)} as the factory made them" if rest else ""
-        said.append(f"loaded into {chosen.part!r} ({type(chosen.module).__name__}){kept}")
+        beside = f", with {_few(rest)} as the factory made them" if rest else ""
+        said.append(f"loaded into {chosen.part!r} ({type(chosen.module).__name__}){beside}")
     if chosen.left_out:
         said.append(f"left out: {_few(chosen.left_out)}")
     ours = {each.dtype for each in chosen.module.parameters()}

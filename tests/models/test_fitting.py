@@ -236,11 +236,46 @@ def test_plain_weights_load_into_the_part_that_they_fit():
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "model."])
-def test_a_file_of_the_whole_network_that_lacks_something_is_refused(refused, prefix):
-    """It is not taken for one of the part that it does hold."""
-    whole = nn.Sequential(Normalize(), _net())
-    state = {name: tensor for name, tensor in whole.state_dict().items() if name != "0.mean"}
-    refused(lambda: _load(whole, _prefixed(state, prefix)), "'0.mean' is missing", "persistent=False")
+def test_constants_of_the_factory_need_not_be_in_the_file(prefix):
+    """A normalisation's buffers, in a part or beside the network's own names, stay as made, and that is said."""
+    net, source = nn.Sequential(Normalize(), _net()), nn.Sequential(Normalize(), _net(1))
+    state = {name: tensor for name, tensor in source.state_dict().items() if name != "0.mean"}
+    said = _load(net, _prefixed(state, prefix))
+    assert _same(net[1], source[1])
+    assert "'0.mean' as the factory made them" in said
+
+    class Normalized(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features, self.head = _net(), nn.Linear(4, 2)
+            self.register_buffer("mu", torch.tensor(0.5))
+            self.register_buffer("sigma", torch.tensor(2.0))
+
+    net, source = Normalized(), _named(1)
+    said = _load(net, _prefixed(source.state_dict(), prefix))
+    assert all(torch.equal(net.state_dict()[name], tensor) for name, tensor in source.state_dict().items())
+    assert (net.mu, net.sigma) == (0.5, 2.0)
+    assert "'mu', 'sigma' as the factory made them" in said
+
+
+@pytest.mark.parametrize("lacking", [["mean"], ["mean", "std"]])
+def test_learned_statistics_are_no_constants(refused, lacking):
+    """Buffers beside parameters, some of several, and those of torch's own modules have to be in the file."""
+
+    class Learned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mean", torch.zeros(3))
+            self.register_buffer("std", torch.ones(3))
+            self.scale = nn.Parameter(torch.ones(3)) if len(lacking) == 2 else None
+
+    net = nn.Sequential(Learned(), _net())
+    state = {name: tensor for name, tensor in net.state_dict().items() if name.removeprefix("0.") not in lacking}
+    refused(lambda: _load(net, state), "'0.mean' is missing")
+    plain = nn.Sequential(nn.BatchNorm1d(3, affine=False), _net())
+    refused(
+        lambda: _load(plain, {name: each for name, each in plain.state_dict().items() if name[0] == "1"}), "0.running"
+    )
 
 
 def test_a_part_beside_other_parameters_is_not_enough(refused):
