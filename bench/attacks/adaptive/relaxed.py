@@ -2,8 +2,8 @@
 
 The search is that of `constraint-relaxation`; what is climbed are the losses of this package's other attacks, and the
 model's own logits decide. On dummy classes each wrong class and its dummy are targets of their own, since the maximum
-of the two follows only the present winner. On a router each weight of the push is a run, and each frozen route has a
-static network of its own, whose closest classes are its targets. Which losses there are is OUR CHOICE.
+of the two follows only the present winner. On a router each weight of the push takes the place of a target. Which
+losses there are is OUR CHOICE.
 """
 
 from __future__ import annotations
