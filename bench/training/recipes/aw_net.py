@@ -55,7 +55,6 @@ def aw_net_scales(craft_through: CraftThrough) -> dict[str, Plan]:
         "small": replace(
             small(
                 objective(FEW_STEPS),
-                epochs=3,
                 architecture=ARCHITECTURE,
                 differences=second_stage_differences("small"),
             ),
