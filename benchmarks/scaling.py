@@ -19,9 +19,9 @@ from bench import data, models
 from bench.attacks.pgd import PGD
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation import Progress, evaluate
-from bench.evaluation.executors.crewed import Crewed
-from bench.evaluation.executors.processes import Processes
-from bench.evaluation.grid import CHUNK_SIZE
+from bench.evaluation.execution.crewed import Crewed
+from bench.evaluation.execution.process_pool import Processes
+from bench.evaluation.journal.chunks import CHUNK_SIZE
 from bench.models import LoadedModel
 from bench.models.blueprint import blueprint_of
 from bench.suites import AttackSuite

@@ -6,8 +6,14 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.core.types import Examples
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -55,7 +61,7 @@ def s3_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
     """The URL of an empty bucket; processes that a test starts find it too."""
     import s3fs
 
-    from bench.core import remote
+    from bench.storage import remote
 
     settings = {"ENDPOINT_URL": s3_endpoint, "ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret"}
     for name, value in {**settings, "DEFAULT_REGION": "us-east-1", "EC2_METADATA_DISABLED": "true"}.items():
@@ -97,3 +103,47 @@ def known_answers() -> Path:
     if not folder.is_dir():
         missing("the known answers are not here: expected them in ../shared/known_answers")
     return folder
+
+
+@pytest.fixture(scope="session")
+def digits() -> Examples:
+    """The first 60 test images of digits."""
+    from bench import data
+
+    return data.load("digits").examples[:60]
+
+
+@pytest.fixture(scope="session")
+def net() -> nn.Module:
+    """A small convolutional network, adversarially trained on digits for a few steps."""
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    from bench import data
+
+    def one_step(chosen: Examples) -> torch.Tensor:
+        leaf = chosen.inputs.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(functional.cross_entropy(model(leaf), chosen.labels), leaf)
+        return (chosen.inputs + 0.1 * gradient.sign()).clamp(0, 1)
+
+    generator = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(32 * 16, 10),
+        )
+    train = data.load("digits", split="train").examples
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(150):
+        chosen = train[torch.randint(len(train), (128,), generator=generator)]
+        moved = one_step(chosen)
+        optimizer.zero_grad()
+        functional.cross_entropy(model(moved), chosen.labels).backward()
+        optimizer.step()
+    return model.eval().requires_grad_(False)

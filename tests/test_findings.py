@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bench.core.packing import unpack_verdicts
 from bench.core.statistics import wilson
+from bench.row.packing import unpack_verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "findings.md"

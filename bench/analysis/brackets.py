@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from bench.analysis.radial import climb, distance, onto_radius
 from bench.attacks.ascent import Best
-from bench.attacks.autoattack.fast.targets import rank
+from bench.attacks.search.targets import rank
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier
 from bench.evaluation.verify import judge

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from bench.analysis.analysis import Values
 from bench.analysis.subject import Subject, SuiteVerdicts
-from bench.core.breaks import LEVELS
-from bench.evaluation.grid import CHUNK_SIZE
+from bench.evaluation.journal.chunks import CHUNK_SIZE
 from bench.models import LoadedModel
+from bench.row.adversarials import LEVELS
 
 __all__ = ["picture", "verdicts_of"]
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.attacks.ascent import Best, gradient, random_start
-from bench.attacks.autoattack.fast.targets import gap
+from bench.attacks.search.targets import gap
 from bench.core.types import Classifier, Examples, Norm, ThreatModel
 from bench.ops import losses, norms
 from bench.ops.sampling import Stream

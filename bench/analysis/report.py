@@ -10,9 +10,9 @@ from typing import Any
 from bench.analysis.analysis import Claim
 from bench.core import strict_json
 from bench.core.errors import BenchError
-from bench.core.record import Provenance
-from bench.core.regular_file import read_regular
-from bench.core.schema import from_json, to_json
+from bench.row.record import Provenance
+from bench.row.schema import from_json, to_json
+from bench.storage.regular_file import read_regular
 
 __all__ = ["FORMAT", "Looked", "Report", "dumps", "read"]
 

@@ -17,7 +17,7 @@ from bench.attacks.adaptive.steered_route import SteeredRoute
 from bench.attacks.pgd import PGD
 from bench.core.structure import Route, Routed
 from bench.core.types import Examples, ThreatModel
-from bench.evaluation.grid import CHUNK_SIZE
+from bench.evaluation.journal.chunks import CHUNK_SIZE
 
 __all__ = ["BINS", "routing"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from bench.core.breaks import Breaks
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
 from bench.models import LoadedModel
+from bench.row.adversarials import Breaks
 
 __all__ = ["Subject", "SuiteVerdicts"]
 

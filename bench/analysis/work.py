@@ -10,12 +10,12 @@ from typing import Any
 
 from bench.analysis.analysis import Task, Values
 from bench.core import digest, strict_json
-from bench.core.durable import write_durably
 from bench.core.errors import BenchError, WorkFailedError
-from bench.core.fingerprint import Fingerprint, same_function
-from bench.core.place import Place
-from bench.core.regular_file import read_regular
-from bench.core.schema import from_json, to_json
+from bench.row.fingerprint import Fingerprint, same_function
+from bench.row.schema import from_json, to_json
+from bench.storage.atomic_write import write_durably
+from bench.storage.place import Place
+from bench.storage.regular_file import read_regular
 
 __all__ = ["Done", "Progress", "carry_out"]
 

@@ -35,12 +35,12 @@ from torch import Tensor
 
 from bench.attacks.adaptive.search import Loss, View
 from bench.attacks.attack import Finish, SingleAttack
-from bench.attacks.autoattack.fast.ball import Ball
-from bench.attacks.autoattack.fast.ledger import Best, Ledger, judge
-from bench.attacks.autoattack.fast.model_calls import differentiate, predict
-from bench.attacks.autoattack.fast.rows import pick
-from bench.attacks.autoattack.fast.targets import gap, rank
-from bench.attacks.autoattack.fast.waves import joined, waves
+from bench.attacks.search.ball import Ball
+from bench.attacks.search.batching import joined, waves
+from bench.attacks.search.best_so_far import Best, Ledger, judge
+from bench.attacks.search.gradients import differentiate, predict
+from bench.attacks.search.rows import pick
+from bench.attacks.search.targets import gap, rank
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import losses, norms, sampling
 

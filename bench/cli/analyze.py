@@ -121,7 +121,7 @@ def analyze(
 
 
 def _as_json(found: Analyzed) -> str:
-    from bench.core.schema import to_json
+    from bench.row.schema import to_json
 
     value = {
         "path": str(found.path),

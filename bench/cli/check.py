@@ -15,10 +15,10 @@ import typer
 from bench.cli.options import DEFAULT_LEADERBOARD, DataDir, Json, Leaderboard, Quiet, ThreatModelFilter, WeightsKey
 from bench.cli.output import say
 from bench.cli.reports import as_github, as_json, as_junit, as_table
-from bench.core.durable import write_durably
-from bench.core.place import Place
 from bench.core.plain_text import plain
 from bench.leaderboard.case import Case, exit_code
+from bench.storage.atomic_write import write_durably
+from bench.storage.place import Place
 
 __all__ = ["Format", "check"]
 

@@ -93,7 +93,7 @@ def doctor(
 
 
 def _as_json(found: Diagnosis) -> str:
-    from bench.core.schema import to_json
+    from bench.row.schema import to_json
 
     value = {
         "status": found.status.value,

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 from bench.cli.output import json_text
 from bench.cli.tables import table
-from bench.core.place import Place
 from bench.leaderboard.case import Case, Level, exit_code
+from bench.storage.place import Place
 
 __all__ = ["as_github", "as_json", "as_junit", "as_table"]
 

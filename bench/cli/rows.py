@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from bench import leaderboard
 from bench.core.errors import BenchError, UnknownNameError
-from bench.core.place import Place, place
-from bench.core.record import Record
 from bench.core.types import ThreatModel
+from bench.row.record import Record
+from bench.storage.place import Place, place
 
 __all__ = ["Filter", "locate", "select", "single"]
 

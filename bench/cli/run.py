@@ -222,7 +222,7 @@ def tell_of_unfinished(name: str, reasons: Mapping[str, str]) -> None:
 
 
 def _as_value(ran: Ran) -> dict[str, object]:
-    from bench.core.schema import to_json
+    from bench.row.schema import to_json
 
     return {
         "outcome": ran.outcome.value,

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from tabulate import tabulate
 
 from bench.core.plain_text import plain
-from bench.core.record import AttackResult, Audit, Record, Result
 from bench.core.statistics import wilson
+from bench.row.record import AttackResult, Audit, Record, Result
 
 __all__ = ["clock", "percent", "row_table", "rows_table", "table"]
 

@@ -33,7 +33,7 @@ from bench.cli.verify_text import (
     verification_values,
 )
 from bench.core.errors import BenchError, FoundSomethingError
-from bench.core.place import Place
+from bench.storage.place import Place
 
 if TYPE_CHECKING:
     from bench.jobs.verify import Lookup

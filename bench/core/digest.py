@@ -8,11 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench.core.regular_file import MOST_WEIGHTS_BYTES, open_regular
-
-__all__ = ["of_bytes", "of_content", "of_file", "of_json", "of_sources"]
-
-_BLOCK = 1 << 20
+__all__ = ["of_bytes", "of_content", "of_json", "of_sources"]
 
 
 def of_bytes(*parts: bytes) -> str:
@@ -29,21 +25,8 @@ def of_bytes(*parts: bytes) -> str:
 
 
 def of_content(content: bytes) -> str:
-    """Plain SHA-256 of some bytes: what `of_file` gives for a file of them."""
+    """Plain SHA-256 of some bytes: what `sha256sum` prints for a file of them."""
     return hashlib.sha256(content).hexdigest()
-
-
-def of_file(path: Path) -> str:
-    """Plain SHA-256 of a regular file's bytes (what `sha256sum` prints).
-
-    Raises:
-        OSError: see `open_regular`.
-    """
-    state = hashlib.sha256()
-    with open_regular(path, most_bytes=MOST_WEIGHTS_BYTES) as file:
-        while block := file.read(_BLOCK):
-            state.update(block)
-    return state.hexdigest()
 
 
 def of_json(value: Any) -> str:

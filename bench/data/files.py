@@ -16,10 +16,10 @@ from torch import Tensor
 
 from bench.core import digest
 from bench.core.errors import BenchError
-from bench.core.regular_file import read_regular
 from bench.core.types import Examples
 from bench.data import images
 from bench.data.preprocessing import Preprocessing
+from bench.storage.regular_file import read_regular
 
 __all__ = ["FileExamples", "ImageFile", "open_files"]
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.core.errors import BenchError
-from bench.core.regular_file import read_regular
 from bench.data.memory import expect_to_fit
+from bench.storage.regular_file import read_regular
 
 __all__ = ["MOST_BYTES", "SUFFIXES", "Survey", "opened", "read", "survey"]
 

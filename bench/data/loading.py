@@ -9,13 +9,13 @@ from types import MappingProxyType
 from typing import get_args
 
 from bench.core.errors import BenchError, UnknownNameError
-from bench.core.place import expanded
 from bench.core.registry import Registry
 from bench.core.types import Examples, ThreatModel
 from bench.data import classes, files, folder, npz
 from bench.data import content as contents
 from bench.data.dataset import IMAGE_THREAT_MODELS, Content, Dataset, DatasetSpec, FileContent, Split
 from bench.data.preprocessing import Preprocessing
+from bench.storage.place import expanded
 
 __all__ = ["DATASETS", "load", "names"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.core.plain_text import reason_of
-from bench.core.record import Diagnostic
 from bench.core.statistics import binomial_tail
+from bench.row.record import Diagnostic
 
 if TYPE_CHECKING:
     from bench.diagnostics.subject import Subject

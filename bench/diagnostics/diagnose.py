@@ -12,16 +12,16 @@ from torch import nn
 from bench import suites
 from bench.core import digest
 from bench.core.errors import BenchError, WorkFailedError
-from bench.core.record import Diagnostic
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.diagnostics.examination import Examined, examine
 from bench.diagnostics.patience import ModelFailedError
 from bench.diagnostics.registry import quick, select
 from bench.diagnostics.subject import Subject
-from bench.evaluation.borrowing import borrowed, device_of
+from bench.evaluation.model_guard import borrowed, device_of
 from bench.evaluation.precision import full_float32
 from bench.models.adapting import adapted
 from bench.models.manifest import Accuracy
+from bench.row.record import Diagnostic
 
 __all__ = ["SHORT_EXAMPLES", "diagnose", "diagnose_briefly", "short_form", "short_passes"]
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.core.record import Diagnostic
 from bench.diagnostics.check import Check, Finding, Status, not_applicable, not_run
 from bench.diagnostics.patience import ModelFailedError, OutOfTimeError
 from bench.diagnostics.subject import Subject
+from bench.row.record import Diagnostic
 
 __all__ = ["Examined", "examine", "overall", "unexamined"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 
-from bench.core.record import Diagnostic
 from bench.diagnostics.check import Finding, Status, by_pairs, by_share, not_applicable, not_run
 from bench.diagnostics.checks import r13_black_box, r19_claim
 from bench.diagnostics.registry import CHECKS
 from bench.evaluation import Evaluation
 from bench.models.manifest import Accuracy
+from bench.row.record import Diagnostic
 
 __all__ = ["JUDGED", "from_evaluation", "merged"]
 

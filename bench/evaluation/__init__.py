@@ -1,12 +1,12 @@
 """The harness: every attack of a suite, every example, every verdict checked and kept."""
 
-from bench.evaluation.costs import IN_PASSES, Costs
+from bench.evaluation.cost.costs import IN_PASSES, Costs
+from bench.evaluation.cost.estimate import Prediction, Prospect
 from bench.evaluation.evaluate import evaluate, plan
 from bench.evaluation.evaluation import AttackOutcome, Evaluation, StageOutcome, cost_of, result_of
 from bench.evaluation.fingerprint import fingerprint
-from bench.evaluation.header import Header, Identity
-from bench.evaluation.journal import default_journal, open_journal, peek
-from bench.evaluation.planning import Prediction, Prospect
+from bench.evaluation.journal.header import Header, Identity
+from bench.evaluation.journal.journal import default_journal, open_journal, peek
 from bench.evaluation.progress import Progress, ProgressCallback
 
 __all__ = [

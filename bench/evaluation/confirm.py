@@ -8,12 +8,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from bench.core.breaks import Breaks
 from bench.core.types import Examples, ThreatModel
-from bench.evaluation.borrowing import borrowed
-from bench.evaluation.grid import CHUNK_SIZE
+from bench.evaluation.journal.chunks import CHUNK_SIZE
 from bench.evaluation.keeping import Keeper, news
+from bench.evaluation.model_guard import borrowed
 from bench.evaluation.verify import Judgement, judge
+from bench.row.adversarials import Breaks
 
 __all__ = ["Advance", "Judge"]
 

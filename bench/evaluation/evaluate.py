@@ -15,29 +15,29 @@ from torch import Tensor, nn
 from bench import suites
 from bench.attacks import parameters
 from bench.core.errors import BenchError
-from bench.core.place import Place, place
 from bench.core.types import Attack, Examples, ThreatModel
-from bench.evaluation.borrowing import borrowed, device_of
-from bench.evaluation.by_structure import ByStructure
-from bench.evaluation.computing import Computer
-from bench.evaluation.costs import IN_PASSES, Costs
-from bench.evaluation.course import Course, Found
+from bench.evaluation.adaptive import ByStructure
+from bench.evaluation.cost.costs import IN_PASSES, Costs
+from bench.evaluation.cost.forecast import Forecast
 from bench.evaluation.evaluation import AttackOutcome, Evaluation, StageOutcome
-from bench.evaluation.executors.assignment import Given
-from bench.evaluation.executors.executor import Executor
-from bench.evaluation.executors.in_process import InProcess
+from bench.evaluation.execution.assignment import Given
+from bench.evaluation.execution.computing import Computer
+from bench.evaluation.execution.executor import Executor
+from bench.evaluation.execution.in_process import InProcess
 from bench.evaluation.fingerprint import fingerprint
-from bench.evaluation.forecast import Forecast
 from bench.evaluation.forms import Forms
-from bench.evaluation.grid import CHUNK_SIZE
-from bench.evaluation.header import Header, Identity, identify, make_header
-from bench.evaluation.journal import Journal, open_journal
+from bench.evaluation.journal.chunks import CHUNK_SIZE
+from bench.evaluation.journal.header import Header, Identity, identify, make_header
+from bench.evaluation.journal.journal import Journal, open_journal
+from bench.evaluation.model_guard import borrowed, device_of
 from bench.evaluation.precision import full_float32
 from bench.evaluation.progress import ProgressCallback, Tracker
 from bench.evaluation.runner import Runner
 from bench.evaluation.sanity import check_examples, check_model, check_suite
+from bench.evaluation.schedule import Course, Found
 from bench.evaluation.search_precision import AUTO, FLOAT32, MEASURED, Choice, choose_precision, settled_precision
 from bench.models.adapting import adapted
+from bench.storage.place import Place, place
 from bench.suites import AttackSuite
 
 __all__ = ["evaluate", "plan"]

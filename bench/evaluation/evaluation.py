@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.core.breaks import Breaks
-from bench.core.packing import pack_margins, pack_verdicts
-from bench.core.ranges import format_indices
-from bench.core.record import AttackCost, AttackResult, Audit, Cost, Diagnostic, Reported, Result, StageResult
 from bench.core.statistics import CONFIDENCE, most_missed
 from bench.core.types import ThreatModel
-from bench.evaluation.header import Header
+from bench.evaluation.journal.header import Header
 from bench.evaluation.search_precision import FLOAT32
+from bench.row.adversarials import Breaks
+from bench.row.indices import format_indices
+from bench.row.packing import pack_margins, pack_verdicts
+from bench.row.record import AttackCost, AttackResult, Audit, Cost, Diagnostic, Reported, Result, StageResult
 
 __all__ = ["AttackOutcome", "AuditCounts", "Evaluation", "StageOutcome", "cost_of", "result_of"]
 

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import BenchError
-from bench.core.fingerprint import Fingerprint
-from bench.core.packing import pack_logits
-from bench.evaluation.borrowing import borrowed
+from bench.evaluation.model_guard import borrowed
 from bench.evaluation.precision import full_float32
 from bench.evaluation.verify import check_logits
 from bench.ops.sampling import Stream, random_bits, uniform
+from bench.row.fingerprint import Fingerprint
+from bench.row.packing import pack_logits
 
 __all__ = ["N_IMAGES", "fingerprint", "fixed_inputs"]
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from bench.attacks.autoattack.fast.inference import inference_form, low_form, trial_inputs
-from bench.attacks.autoattack.fast.ladder import Rungs, climb
+from bench.acceleration.forms import inference_form, low_form, trial_inputs
+from bench.attacks.search.mixed_precision import Rungs, climb
 from bench.core.errors import BenchError
 from bench.core.types import Attack, Classifier, Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier, Passes

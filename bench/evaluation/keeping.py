@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.core import evidence
-from bench.core.arrays import Array
-from bench.core.breaks import LEVELS, Breaks, apply, merge, stronger
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.evaluation.verify import Judgement, judge
+from bench.row import evidence_file
+from bench.row.adversarials import LEVELS, Breaks, apply, merge, stronger
+from bench.row.npz import Array
 
 __all__ = ["Keeper", "news", "pack", "unpack"]
 
@@ -78,7 +78,7 @@ def news(
 
 def pack(breaks: Breaks) -> str:
     """Breaks as text for the journal; empty where there are none."""
-    return base64.b64encode(evidence.dumps(breaks)).decode("ascii") if len(breaks) else ""
+    return base64.b64encode(evidence_file.dumps(breaks)).decode("ascii") if len(breaks) else ""
 
 
 def unpack(text: str, *, n_examples: int, shape: tuple[int, ...]) -> Breaks:
@@ -89,8 +89,8 @@ def unpack(text: str, *, n_examples: int, shape: tuple[int, ...]) -> Breaks:
     """
     if not text:
         return Breaks.none(shape)
-    most = evidence.most_bytes(n_examples, shape)
-    return evidence.loads(base64.b64decode(text, validate=True), most_bytes=most)
+    most = evidence_file.most_bytes(n_examples, shape)
+    return evidence_file.loads(base64.b64decode(text, validate=True), most_bytes=most)
 
 
 def _compact(module: nn.Module, batch: Examples, found: Judgement, threat_model: ThreatModel) -> Breaks:

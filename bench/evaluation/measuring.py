@@ -9,8 +9,8 @@ from torch import nn
 
 from bench.attacks.adaptive.report import Measurement
 from bench.core.types import Examples, ThreatModel
-from bench.evaluation.borrowing import borrowed
-from bench.evaluation.grid import CHUNK_SIZE
+from bench.evaluation.journal.chunks import CHUNK_SIZE
+from bench.evaluation.model_guard import borrowed
 from bench.evaluation.precision import full_float32
 
 __all__ = ["shares"]

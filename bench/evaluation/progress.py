@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.evaluation.forecast import Forecast
+from bench.evaluation.cost.forecast import Forecast
 from bench.evaluation.runner import GroupDone
 from bench.evaluation.stage import Stage
 

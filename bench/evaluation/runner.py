@@ -9,20 +9,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench.core.breaks import Breaks
 from bench.core.errors import BenchError
-from bench.core.fingerprint import TOLERANCE
 from bench.core.types import Examples
-from bench.evaluation.computing import Computer
-from bench.evaluation.executors.executor import Lane
-from bench.evaluation.grid import Chunk, chunks_of, each_alone, groups_of
-from bench.evaluation.header import inputs_digest
-from bench.evaluation.journal import Entry, Journal
+from bench.evaluation.execution.computing import Computer
+from bench.evaluation.execution.executor import Lane
+from bench.evaluation.execution.task import Task
+from bench.evaluation.journal.chunks import Chunk, chunks_of, each_alone, groups_of
+from bench.evaluation.journal.header import inputs_digest
+from bench.evaluation.journal.journal import Entry, Journal
 from bench.evaluation.keeping import Keeper, unpack
 from bench.evaluation.stage import Stage, Verdicts, joined
-from bench.evaluation.task import Task
 from bench.evaluation.verify import check_logits
 from bench.ops.losses import margin
+from bench.row.adversarials import Breaks
+from bench.row.fingerprint import TOLERANCE
 
 __all__ = ["GroupDone", "Runner"]
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.attacks.autoattack.fast.inference import inference_form, low_form, trial_inputs
+from bench.acceleration.forms import inference_form, low_form, trial_inputs
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.types import Attack
-from bench.evaluation.header import engine_of
+from bench.evaluation.journal.header import engine_of
 from bench.ops.waiting import wait_for
 from bench.suites import AttackSuite
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bench.core.types import Attack
-from bench.evaluation.journal import Entry
+from bench.evaluation.journal.journal import Entry
 
 __all__ = ["CLEAN", "Stage", "Verdicts", "joined", "merged"]
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench.core.errors import BenchError
 from bench.core.structure import DummyClasses, Routed, Structure, structures_of
-from bench.evaluation.borrowing import borrowed
+from bench.evaluation.model_guard import borrowed
 from bench.evaluation.precision import full_float32
 
 __all__ = ["checked_structures", "hidden_structures"]

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench.core.breaks import NOT_FINITE
 from bench.core.errors import BenchError
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.evaluation.precision import full_float32
 from bench.ops.losses import margin
+from bench.row.adversarials import NOT_FINITE
 
 __all__ = ["Judgement", "check_logits", "inside", "judge", "pull_back"]
 

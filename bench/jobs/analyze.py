@@ -17,20 +17,21 @@ from bench.analysis.drawing import drawn, rendered
 from bench.analysis.report import Looked
 from bench.analysis.work import Done, Progress, carry_out
 from bench.attacks import parameters
-from bench.core import digest, provenance
+from bench.core import digest
 from bench.core.errors import BenchError
-from bench.core.place import Place
 from bench.core.plain_text import plain
-from bench.core.ranges import format_indices
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
-from bench.evaluation.header import code_digest
+from bench.evaluation.journal.header import code_digest
 from bench.evaluation.precision import full_float32
 from bench.jobs.request import fingerprinted, load_data, pick_device
 from bench.jobs.results import results_in, write_page, write_result
 from bench.jobs.suite_verdicts import Library
 from bench.jobs.writable import check_writable
 from bench.models import LoadedModel
+from bench.row import provenance
+from bench.row.indices import format_indices
+from bench.storage.place import Place
 
 __all__ = ["AnalyzeRequest", "Analyzed", "analyze"]
 

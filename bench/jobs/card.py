@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.core.record import Card
 from bench.models import LoadedModel
 from bench.models.adapting import Adapted
+from bench.row.record import Card
 
 __all__ = ["card_of"]
 

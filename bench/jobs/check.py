@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core.errors import BenchError, UnknownNameError
-from bench.core.place import Place
-from bench.core.record import Record
 from bench.core.types import ThreatModel
 from bench.leaderboard.case import Case, Level
 from bench.leaderboard.inspection import Inspection, inspect_board, inspect_checkpoints
 from bench.leaderboard.past import against
 from bench.leaderboard.store import Identity
+from bench.row.record import Record
+from bench.storage.place import Place
 
 if TYPE_CHECKING:
     from bench.evaluation import ProgressCallback

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.core import arrays
-from bench.core.arrays import Array, Layout
-from bench.core.breaks import LEVELS
 from bench.core.errors import BenchError
-from bench.core.regular_file import read_regular
 from bench.data import Dataset
+from bench.row import npz
+from bench.row.adversarials import LEVELS
+from bench.row.npz import Array, Layout
+from bench.storage.regular_file import read_regular
 
 __all__ = ["Claims", "read_claims"]
 
@@ -52,7 +52,7 @@ def read_claims(path: Path, dataset: Dataset) -> Claims:
     pixels = int(np.prod(dataset.shape))
     most = len(dataset) * _LARGEST_NUMBER * (pixels + 1) + _HEADERS
     try:
-        found = arrays.load(read_regular(path, most_bytes=most), _LAYOUTS, most_bytes=most)
+        found = npz.load(read_regular(path, most_bytes=most), _LAYOUTS, most_bytes=most)
         return _claims(found, dataset)
     except OSError as error:
         raise BenchError(f"Cannot read breaks {path}: {error.strerror or error}.") from error

@@ -10,12 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import leaderboard
-from bench.core.breaks import Breaks, merge
 from bench.core.errors import BenchError, FoundSomethingError, WorkFailedError
-from bench.core.fingerprint import same_function
-from bench.core.place import Place
-from bench.core.ranges import parse_indices
-from bench.core.record import ExternalBreak, Record
 from bench.core.types import ThreatModel
 from bench.data import Dataset
 from bench.evaluation.confirm import Advance, Judge
@@ -27,6 +22,11 @@ from bench.jobs.request import pick_device
 from bench.jobs.verification import Check, Status
 from bench.jobs.verify import Lookup, Opened, open_row
 from bench.leaderboard.evidence import Kind
+from bench.row.adversarials import Breaks, merge
+from bench.row.fingerprint import same_function
+from bench.row.indices import parse_indices
+from bench.row.record import ExternalBreak, Record
+from bench.storage.place import Place
 
 __all__ = ["Added", "Contribution", "Found", "add", "robust_in", "store_found", "stored_external"]
 

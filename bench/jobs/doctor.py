@@ -12,13 +12,13 @@ from torch import nn
 
 from bench import data, models
 from bench.core.errors import BenchError
-from bench.core.ranges import format_indices
-from bench.core.record import Diagnostic
 from bench.core.types import ThreatModel
 from bench.data import Dataset
 from bench.diagnostics import Examined, Status, claim_of, diagnose, overall, select
 from bench.jobs.request import load_data, pick_device
 from bench.models import LoadedModel
+from bench.row.indices import format_indices
+from bench.row.record import Diagnostic
 
 __all__ = ["SAMPLES", "Diagnosis", "DoctorRequest", "doctor"]
 

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.core import digest, evidence
-from bench.core.breaks import LEVELS, NOT_FINITE, Breaks
-from bench.core.evidence import GALLERY_SIZE, Gallery
-from bench.core.record import EvidenceFile
+from bench.core import digest
 from bench.data import Dataset
+from bench.row import evidence_file
+from bench.row.adversarials import LEVELS, NOT_FINITE, Breaks
+from bench.row.evidence_file import GALLERY_SIZE, Gallery
+from bench.row.record import EvidenceFile
 
 __all__ = ["Packed", "clean_inputs", "pack"]
 
@@ -32,7 +33,7 @@ def pack(breaks: Breaks, dataset: Dataset, *, gallery: bool = True) -> Packed:
         dataset: the split that the breaks belong to.
         gallery: show the first few as pictures.
     """
-    content = evidence.dumps(breaks, _gallery(breaks, dataset) if gallery else None)
+    content = evidence_file.dumps(breaks, _gallery(breaks, dataset) if gallery else None)
     return Packed(EvidenceFile(sha256=digest.of_content(content), n_breaks=len(breaks)), content)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.core.errors import BenchError
 from bench.evaluation import IN_PASSES, Costs, Prediction, Prospect
-from bench.evaluation.grid import chunks_of
+from bench.evaluation.journal.chunks import chunks_of
 from bench.jobs.durations import in_short, in_words
 
 __all__ = ["Extent", "choose"]

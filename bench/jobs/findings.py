@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 
 from bench.core.errors import BenchError
-from bench.core.place import Place
-from bench.core.record import Diagnostic
 from bench.core.types import Examples
 from bench.diagnostics import SHORT_EXAMPLES, Examined, diagnose_briefly, quick, short_form, short_passes, unexamined
 from bench.evaluation import Evaluation, Header, Progress, ProgressCallback, open_journal, peek
 from bench.jobs.request import Setting
+from bench.row.record import Diagnostic
+from bench.storage.place import Place
 
 __all__ = ["Closing", "find", "passes_left"]
 

@@ -8,18 +8,19 @@ from dataclasses import replace
 
 from bench import leaderboard, suites
 from bench.attacks import parameters
-from bench.core import evidence, strict_json
-from bench.core.breaks import Breaks
+from bench.core import strict_json
 from bench.core.errors import BenchError, OtherFileError, RowContradictionError
-from bench.core.packing import unpack_margins
-from bench.core.place import Place
-from bench.core.ranges import parse_indices
-from bench.core.record import Record
-from bench.core.record_json import dumps
 from bench.core.structure import Structure
 from bench.jobs.verification import Check, Status
 from bench.leaderboard.evidence import Kind, link_of
 from bench.leaderboard.evidence import read as read_file
+from bench.row import evidence_file
+from bench.row.adversarials import Breaks
+from bench.row.indices import parse_indices
+from bench.row.packing import unpack_margins
+from bench.row.record import Record
+from bench.row.serialization import dumps
+from bench.storage.place import Place
 from bench.suites import AttackSuite
 
 __all__ = ["broken_by", "check_file", "check_row", "check_suite", "listed", "read_row"]
@@ -94,9 +95,11 @@ def check_file(path: Place, record: Record, kind: Kind, shape: tuple[int, ...]) 
         return None, _without_file(name, kind, len(wanted))
     try:
         content = read_file(path, record, kind)
-        breaks = evidence.loads(content or b"", most_bytes=evidence.most_bytes(record.result.n_examples, shape))
+        breaks = evidence_file.loads(
+            content or b"", most_bytes=evidence_file.most_bytes(record.result.n_examples, shape)
+        )
         if kind is Kind.OWN:
-            evidence.loads_gallery(content or b"", shape=shape)
+            evidence_file.loads_gallery(content or b"", shape=shape)
     except (OtherFileError, ValueError) as error:
         return None, Check(name=name, status=Status.FAIL, says=str(error))
     problem = _problem_of_file(breaks, wanted, link.n_breaks, shape)

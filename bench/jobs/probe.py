@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.errors import BenchError
-from bench.core.fingerprint import same_function
-from bench.core.ranges import parse_indices
-from bench.core.record import Record
 from bench.evaluation import ProgressCallback
 from bench.jobs.request import RunRequest
 from bench.jobs.run import Outcome, run
 from bench.leaderboard.agreement import Cause, agree
 from bench.leaderboard.case import Level
 from bench.leaderboard.compare import compare
+from bench.row.fingerprint import same_function
+from bench.row.indices import parse_indices
+from bench.row.record import Record
 
 __all__ = ["ProbeRequest", "Verdict", "probe"]
 

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.core.breaks import Breaks
-from bench.core.ranges import parse_indices
-from bench.core.record import Record
 from bench.core.types import Examples
 from bench.data import Dataset
 from bench.evaluation.confirm import Judge
@@ -17,6 +14,9 @@ from bench.evaluation.verify import Judgement
 from bench.jobs.evidence import clean_inputs
 from bench.jobs.paperwork import broken_by, listed
 from bench.jobs.verification import Check, Marginal, Status
+from bench.row.adversarials import Breaks
+from bench.row.indices import parse_indices
+from bench.row.record import Record
 
 __all__ = ["Replayed", "count_again", "replay_breaks", "replay_clean"]
 

@@ -13,13 +13,13 @@ import torch
 from bench import data, models, suites
 from bench.core import digest
 from bench.core.errors import BenchError
-from bench.core.place import Place
 from bench.core.plain_text import plain
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
 from bench.evaluation.fingerprint import N_IMAGES, fingerprint
 from bench.evaluation.search_precision import AUTO, settled_precision
 from bench.models import LoadedModel, preprocessing
+from bench.storage.place import Place
 from bench.suites import AttackSuite
 
 __all__ = [

@@ -10,8 +10,8 @@ from pathlib import Path
 from bench.analysis import ANALYSES, Report
 from bench.analysis.page import page
 from bench.analysis.report import dumps, read
-from bench.core.durable import write_durably
-from bench.core.listing import matching
+from bench.storage.atomic_write import write_durably
+from bench.storage.listing import matching
 
 __all__ = ["results_in", "write_page", "write_result"]
 

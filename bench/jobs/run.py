@@ -11,14 +11,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bench import leaderboard
-from bench.core import provenance
-from bench.core.durable import explain_write_errors
 from bench.core.errors import BenchError
-from bench.core.fingerprint import same_function
-from bench.core.place import Place
 from bench.core.plain_text import reason_of
-from bench.core.ranges import parse_indices
-from bench.core.record import Diagnostic, Digests, Record
 from bench.diagnostics import (
     JUDGED,
     Check,
@@ -40,8 +34,8 @@ from bench.evaluation import (
     plan,
     result_of,
 )
-from bench.evaluation.executors.crewed import Crewed
-from bench.evaluation.executors.window import Crew
+from bench.evaluation.execution.crewed import Crewed
+from bench.evaluation.execution.window import Crew
 from bench.jobs.card import card_of
 from bench.jobs.evidence import pack
 from bench.jobs.extent import Extent, choose
@@ -49,6 +43,12 @@ from bench.jobs.findings import Closing, find, passes_left
 from bench.jobs.request import RunRequest, Setting, resolve, row_name
 from bench.jobs.writable import check_writable
 from bench.models.blueprint import blueprint_of
+from bench.row import provenance
+from bench.row.fingerprint import same_function
+from bench.row.indices import parse_indices
+from bench.row.record import Diagnostic, Digests, Record
+from bench.storage.atomic_write import explain_write_errors
+from bench.storage.place import Place
 
 __all__ = [
     "Outcome",

@@ -13,18 +13,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.core.errors import BenchError
-from bench.core.listing import matching
-from bench.core.place import Place
 from bench.evaluation import IN_PASSES, Header, ProgressCallback, default_journal, evaluate, plan
-from bench.evaluation.executors.nobody import Nobody
-from bench.evaluation.executors.window import Crew
-from bench.evaluation.gathering import gather
-from bench.evaluation.grid import blocks_of, chunks_of
+from bench.evaluation.execution.nobody import Nobody
+from bench.evaluation.execution.window import Crew
+from bench.evaluation.journal.chunks import blocks_of, chunks_of
+from bench.evaluation.journal.merge import gather
 from bench.evaluation.search_precision import AUTO, MEASURED
 from bench.jobs.extent import Extent
 from bench.jobs.findings import Closing, find, passes_left
 from bench.jobs.request import RunRequest, Setting, resolve
 from bench.jobs.run import Ran, digests_of, executor_of, finish, prepared
+from bench.storage.listing import matching
+from bench.storage.place import Place
 
 __all__ = ["Shard", "ShardDone", "merge", "run_shard"]
 

@@ -10,12 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import leaderboard, models, suites
-from bench.core import digest
-from bench.core.durable import write_durably
 from bench.core.errors import BenchError
-from bench.core.place import Place
-from bench.core.record import Card, Record
-from bench.core.schema import to_json
 from bench.diagnostics import Examined, merged, select
 from bench.evaluation import ProgressCallback
 from bench.jobs.doctor import DoctorRequest, doctor
@@ -24,6 +19,11 @@ from bench.jobs.writable import check_writable
 from bench.leaderboard.evidence import Kind
 from bench.leaderboard.evidence import read as read_evidence
 from bench.leaderboard.publish import publish
+from bench.row.record import Card, Record
+from bench.row.schema import to_json
+from bench.storage.atomic_write import write_durably
+from bench.storage.place import Place
+from bench.storage.regular_file import sha256_of
 
 __all__ = ["SubmitRequest", "Submitted", "submit"]
 
@@ -181,7 +181,7 @@ def _write_manifest(request: SubmitRequest, root: Place) -> Place:
         "model": request.run.model,
         "weights": weights.name if weights is not None else None,
         "weights_key": request.run.weights_key,
-        "weights_sha256": digest.of_file(weights) if weights is not None else None,
+        "weights_sha256": sha256_of(weights) if weights is not None else None,
         "rows": [path.relative_to(root).as_posix() for path in rows],
     }
     path = root / _FOLDER / f"{request.name}.json"

@@ -9,12 +9,6 @@ import numpy as np
 
 from bench import leaderboard, suites
 from bench.analysis import SuiteVerdicts
-from bench.core import evidence
-from bench.core.breaks import Breaks
-from bench.core.fingerprint import same_function
-from bench.core.place import Place
-from bench.core.ranges import parse_indices
-from bench.core.record import Record
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
 from bench.evaluation import Evaluation, Identity, Progress, default_journal, evaluate, plan
@@ -24,6 +18,12 @@ from bench.jobs.request import row_name
 from bench.leaderboard import evidence as files
 from bench.leaderboard.evidence import Kind
 from bench.models import LoadedModel
+from bench.row import evidence_file
+from bench.row.adversarials import Breaks
+from bench.row.fingerprint import same_function
+from bench.row.indices import parse_indices
+from bench.row.record import Record
+from bench.storage.place import Place
 
 __all__ = ["FALLBACK", "Library"]
 
@@ -118,7 +118,7 @@ class Library:
         shape = examples.shape
         breaks = Breaks.none(shape)
         if content is not None:
-            breaks = evidence.loads(content, most_bytes=evidence.most_bytes(record.result.n_examples, shape))
+            breaks = evidence_file.loads(content, most_bytes=evidence_file.most_bytes(record.result.n_examples, shape))
         asked = examples.indices.tolist()
         row = {index: position for position, index in enumerate(parse_indices(record.result.indices))}
         clean, robust = record.result.clean_verdicts(), record.result.verdicts()

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from bench import data, models, suites
-from bench.core import digest, provenance
+from bench.core import digest
 from bench.core.errors import BenchError
 from bench.data import Dataset
 from bench.evaluation import evaluate
@@ -24,6 +24,7 @@ from bench.models import checkpoint
 from bench.models.architectures import ARCHITECTURES
 from bench.models.building import build_empty
 from bench.models.checkpoint import Accuracy, ArchitectureSpec, Manifest
+from bench.row import provenance
 from bench.suites import AttackSuite
 from bench.training.events import EventLog
 from bench.training.held_out import SplitData, held_out_size

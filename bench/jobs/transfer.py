@@ -13,12 +13,7 @@ import numpy as np
 import torch
 
 from bench import leaderboard
-from bench.core.breaks import Breaks, merge
 from bench.core.errors import BenchError, FoundSomethingError
-from bench.core.fingerprint import same_function
-from bench.core.place import Place
-from bench.core.record import ExternalBreak, Record
-from bench.core.record_json import row_digest
 from bench.core.types import ThreatModel
 from bench.data import Dataset
 from bench.evaluation.confirm import Advance, Judge
@@ -29,6 +24,11 @@ from bench.jobs.request import pick_device
 from bench.jobs.verification import Status
 from bench.jobs.verify import Lookup, load_data_of, open_row
 from bench.leaderboard.evidence import Kind
+from bench.row.adversarials import Breaks, merge
+from bench.row.fingerprint import same_function
+from bench.row.record import ExternalBreak, Record
+from bench.row.serialization import row_digest
+from bench.storage.place import Place
 
 __all__ = ["Transferred", "transfer"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from bench.core.place import Place
-from bench.core.record import Record
+from bench.row.record import Record
+from bench.storage.place import Place
 
 __all__ = ["Check", "Marginal", "Status", "Verification"]
 

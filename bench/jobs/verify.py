@@ -10,10 +10,6 @@ from typing import NamedTuple
 
 from bench import data, models
 from bench.core.errors import BenchError, OtherFileError
-from bench.core.fingerprint import TOLERANCE, distance
-from bench.core.place import Place
-from bench.core.ranges import parse_indices
-from bench.core.record import Record
 from bench.core.structure import structures_of
 from bench.core.types import ThreatModel
 from bench.data import Dataset
@@ -24,6 +20,10 @@ from bench.jobs.request import fingerprinted, load_data, pick_device
 from bench.jobs.verification import Check, Marginal, Status, Verification
 from bench.leaderboard.evidence import Kind
 from bench.models import LoadedModel
+from bench.row.fingerprint import TOLERANCE, distance
+from bench.row.indices import parse_indices
+from bench.row.record import Record
+from bench.storage.place import Place
 
 __all__ = ["Lookup", "Opened", "load_data_of", "open_row", "verify"]
 

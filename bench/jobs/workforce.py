@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 
 from bench.core.errors import BenchError, UnknownNameError
-from bench.evaluation.executors.processes import Processes
-from bench.evaluation.executors.ray_tasks import RayCrew
-from bench.evaluation.executors.window import Crew
+from bench.evaluation.execution.process_pool import Processes
+from bench.evaluation.execution.ray_pool import RayCrew
+from bench.evaluation.execution.window import Crew
 from bench.jobs.request import pick_device
 
 __all__ = ["EXECUTORS", "Workforce", "hire"]

@@ -7,8 +7,8 @@ import secrets
 from pathlib import Path
 
 from bench.core.errors import BenchError
-from bench.core.place import Place
-from bench.core.remote import RemotePath
+from bench.storage.place import Place
+from bench.storage.remote import RemotePath
 
 __all__ = ["check_writable"]
 

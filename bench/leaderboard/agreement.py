@@ -11,11 +11,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.core.fingerprint import distance
-from bench.core.packing import unpack_margins
-from bench.core.ranges import parse_indices
-from bench.core.record import AttackCost, AttackResult, Record
 from bench.core.statistics import binomial_tail, signed_rank
+from bench.row.fingerprint import distance
+from bench.row.indices import parse_indices
+from bench.row.packing import unpack_margins
+from bench.row.record import AttackCost, AttackResult, Record
 
 __all__ = ["Agreement", "AttackAgreement", "Cause", "agree"]
 
@@ -117,7 +117,7 @@ class Agreement:
         cause: what changed.
         clean: official indices whose clean verdict or clean margin differs.
         attacks: each attack of the suite.
-        apart: how far the fingerprints are apart, see `bench.core.fingerprint.distance`; None where that is unknown.
+        apart: how far the fingerprints are apart, see `bench.row.fingerprint.distance`; None where that is unknown.
     """
 
     cause: Cause

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from bench.core import evidence
 from bench.core.errors import BenchError
-from bench.core.place import Place
-from bench.core.record import Record
 from bench.leaderboard import evidence as files
 from bench.leaderboard.standing import Entry, Group, Row, arrange
 from bench.leaderboard.store import read_all
 from bench.leaderboard.suite_file import NAME, read_suite
+from bench.row import evidence_file
+from bench.row.record import Record
+from bench.storage.place import Place
 
 __all__ = ["Board", "Suite", "load", "no_rows"]
 
@@ -87,7 +87,7 @@ def _row(root: Place, path: Place, record: Record) -> Row:
         return Row(path=PurePosixPath(path.relative_to(root).as_posix()), record=record)
     file = files.path_of(path, files.Kind.OWN, record.evidence)
     try:
-        gallery = evidence.loads_gallery(content, shape=files.shape_of(record))
+        gallery = evidence_file.loads_gallery(content, shape=files.shape_of(record))
     except ValueError as error:
         raise BenchError(f"Cannot read evidence {file}: {error}") from error
     return Row(

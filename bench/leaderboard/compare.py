@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
-from bench.core.fingerprint import same_function
-from bench.core.packing import unpack_margins
-from bench.core.ranges import parse_indices
-from bench.core.record import AttackResult, Record, Result
 from bench.core.statistics import mcnemar
+from bench.row.fingerprint import same_function
+from bench.row.indices import parse_indices
+from bench.row.packing import unpack_margins
+from bench.row.record import AttackResult, Record, Result
 
 __all__ = ["AttackComparison", "Comparison", "Explanation", "compare"]
 

@@ -13,12 +13,12 @@ import re
 from collections.abc import Collection, Mapping
 
 from bench.core import digest
-from bench.core.durable import write_durably
 from bench.core.errors import BenchError, OtherFileError
-from bench.core.place import Place
-from bench.core.record import EvidenceFile, Record
-from bench.core.regular_file import read_regular
-from bench.core.splits import LARGEST_SHAPE, TEST_SPLITS
+from bench.row.record import EvidenceFile, Record
+from bench.row.splits import LARGEST_SHAPE, TEST_SPLITS
+from bench.storage.atomic_write import write_durably
+from bench.storage.place import Place
+from bench.storage.regular_file import read_regular
 
 __all__ = ["Kind", "external_of", "link_of", "most_bytes_of", "path_of", "read", "remove_stale", "shape_of", "write"]
 
@@ -63,10 +63,10 @@ def shape_of(record: Record) -> tuple[int, int, int]:
 
 def most_bytes_of(record: Record) -> int:
     """Memory that one of the row's files can need, and more than it has bytes: a break of each of its examples."""
-    from bench.core import evidence
+    from bench.row import evidence_file
 
     most = _MOST_BYTES if record.dataset in TEST_SPLITS else _MOST_UNKNOWN_BYTES
-    return min(most, evidence.most_bytes(record.result.n_examples, shape_of(record)))
+    return min(most, evidence_file.most_bytes(record.result.n_examples, shape_of(record)))
 
 
 def read(row: Place, record: Record, kind: Kind) -> bytes | None:
@@ -116,17 +116,17 @@ def external_of(row: Place, record: Record, indices: Collection[int]) -> tuple[E
     # Rows are shown where numpy is not installed.
     import numpy as np
 
-    from bench.core import evidence
+    from bench.row import evidence_file
 
     try:
         content = read(row, record, Kind.EXTERNAL)
         if content is None:
             return None
-        breaks = evidence.loads(content, most_bytes=most_bytes_of(record))
+        breaks = evidence_file.loads(content, most_bytes=most_bytes_of(record))
     except (OtherFileError, ValueError):
         return None
     part = breaks.pick(np.isin(breaks.indices, sorted(indices)))
-    content = evidence.dumps(part)
+    content = evidence_file.dumps(part)
     return EvidenceFile(sha256=digest.of_content(content), n_breaks=len(part)), content
 
 

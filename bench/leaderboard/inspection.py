@@ -7,14 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from bench.core import digest, evidence, strict_json
+from bench.core import strict_json
 from bench.core.errors import BenchError, OtherFileError
-from bench.core.listing import exists, matching
-from bench.core.place import Place
 from bench.core.plain_text import one_line, reasons_text
-from bench.core.ranges import parse_indices
-from bench.core.record import Record
-from bench.core.regular_file import read_regular
 from bench.core.types import ThreatModel
 from bench.leaderboard import evidence as files
 from bench.leaderboard.case import Case, Level, tried
@@ -22,6 +17,12 @@ from bench.leaderboard.evidence import Kind
 from bench.leaderboard.publish import outdated
 from bench.leaderboard.store import Identity, read
 from bench.leaderboard.suite_file import check_suite
+from bench.row import evidence_file
+from bench.row.indices import parse_indices
+from bench.row.record import Record
+from bench.storage.listing import exists, matching
+from bench.storage.place import Place
+from bench.storage.regular_file import read_regular, sha256_of
 
 __all__ = ["Inspection", "inspect_board", "inspect_checkpoints"]
 
@@ -168,7 +169,7 @@ def _evidence(path: Place, record: Record, kind: Kind) -> str | None:
     """What is wrong with a row's file: it must hold a break of just the examples that the row calls broken."""
     try:
         content = files.read(path, record, kind)
-        breaks = evidence.loads(content or b"", most_bytes=files.most_bytes_of(record))
+        breaks = evidence_file.loads(content or b"", most_bytes=files.most_bytes_of(record))
     except (OtherFileError, ValueError) as error:
         return str(error)
     expected = _broken(record) if kind is Kind.OWN else _broken_by_others(record)
@@ -210,7 +211,7 @@ def _checkpoint(manifest: Path) -> str | None:
     try:
         content = strict_json.loads(read_regular(manifest, most_bytes=_MANIFEST_BYTES))
         expected = content["sha256"]
-        actual = digest.of_file(weights)
+        actual = sha256_of(weights)
     except OSError as error:
         raise BenchError(f"Cannot read {error.filename or manifest}: {error.strerror or error}.") from error
     except (ValueError, KeyError, TypeError) as error:

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.core.durable import explain_write_errors, remove_unfinished
-from bench.core.holding import Check, held
-from bench.core.lease import LEASE_SECONDS
-from bench.core.place import Place
 from bench.core.types import Norm
+from bench.storage.atomic_write import explain_write_errors, remove_unfinished
+from bench.storage.lease import LEASE_SECONDS
+from bench.storage.lock import Check, held
+from bench.storage.place import Place
 
 __all__ = ["board_of", "locked"]
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.core.errors import BenchError
-from bench.core.place import Place
-from bench.core.record import Record
-from bench.core.record_json import loads
 from bench.leaderboard.agreement import agree
 from bench.leaderboard.case import Case, Level
 from bench.leaderboard.compare import compare
 from bench.leaderboard.store import Identity
+from bench.row.record import Record
+from bench.row.serialization import loads
+from bench.storage.place import Place
 
 __all__ = ["against", "rows_at"]
 

@@ -9,11 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from bench.core.durable import write_durably
 from bench.core.errors import BenchError
-from bench.core.listing import matching
-from bench.core.place import Place
-from bench.core.regular_file import read_regular
 from bench.leaderboard import history, markdown
 from bench.leaderboard.board import Board, load, no_rows
 from bench.leaderboard.lock import locked
@@ -22,6 +18,10 @@ from bench.leaderboard.page import html_page
 from bench.leaderboard.real_path import checked
 from bench.leaderboard.spreadsheet import read_csv, to_csv
 from bench.leaderboard.store import row_paths
+from bench.storage.atomic_write import write_durably
+from bench.storage.listing import matching
+from bench.storage.place import Place
+from bench.storage.regular_file import read_regular
 
 __all__ = ["Publication", "outdated", "publish", "render"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.core.errors import BenchError
-from bench.core.place import Place
+from bench.storage.place import Place
 
 __all__ = ["checked"]
 

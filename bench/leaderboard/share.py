@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.core.packing import unpack_verdicts
-from bench.core.record import AttackResult, Record, Reported
 from bench.core.statistics import Interval, wilson
+from bench.row.packing import unpack_verdicts
+from bench.row.record import AttackResult, Record, Reported
 
 __all__ = ["Share", "attack_share", "clean_share", "robust_share"]
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import PurePosixPath
 
-from bench.core.evidence import Gallery
-from bench.core.ranges import parse_indices
-from bench.core.record import Record
 from bench.core.types import ThreatModel
 from bench.leaderboard.ranking import Rank, rank
 from bench.leaderboard.share import Share, attack_share, clean_share, robust_share
-from bench.leaderboard.splits import ranked_examples
+from bench.row.evidence_file import Gallery
+from bench.row.indices import parse_indices
+from bench.row.record import Record
+from bench.row.splits import ranked_examples
 
 __all__ = ["Entry", "Group", "Row", "arrange"]
 

@@ -10,16 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.core.durable import write_durably
 from bench.core.errors import BenchError, OtherFileError
-from bench.core.fingerprint import distance, same_function
-from bench.core.holding import Check
-from bench.core.listing import matching
-from bench.core.place import Place
-from bench.core.ranges import parse_indices
-from bench.core.record import Record
-from bench.core.record_json import MOST_BYTES, dumps, loads, result_bytes
-from bench.core.regular_file import read_regular
 from bench.core.types import ThreatModel
 from bench.leaderboard import evidence as files
 from bench.leaderboard.agreement import agree
@@ -27,6 +18,15 @@ from bench.leaderboard.compare import Comparison, compare
 from bench.leaderboard.lock import board_of, locked
 from bench.leaderboard.real_path import checked
 from bench.leaderboard.suite_file import check_suite, definition_of, publish_suite
+from bench.row.fingerprint import distance, same_function
+from bench.row.indices import parse_indices
+from bench.row.record import Record
+from bench.row.serialization import MOST_BYTES, dumps, loads, result_bytes
+from bench.storage.atomic_write import write_durably
+from bench.storage.listing import matching
+from bench.storage.lock import Check
+from bench.storage.place import Place
+from bench.storage.regular_file import read_regular
 
 __all__ = ["Identity", "Written", "amend", "find", "read", "read_all", "read_bytes", "row_paths", "write"]
 

@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 from bench.core import strict_json
-from bench.core.durable import write_durably
 from bench.core.errors import BenchError
-from bench.core.listing import exists
-from bench.core.place import Place
-from bench.core.record import Record
-from bench.core.regular_file import read_regular
 from bench.leaderboard.real_path import checked
+from bench.row.record import Record
+from bench.storage.atomic_write import write_durably
+from bench.storage.listing import exists
+from bench.storage.place import Place
+from bench.storage.regular_file import read_regular
 
 __all__ = ["NAME", "check_suite", "definition_of", "publish_suite", "read_suite"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 
-from bench.core.record import Record
 from bench.leaderboard.share import Share
 from bench.leaderboard.standing import Entry
+from bench.row.record import Record
 
 __all__ = ["doubts", "interval", "link_of", "millions", "percent", "reproduce", "title_of"]
 

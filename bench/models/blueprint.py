@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import BenchError
-from bench.core.place import expanded
 from bench.core.types import ThreatModel
 from bench.models import digest
 from bench.models.adapting import Adapted, Needs
@@ -24,6 +23,7 @@ from bench.models.building import build_empty
 from bench.models.loaded import LoadedModel, freeze
 from bench.models.manifest import ArchitectureSpec
 from bench.models.sources import robustbench, user_file
+from bench.storage.place import expanded
 
 __all__ = ["Blueprint", "blueprint_of", "dump_state", "load_state", "rebuild"]
 

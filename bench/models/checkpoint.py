@@ -19,11 +19,11 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from bench.core import digest
-from bench.core.durable import sync_folder
 from bench.core.errors import BenchError, OtherFileError
 from bench.models import weights
 from bench.models.manifest import Accuracy, ArchitectureSpec, Manifest
+from bench.storage.atomic_write import sync_folder
+from bench.storage.regular_file import sha256_of
 
 __all__ = [
     "Accuracy",
@@ -128,7 +128,7 @@ def load_states(path: Path, *, sha256: str | None = None, key: str | None = None
     """
     if sha256 is not None and path.is_file():
         try:
-            found = digest.of_file(path)
+            found = sha256_of(path)
         except OSError as error:
             raise BenchError(f"Cannot read weights {path}: {error.strerror or error}.") from error
         if found != sha256:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from bench.core import strict_json
 from bench.core.errors import BenchError, nearest
-from bench.core.regular_file import read_regular
+from bench.storage.regular_file import read_regular
 
 __all__ = ["SCHEMA_VERSION", "Accuracy", "ArchitectureSpec", "Manifest"]
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from bench.core.errors import BenchError
-from bench.core.place import expanded
 from bench.core.types import ThreatModel
 from bench.data import DATASETS, advice
 from bench.models import store
@@ -19,6 +18,7 @@ from bench.models.loaded import LoadedModel
 from bench.models.probe import probe
 from bench.models.sources import robustbench, shipped, user_file
 from bench.models.zoo import ZOO, ModelSpec
+from bench.storage.place import expanded
 
 if TYPE_CHECKING:
     from bench.data import Dataset, Preprocessing

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bench.core.errors import BenchError, nearest
-from bench.core.regular_file import MOST_WEIGHTS_BYTES, open_regular
+from bench.storage.regular_file import MOST_WEIGHTS_BYTES, open_regular
 
 __all__ = ["EXTRA_STATE", "WRAPPERS", "read", "state_dicts"]
 

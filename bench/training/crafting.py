@@ -15,9 +15,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from bench.acceleration.batch_norm import Folded
 from bench.core.types import Norm, ThreatModel
 from bench.ops import norms, projections
-from bench.ops.folding import Folded
 
 __all__ = ["N_FGSM", "TrainingAttack", "as_attacked"]
 

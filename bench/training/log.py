@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.core.durable import write_durably
+from bench.storage.atomic_write import write_durably
 from bench.training.run import EpochResult
 
 __all__ = ["write_csv"]

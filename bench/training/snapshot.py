@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from bench.core.durable import write_durably
 from bench.core.errors import BenchError
-from bench.core.regular_file import MOST_WEIGHTS_BYTES, open_regular
+from bench.storage.atomic_write import write_durably
+from bench.storage.regular_file import MOST_WEIGHTS_BYTES, open_regular
 
 __all__ = ["read", "write"]
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from bench import data
 from bench.analysis import Subject, SuiteVerdicts
-from bench.core.breaks import Breaks
 from bench.core.types import Examples, ThreatModel
 from bench.models import LoadedModel
+from bench.row.adversarials import Breaks
 
 SHAPE = (1, 8, 8)
 SIZE = 64

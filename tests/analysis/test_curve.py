@@ -12,8 +12,8 @@ from bench.analysis import ANALYSES
 from bench.analysis.observations.curve import Curve
 from bench.analysis.stored_brackets import StoredBrackets
 from bench.analysis.work import carry_out
-from bench.core.breaks import Breaks
 from bench.core.types import ThreatModel
+from bench.row.adversarials import Breaks
 
 CURVE = Curve(rounds=12, steps=12)
 

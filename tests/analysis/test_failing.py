@@ -13,8 +13,8 @@ from bench.analysis import ANALYSES, SuiteVerdicts
 from bench.analysis.always_failing import by_chance, shares
 from bench.analysis.landing import PLACES, landing, place_of
 from bench.analysis.work import carry_out
-from bench.core.breaks import Breaks
 from bench.core.types import ThreatModel
+from bench.row.adversarials import Breaks
 
 FAILING = ANALYSES.get("failing")
 

@@ -8,9 +8,9 @@ from torch import nn
 from bench.analysis import Task
 from bench.analysis.work import carry_out
 from bench.core.errors import BenchError, WorkFailedError
-from bench.core.fingerprint import Fingerprint
-from bench.core.packing import pack_logits
 from bench.models import LoadedModel
+from bench.row.fingerprint import Fingerprint
+from bench.row.packing import pack_logits
 
 
 def model(name):

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.core.types import Examples
 
 CLASSES = 5
 SHAPE = (1, 6, 6)
+
+
+class Recorder:
+    """A classifier that keeps every batch it was shown."""
+
+    def __init__(self, classifier: Callable[[Tensor], Tensor]) -> None:
+        self.classifier = classifier
+        self.seen: list[Tensor] = []
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        self.seen.append(inputs.detach().clone())
+        return self.classifier(inputs)
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +66,9 @@ def examples_of():
         return Examples(inputs=inputs, labels=labels, indices=torch.arange(100, 100 + count))
 
     return make
+
+
+@pytest.fixture
+def record() -> type[Recorder]:
+    """The recording classifier."""
+    return Recorder

@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import save_file
 
 from bench import data
-from bench.core import durable
 from bench.models import Accuracy, ArchitectureSpec, Manifest, checkpoint, store
 from bench.models.architectures import ARCHITECTURES
+from bench.storage import atomic_write
 
 KWARGS = {"num_classes": 10, "in_channels": 1, "width": 2}
 
@@ -254,7 +254,7 @@ def test_a_full_disk(run, here, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         real(descriptor)
 
-    monkeypatch.setattr(durable.os, "fsync", full)
+    monkeypatch.setattr(atomic_write.os, "fsync", full)
     result = run("--json")
     assert result.code == 3
     assert result.out == ""

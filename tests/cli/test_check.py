@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bench.core import digest
-from bench.core.arrays import dump
+from bench.row.npz import dump
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROW = "standard-v1/digits/Linf-1_10/pgd-at.json"

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench.core.record_json import loads, result_bytes
+from bench.row.serialization import loads, result_bytes
 
 NET = """
 import time

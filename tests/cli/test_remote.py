@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.place import place
-from bench.core.remote import filesystem
+from bench.storage.place import place
+from bench.storage.remote import filesystem
 
 
 def test_from_a_run_to_a_published_board(run, bench, memory: str, here: Path) -> None:

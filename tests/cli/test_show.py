@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import leaderboard
-from bench.core.record_json import dumps, loads
+from bench.row.serialization import dumps, loads
 
 FROZEN = Path(__file__).parent.parent / "core" / "frozen" / "record_v1.json"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from bench.cli.tables import clock, percent, row_table, rows_table, table
-from bench.core.packing import pack_verdicts
-from bench.core.record import Audit, Reported, StageResult
-from bench.core.record_json import loads
+from bench.row.packing import pack_verdicts
+from bench.row.record import Audit, Reported, StageResult
+from bench.row.serialization import loads
 
 FROZEN = Path(__file__).parent.parent / "core" / "frozen" / "record_v1.json"
 

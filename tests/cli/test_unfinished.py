@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import leaderboard
-from bench.core import durable
+from bench.storage import atomic_write
 
 QUICK = {"R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9", "R14", "R18"}
 
@@ -35,7 +35,7 @@ def stored(here):
         ("bench.jobs.run.pack", {"evidence"}),
         ("bench.jobs.evidence._gallery", {"evidence"}),
         ("bench.jobs.run.card_of", {"card"}),
-        ("bench.core.provenance.commit_of", {"provenance"}),
+        ("bench.row.provenance.commit_of", {"provenance"}),
     ],
 )
 def test_the_row_is_written_without_what_failed_and_completed_by_the_same_command(
@@ -81,14 +81,14 @@ def test_a_whole_row_is_not_replaced_by_one_that_lacks_a_check(run, here, monkey
 def test_a_board_that_cannot_be_written_gives_one_line_and_the_journal_keeps_all(run, here, monkeypatch, number, code):
     """The same command goes on from there, without an attack."""
 
-    def refuse(path, content, write=durable._replace):
+    def refuse(path, content, write=atomic_write._replace):
         if Path(path).suffix == ".json" and "leaderboard" in Path(path).parts:
-            with durable.explain_write_errors(path):
+            with atomic_write.explain_write_errors(path):
                 raise OSError(number, "no")
         write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(durable, "_replace", refuse)
+        patch.setattr(atomic_write, "_replace", refuse)
         failed = run()
     assert failed.code == code and failed.message.count("\n") == 0
     assert not list((here / "leaderboard").rglob("good*.json"))

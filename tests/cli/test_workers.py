@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from bench.core.record_json import loads, result_bytes
+from bench.row.serialization import loads, result_bytes
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,6 @@ import pytest
 from bench.core import digest
 
 
-def test_a_files_digest_is_that_of_sha256sum(tmp_path: Path) -> None:
-    """The published test vector of SHA-256 for `abc`."""
-    path = tmp_path / "abc"
-    path.write_bytes(b"abc")
-    assert digest.of_file(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-
-
 def test_boundaries_between_parts_count() -> None:
     """Moving a byte from one part to the next is another content."""
     assert digest.of_bytes(b"ab", b"c") != digest.of_bytes(b"a", b"bc")

@@ -8,9 +8,9 @@ import pytest
 from torch import nn
 
 from bench import data, models
-from bench.core.record import Diagnostic
 from bench.data import Dataset
 from bench.diagnostics import diagnose
+from bench.row.record import Diagnostic
 
 FEW = 24
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bench.core.record import Diagnostic
 from bench.core.types import ThreatModel
 from bench.diagnostics import from_evaluation, merged
 from bench.evaluation import AttackOutcome, Evaluation, StageOutcome
+from bench.row.record import Diagnostic
 
 N = 40
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 import bench
 from bench.core.errors import WorkFailedError
-from bench.core.packing import unpack_margins
-from bench.core.schema import to_json
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation import Evaluation, Progress, cost_of, evaluate, result_of
+from bench.row.packing import unpack_margins
+from bench.row.schema import to_json
 
 
 class Net(nn.Module):

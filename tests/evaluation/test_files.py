@@ -18,10 +18,10 @@ from bench.core.types import Examples, ThreatModel
 from bench.data.files import FileExamples, open_files
 from bench.data.preprocessing import Preprocessing
 from bench.evaluation import evaluate, result_of
-from bench.evaluation.computing import Computer
-from bench.evaluation.executors.in_process import InProcess
+from bench.evaluation.execution.computing import Computer
+from bench.evaluation.execution.in_process import InProcess
 from bench.evaluation.forms import Forms
-from bench.evaluation.header import inputs_digest
+from bench.evaluation.journal.header import inputs_digest
 from bench.evaluation.runner import Runner
 
 BATCH = 64

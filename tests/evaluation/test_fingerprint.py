@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from bench import data
 from bench.core import digest
 from bench.core.errors import BenchError
-from bench.core.fingerprint import same_function
 from bench.evaluation.fingerprint import fingerprint, fixed_inputs
+from bench.row.fingerprint import same_function
 
 
 @pytest.fixture(scope="module")

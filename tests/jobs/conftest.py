@@ -9,10 +9,10 @@ import pytest
 
 from bench import data, leaderboard, models
 from bench.attacks.fgsm import FGSM
-from bench.core.record import Digests, Provenance, Record
 from bench.evaluation import cost_of, evaluate, result_of
 from bench.jobs.evidence import pack
 from bench.jobs.run import RunRequest, run
+from bench.row.record import Digests, Provenance, Record
 from bench.suites import AttackSuite
 
 N_EXAMPLES = 64

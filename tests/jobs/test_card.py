@@ -8,10 +8,10 @@ from pathlib import Path
 from torch import nn
 
 from bench import data, models
-from bench.core.record import Card
-from bench.core.record_json import dumps, loads
 from bench.jobs.card import card_of
 from bench.models.adapting import Adapted, Needs
+from bench.row.record import Card
+from bench.row.serialization import dumps, loads
 
 FROZEN = Path(__file__).parent.parent / "core" / "frozen" / "record_v1.json"
 

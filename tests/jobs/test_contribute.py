@@ -16,16 +16,16 @@ import pytest
 
 from bench import data, leaderboard, models
 from bench.attacks.pgd import PGD
-from bench.core.breaks import Breaks
 from bench.core.errors import BenchError, FoundSomethingError, WorkFailedError
-from bench.core.packing import pack_margins, pack_verdicts
-from bench.core.record_json import dumps
 from bench.evaluation.verify import judge
 from bench.jobs import contribute
 from bench.jobs.contribute import Contribution, Found, add, store_found
 from bench.jobs.paperwork import check_file
 from bench.jobs.verify import Lookup, verify
 from bench.leaderboard.evidence import Kind, path_of
+from bench.row.adversarials import Breaks
+from bench.row.packing import pack_margins, pack_verdicts
+from bench.row.serialization import dumps
 
 CPU = Lookup(device="cpu")
 DIGITS = data.load("digits")

@@ -11,7 +11,7 @@ import torch
 
 from bench.core.errors import BenchError
 from bench.core.types import Examples
-from bench.evaluation.costs import Costs
+from bench.evaluation.cost.costs import Costs
 from bench.jobs.durations import parse_duration
 from bench.jobs.extent import choose
 

@@ -12,14 +12,14 @@ import torch
 from torch import nn
 
 from bench import models
-from bench.attacks.autoattack.fast.apgd_state import ApgdState
 from bench.attacks.pgd import PGD
+from bench.attacks.search.apgd_state import ApgdState
 from bench.core.errors import BenchError
-from bench.core.record import Record
 from bench.jobs.probe import ProbeRequest, Verdict, probe
 from bench.jobs.run import RunRequest, run
 from bench.leaderboard.agreement import Cause
 from bench.leaderboard.case import Level
+from bench.row.record import Record
 
 N_EXAMPLES = 64
 

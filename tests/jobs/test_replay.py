@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from bench import data, leaderboard
-from bench.core.breaks import Breaks
-from bench.core.packing import pack_verdicts
 from bench.core.types import Norm, ThreatModel
 from bench.evaluation.confirm import Judge
 from bench.jobs.replay import replay_breaks, replay_clean
 from bench.jobs.verification import Status
+from bench.row.adversarials import Breaks
+from bench.row.packing import pack_verdicts
 
 
 class Slope(nn.Module):

@@ -9,15 +9,15 @@ import torch
 from PIL import Image
 
 from bench import data, leaderboard
-from bench.attacks.autoattack.fast.inference import Bfloat16
+from bench.acceleration.forms import Bfloat16
 from bench.core.errors import BenchError
-from bench.core.record_json import dumps, result_bytes
 from bench.diagnostics import diagnose_briefly, quick
 from bench.evaluation import evaluate, search_precision
-from bench.evaluation.executors.processes import Processes
+from bench.evaluation.execution.process_pool import Processes
 from bench.jobs.request import resolve
 from bench.jobs.run import Outcome, RunRequest, executor_of, run
 from bench.jobs.writable import check_writable
+from bench.row.serialization import dumps, result_bytes
 
 NET = """
 import torch

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from bench.core.errors import BenchError, WorkFailedError
-from bench.core.record_json import result_bytes
-from bench.evaluation.executors.processes import Processes
+from bench.evaluation.execution.process_pool import Processes
 from bench.jobs.run import RunRequest, run
 from bench.jobs.several import expand, requests_for, run_several
+from bench.row.serialization import result_bytes
 
 NETS = """
 import os

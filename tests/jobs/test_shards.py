@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.errors import BenchError
-from bench.core.record_json import result_bytes
 from bench.evaluation import search_precision
 from bench.jobs.run import RunRequest, run
 from bench.jobs.shards import Shard, merge, run_shard
+from bench.row.serialization import result_bytes
 
 NET = """
 import torch

@@ -8,10 +8,10 @@ import pytest
 
 from bench import leaderboard
 from bench.core.errors import BenchError, FoundSomethingError
-from bench.core.record_json import dumps, row_digest
 from bench.jobs.transfer import transfer
 from bench.jobs.verify import Lookup, verify
 from bench.leaderboard.evidence import Kind, path_of
+from bench.row.serialization import dumps, row_digest
 
 CPU = Lookup(device="cpu")
 

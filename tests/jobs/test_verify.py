@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 
 from bench import leaderboard
-from bench.core import digest, evidence
-from bench.core.breaks import Breaks
+from bench.core import digest
 from bench.core.errors import BenchError
-from bench.core.packing import pack_margins, pack_verdicts, unpack_margins
-from bench.core.record import EvidenceFile
-from bench.core.record_json import dumps
 from bench.jobs.run import RunRequest, run
 from bench.jobs.verification import Status
 from bench.jobs.verify import Lookup, verify
 from bench.leaderboard.evidence import Kind, path_of
+from bench.row import evidence_file
+from bench.row.adversarials import Breaks
+from bench.row.packing import pack_margins, pack_verdicts, unpack_margins
+from bench.row.record import EvidenceFile
+from bench.row.serialization import dumps
 
 CPU = Lookup(device="cpu")
 
@@ -37,14 +38,14 @@ def evidence_path(row):
 
 
 def breaks_of(row):
-    return evidence.loads(evidence_path(row).read_bytes(), most_bytes=1 << 20)
+    return evidence_file.loads(evidence_path(row).read_bytes(), most_bytes=1 << 20)
 
 
 def forge(row, *, breaks=None, **change):
     """Write a row, and evidence if given, as a skilled forger would: digests and checksum fit."""
     record = dataclasses.replace(leaderboard.read(row), **change)
     if breaks is not None:
-        content = evidence.dumps(breaks)
+        content = evidence_file.dumps(breaks)
         link = EvidenceFile(sha256=digest.of_content(content), n_breaks=len(breaks))
         record = dataclasses.replace(record, evidence=link)
         path_of(row, Kind.OWN, link).write_bytes(content)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bench.core.packing import pack_margins, pack_verdicts
-from bench.core.ranges import format_indices
-from bench.core.record import AttackCost, AttackResult, Cost, Digests, Provenance, Record, Result
+from bench.row.indices import format_indices
+from bench.row.packing import pack_margins, pack_verdicts
+from bench.row.record import AttackCost, AttackResult, Cost, Digests, Provenance, Record, Result
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # No sandbox: it needs privileges that containers do not give; the only page that is opened is our own.

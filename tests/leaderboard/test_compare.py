@@ -8,11 +8,11 @@ from math import inf
 
 import pytest
 
-from bench.core.fingerprint import Fingerprint
-from bench.core.packing import pack_logits, pack_verdicts
-from bench.core.record import ExternalBreak, Record
 from bench.leaderboard import compare
 from bench.leaderboard.agreement import Cause, agree
+from bench.row.fingerprint import Fingerprint
+from bench.row.packing import pack_logits, pack_verdicts
+from bench.row.record import ExternalBreak, Record
 
 
 def test_flips_are_named_by_official_index(record: Callable[..., Record]) -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from bench.core import digest
 from bench.core.errors import BenchError, OtherFileError
-from bench.core.record import EvidenceFile, ExternalBreak, Record
 from bench.leaderboard import amend, read, write
 from bench.leaderboard import store as store_module
 from bench.leaderboard.evidence import Kind, path_of
 from bench.leaderboard.evidence import read as read_file
+from bench.row.record import EvidenceFile, ExternalBreak, Record
 
 Make = Callable[..., Record]
 

@@ -18,20 +18,21 @@ import numpy as np
 import pytest
 
 from bench import leaderboard
-from bench.core import digest, evidence
-from bench.core.breaks import Breaks
+from bench.core import digest
 from bench.core.errors import WorkFailedError
-from bench.core.record import EvidenceFile, Record
 from bench.leaderboard import lock
 from bench.leaderboard.evidence import Kind, path_of, read
 from bench.leaderboard.publish import outdated, publish
+from bench.row import evidence_file
+from bench.row.adversarials import Breaks
+from bench.row.record import EvidenceFile, Record
 
 Make = Callable[..., Record]
 
 
 def with_evidence(row: Record, label: int) -> tuple[Record, bytes]:
     """A row whose example 0 is broken; another label makes another file."""
-    content = evidence.dumps(
+    content = evidence_file.dumps(
         Breaks(
             indices=np.array([0]),
             labels=np.array([label]),

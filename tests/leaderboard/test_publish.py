@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import BenchError
-from bench.core.record import Card, Record
 from bench.leaderboard import write
 from bench.leaderboard.markdown import code, escape
 from bench.leaderboard.publish import outdated, publish
 from bench.leaderboard.published import PUBLISHED
 from bench.leaderboard.wording import link_of, reproduce
+from bench.row.record import Card, Record
 
 Make = Callable[..., Record]
 EVIL = Card(

@@ -10,24 +10,25 @@ import numpy as np
 import pytest
 
 from bench import leaderboard
-from bench.core import digest, evidence
-from bench.core.breaks import Breaks
+from bench.core import digest
 from bench.core.errors import BenchError
-from bench.core.holding import LOCK
-from bench.core.place import Place, place
-from bench.core.record import EvidenceFile, Record
 from bench.leaderboard.evidence import Kind
 from bench.leaderboard.evidence import read as read_file
 from bench.leaderboard.inspection import inspect_board
 from bench.leaderboard.past import rows_at
 from bench.leaderboard.publish import outdated, publish
+from bench.row import evidence_file
+from bench.row.adversarials import Breaks
+from bench.row.record import EvidenceFile, Record
+from bench.storage.lock import LOCK
+from bench.storage.place import Place, place
 
 Make = Callable[..., Record]
 
 
 def _breaks(label: int) -> bytes:
     """Evidence that example 0 is broken; another label makes another file."""
-    return evidence.dumps(
+    return evidence_file.dumps(
         Breaks(
             indices=np.array([0]),
             labels=np.array([label]),
@@ -92,7 +93,7 @@ def test_two_writers_of_one_row_leave_a_row_with_its_evidence(
     memory: str, record: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One after the other, whoever is last."""
-    monkeypatch.setattr("bench.core.lease._PAUSE", (0.0, 0.01))
+    monkeypatch.setattr("bench.storage.lease._PAUSE", (0.0, 0.01))
     root = place(memory) / "board"
     rows = [_with_evidence(record, label, seed=label) for label in range(1, 5)]
     threads = [

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bench.core.record import Audit, Diagnostic, ExternalBreak, Record
 from bench.leaderboard.ranking import Rank
 from bench.leaderboard.standing import Group, Row, arrange
+from bench.row.record import Audit, Diagnostic, ExternalBreak, Record
 
 Make = Callable[..., Record]
 FAILED = Diagnostic(id="R8", status="fail", statistic=0.1, threshold=0.5, evidence="", next="")

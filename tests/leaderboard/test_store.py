@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.core import digest, evidence
-from bench.core.breaks import Breaks
-from bench.core.errors import BenchError
-from bench.core.fingerprint import Fingerprint
-from bench.core.packing import pack_logits
-from bench.core.record import Diagnostic, EvidenceFile, ExternalBreak, Record, Reported
+from bench.core import digest
+from bench.core.errors import BenchError, ContradictionError
 from bench.leaderboard import Identity, amend, find, read, read_all, write
 from bench.leaderboard import evidence as files
+from bench.row import evidence_file
+from bench.row.adversarials import Breaks
+from bench.row.fingerprint import Fingerprint
+from bench.row.packing import pack_logits
+from bench.row.record import Diagnostic, EvidenceFile, ExternalBreak, Record, Reported
 
 Make = Callable[..., Record]
 
@@ -152,7 +153,7 @@ def _diagnosed(row: Record, *diagnostics: Diagnostic) -> Record:
 def _broken_by_others(row: Record, *indices: int) -> tuple[Record, bytes]:
     """The row with breaks that somebody handed in one by one, and their file."""
     count = len(indices)
-    content = evidence.dumps(
+    content = evidence_file.dumps(
         Breaks(
             indices=np.array(indices),
             labels=np.zeros(count, np.int64),
@@ -192,7 +193,7 @@ def test_what_others_broke_is_kept_where_it_still_applies(tmp_path: Path, record
     after = read(path)
     assert [each.by for each in after.external_breaks] == ["reader 1"] and after.n_robust == 2
     kept = files.read(path, after, files.Kind.EXTERNAL)
-    assert evidence.loads(kept or b"", most_bytes=1 << 20).indices.tolist() == [1]
+    assert evidence_file.loads(kept or b"", most_bytes=1 << 20).indices.tolist() == [1]
     retrained = dataclasses.replace(others, digests=dataclasses.replace(others.digests, model="n" * 64))
     assert write(retrained, tmp_path, force=True).written
     assert read(path) == retrained and list(path.parent.iterdir()) == [path]
@@ -289,7 +290,7 @@ def test_a_row_is_completed_by_what_failed_when_it_was_written(tmp_path: Path, r
         _with(record([True]), diagnostics=checks), not_run={"share": "RuntimeError: no such layer"}
     )
     without_check = _with(record([True]), diagnostics=(checks[0], missing), reported=(number,))
-    content = evidence.dumps(Breaks.none((1, 1, 1)))
+    content = evidence_file.dumps(Breaks.none((1, 1, 1)))
     link = EvidenceFile(sha256=digest.of_content(content), n_breaks=0)
     whole, without_number, without_check = (
         dataclasses.replace(row, evidence=link) for row in (whole, without_number, without_check)
@@ -323,3 +324,11 @@ def test_another_function_is_a_difference(tmp_path: Path, record: Make) -> None:
     assert write(other, tmp_path).differences == (difference,)
     path = write(other, tmp_path, force=True).path
     assert read(path) == other and read(path).external_breaks == ()
+
+
+def test_a_row_about_more_than_its_data_set_has_is_refused(record: Make) -> None:
+    """Digits have 360 test examples; of a user's own data nobody knows."""
+    assert record([True], dataset="mine", start=5000)
+    assert record([True], dataset="digits", start=359)
+    with pytest.raises(ContradictionError, match="digits below 360"):
+        record([True], dataset="digits", start=360)

@@ -10,8 +10,8 @@ import sys
 import pytest
 import torch
 
-from bench.core import digest
 from bench.models import checkpoint
+from bench.storage.regular_file import sha256_of
 
 
 def test_reads_what_it_wrote(tmp_path, network, manifest):
@@ -19,7 +19,7 @@ def test_reads_what_it_wrote(tmp_path, network, manifest):
     written = checkpoint.write(tmp_path / "pgd-at", "digits", network.state_dict(), manifest)
     state, read = checkpoint.read(tmp_path / "pgd-at", "digits")
     assert read == written == dataclasses.replace(manifest, sha256=written.sha256)
-    assert written.sha256 == digest.of_file(tmp_path / "pgd-at" / "digits.safetensors")
+    assert written.sha256 == sha256_of(tmp_path / "pgd-at" / "digits.safetensors")
     assert state.keys() == network.state_dict().keys()
     assert all(torch.equal(state[name], tensor) for name, tensor in network.state_dict().items())
 
@@ -56,7 +56,7 @@ def test_a_changed_byte_is_noticed(tmp_path, network, manifest, refused):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    found = digest.of_file(path)
+    found = sha256_of(path)
     refused(lambda: checkpoint.read(tmp_path, "digits"), "sha256", found[:12], written.sha256[:12])
 
 

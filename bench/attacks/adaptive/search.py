@@ -18,12 +18,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from bench.attacks.autoattack.fast.apgd_state import ApgdState
-from bench.attacks.autoattack.fast.ball import Ball
-from bench.attacks.autoattack.fast.checkpoints import windows
-from bench.attacks.autoattack.fast.ledger import Ledger, judge
-from bench.attacks.autoattack.fast.model_calls import differentiate, predict
-from bench.attacks.autoattack.fast.waves import Part, joined, waves
+from bench.attacks.search.apgd_state import ApgdState
+from bench.attacks.search.ball import Ball
+from bench.attacks.search.batching import Part, joined, waves
+from bench.attacks.search.best_so_far import Ledger, judge
+from bench.attacks.search.checkpoints import windows
+from bench.attacks.search.gradients import differentiate, predict
 from bench.core.types import Examples, ThreatModel
 from bench.ops.sampling import Stream
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.core.errors import BenchError
-from bench.core.regular_file import read_regular
 from bench.data import images, lookup
 from bench.data.dataset import IMAGE_THREAT_MODELS, Content, DatasetSpec, Split
+from bench.storage.regular_file import read_regular
 
 __all__ = ["ENTRY"]
 

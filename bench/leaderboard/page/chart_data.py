@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.core.record import Record
 from bench.core.types import ThreatModel
 from bench.leaderboard.board import Board
 from bench.leaderboard.page.pictures import all_pictures
@@ -12,6 +11,7 @@ from bench.leaderboard.published import published_for
 from bench.leaderboard.share import Share
 from bench.leaderboard.standing import Entry, Group
 from bench.leaderboard.wording import title_of
+from bench.row.record import Record
 
 __all__ = ["chart_data", "epsilon_curve", "identity", "passes_curve"]
 

@@ -15,13 +15,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.core.plain_text import plain
-from bench.core.record import AttackCost, Record
 from bench.leaderboard import wording
 from bench.leaderboard.board import Board
 from bench.leaderboard.page.chart_data import chart_data, epsilon_curve, identity, passes_curve
 from bench.leaderboard.page.pictures import pictures
 from bench.leaderboard.published import published_for
 from bench.leaderboard.standing import Entry, Group
+from bench.row.record import AttackCost, Record
 
 __all__ = ["html_page"]
 

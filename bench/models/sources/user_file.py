@@ -21,11 +21,11 @@ import torch
 from torch import nn
 
 from bench.core.errors import BenchError, UnknownNameError
-from bench.core.place import expanded
 from bench.models import checkpoint, digest
 from bench.models.fitting import fit
 from bench.models.imports import Sources, imported_anew
 from bench.models.loaded import LoadedModel, freeze
+from bench.storage.place import expanded
 
 __all__ = ["load", "matches"]
 

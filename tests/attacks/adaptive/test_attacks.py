@@ -13,8 +13,8 @@ from bench.attacks.adaptive import FrozenRoute, Joint, JointTargeted, Merged, St
 from bench.attacks.adaptive.naive import NaivePgd, OnRawLogits
 from bench.attacks.adaptive.routes import log_types
 from bench.attacks.adaptive.steered_route import steering
-from bench.attacks.autoattack.fast.ball import Ball
 from bench.attacks.pgd import PGD
+from bench.attacks.search.ball import Ball
 from bench.core.errors import BenchError
 from bench.core.types import Examples, ThreatModel
 from bench.ops import norms

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.core import digest, evidence
-from bench.core.breaks import Breaks
-from bench.core.evidence import Gallery
-from bench.core.packing import pack_verdicts
-from bench.core.record import AttackCost, Card, Diagnostic, EvidenceFile, Record
+from bench.core import digest
 from bench.leaderboard import write
 from bench.leaderboard.publish import publish
+from bench.row import evidence_file
+from bench.row.adversarials import Breaks
+from bench.row.evidence_file import Gallery
+from bench.row.packing import pack_verdicts
+from bench.row.record import AttackCost, Card, Diagnostic, EvidenceFile, Record
 
 EVIL = "<script>alert('t')</script><img src=x onerror=alert(1)>"
 
@@ -84,4 +85,4 @@ def stored_breaks(*, first: int, stop: int) -> bytes:
         adversarial=clean + np.uint8(10),
         classes=np.array([["zero", "<i>one</i>"]] * 2),
     )
-    return evidence.dumps(breaks, gallery)
+    return evidence_file.dumps(breaks, gallery)

@@ -1,0 +1,130 @@
+"""Square: random search with square-shaped changes, which asks for logits only.
+
+Andriushchenko, Croce, Flammarion and Hein 2020, "Square Attack: a query-efficient black-box adversarial attack via
+random search", arXiv 1912.00049, algorithms 1 to 3. Query by query it follows the reference implementation
+(pyautoattack), the oracle of the tests.
+
+Differences: every example draws its own squares, by key, where the reference draws one for the whole batch (so that its
+verdicts depend on the batch); windows may touch the last row and column, and the grid that L2 starts from fills the
+image; an example is done when argmax says so, not when its margin is 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from bench.attacks.autoattack import square_l2, square_linf
+from bench.attacks.autoattack.square_draws import QUERIES_PER_DRAW, Draws, KeyedDraws
+from bench.attacks.autoattack.square_schedule import l2_side, linf_side
+from bench.attacks.search.ball import Ball
+from bench.attacks.search.best_so_far import Best, Ledger, judge, open_ledger
+from bench.attacks.search.gradients import predict
+from bench.attacks.search.rows import pick
+from bench.core.types import Classifier, Examples, Norm, ThreatModel
+
+if TYPE_CHECKING:
+    from bench.attacks.autoattack.stages import Square
+
+__all__ = ["random_search", "square_search"]
+
+
+@dataclass(kw_only=True)
+class _State:
+    """Searches in progress; every field but the ball has one row per example.
+
+    Args:
+        positions: which example of the stage.
+        runs: the number of the restart.
+        indices: its position in the official split.
+        labels: its class.
+        ball: where it may move.
+        found: the point of smallest margin, from which the next proposal starts.
+    """
+
+    positions: Tensor
+    runs: Tensor
+    indices: Tensor
+    labels: Tensor
+    ball: Ball
+    found: Best
+
+
+def square_search(
+    classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, stage: Square, seed: int
+) -> Tensor:
+    """Square on the margin loss: the best point of each example, `(N, C, H, W)`.
+
+    Args:
+        classifier: the model.
+        examples: what to attack.
+        threat_model: within which ball.
+        stage: the numbers of the attack.
+        seed: of all draws.
+    """
+    ledger, _ = open_ledger(classifier, examples)
+    for restart in range(stage.restarts):
+        draws = KeyedDraws(seed=seed, restart=restart, channels=examples.inputs.shape[1])
+        random_search(classifier, examples, threat_model, ledger, draws=draws, stage=stage, restart=restart)
+    return ledger.points
+
+
+def random_search(
+    classifier: Classifier,
+    examples: Examples,
+    threat_model: ThreatModel,
+    ledger: Ledger,
+    *,
+    draws: Draws,
+    stage: Square,
+    restart: int = 0,
+) -> None:
+    """One run on the examples that the ledger leaves open, with the choices that `draws` makes."""
+    state = _start(examples, threat_model, ledger.open(), draws, restart)
+    if not len(state.positions):
+        return
+    moves = _moves(state.ball)
+    proposal, plan = state.found.points, None
+    for query in range(stage.queries + 1):  # the first evaluation is that of the start
+        state.found.note(proposal, judge(predict(classifier, proposal), state.labels))
+        rows = state.found.remaining(step=query)
+        if rows is not None:
+            ledger.settle(state)
+            state = pick(state, rows)
+            plan = None if plan is None else pick(plan, rows)
+        if not len(state.positions) or query == stage.queries:
+            break
+        block, number = divmod(query, QUERIES_PER_DRAW)
+        if plan is None or number == 0:
+            sides = _sides(state.ball, query - number, stage)
+            plan = moves.plan(draws.block(state.indices, block), sides, examples.inputs.shape[2:])
+        proposal = moves.move(state.found.points, state.ball, plan, number)
+    ledger.settle(state)
+
+
+def _sides(ball: Ball, first: int, stage: Square) -> list[int]:
+    """Sides of the windows of one block of queries."""
+    side = linf_side if ball.norm is Norm.LINF else l2_side
+    height, width = ball.center.shape[2:]
+    return [side(query, stage.initial_share, height, width) for query in range(first, first + QUERIES_PER_DRAW)]
+
+
+def _moves(ball: Ball) -> ModuleType:
+    return square_linf if ball.norm is Norm.LINF else square_l2
+
+
+def _start(examples: Examples, threat_model: ThreatModel, positions: Tensor, draws: Draws, restart: int) -> _State:
+    chosen = examples[positions]
+    ball = Ball.around(chosen.inputs, threat_model)
+    return _State(
+        positions=positions,
+        runs=torch.full_like(positions, restart),
+        indices=chosen.indices,
+        labels=chosen.labels,
+        ball=ball,
+        found=Best.none_yet(_moves(ball).start(ball, draws, chosen.indices)),
+    )

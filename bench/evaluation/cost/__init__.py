@@ -1,0 +1,1 @@
+"""How long an evaluation takes: measured before it, corrected while it runs."""

@@ -1,0 +1,322 @@
+"""What is done, durably: one small file per (stage, chunk), under a header that says for which run.
+
+A journal is a folder, or a URL in a store: `header.json`, `.lock` or a lease, `<stage>/<chunk>-<first>-<last>.json`,
+and what the short doctor found, in `doctor/<first>-<count>.json`. Each entry is written whole or not at all, and
+carries a checksum: one that does not fit is as good as absent, so the work is done again. One whose checksum fits and
+whose content cannot be was written by somebody else, and is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import platformdirs
+
+from bench.core import digest, strict_json
+from bench.core.errors import BenchError
+from bench.core.types import Examples
+from bench.evaluation.journal.chunks import Chunk
+from bench.evaluation.journal.header import Header, differences, inputs_digest
+from bench.row.result import Diagnostic
+from bench.row.schema import OPTIONAL, from_json, to_json
+from bench.storage.atomic_write import explain_write_errors, remove_unfinished, write_durably
+from bench.storage.lease import is_claim
+from bench.storage.listing import matching
+from bench.storage.lock import LOCK, Check, held
+from bench.storage.place import Place
+from bench.storage.regular_file import read_regular
+
+__all__ = ["Entry", "Journal", "copy_entry", "default_journal", "open_journal", "peek"]
+
+_HEADER = "header.json"
+_DOCTOR = "doctor"
+# An entry holds breaks of at most 64 inputs in float32; those of 3 x 512 x 512 are 268 million characters of base64.
+_MOST_BYTES = 512 << 20
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What one stage did to one chunk; the tuples have one item per example of the chunk.
+
+    Args:
+        inputs: digest of the clean examples.
+        attacked: which examples the stage saw.
+        robust: of those, which withstood it; False elsewhere.
+        margin: `z_y - max_{k != y} z_k` of the verified candidate; infinite where none was tried.
+        finite: False where logits were not finite.
+        moved: how many candidates lay outside the threat model and were pulled back.
+        seconds: this chunk's share of the time.
+        forwards: examples passed forwards by the attack.
+        backwards: gradients taken by the attack.
+        batch_size: most examples that were computed at once.
+        breaks: adversarial examples that show more than those of earlier stages, as `keeping.pack` writes them.
+        n_claimed: breaks that a search in lower precision claimed in this chunk's share of the batch.
+        n_refused: of those, how many did not hold in float32.
+    """
+
+    inputs: str
+    attacked: tuple[bool, ...]
+    robust: tuple[bool, ...]
+    margin: tuple[float, ...]
+    finite: tuple[bool, ...]
+    moved: int
+    seconds: float
+    forwards: int
+    backwards: int
+    batch_size: int
+    breaks: str = field(default="", metadata=OPTIONAL)
+    n_claimed: int = 0
+    n_refused: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What the short doctor found on a run's first examples.
+
+    Args:
+        inputs: digest of the examples.
+        form: digest of what else decides it, see `diagnostics.short_form`.
+        diagnostics: one for each check.
+    """
+
+    inputs: str
+    form: str
+    diagnostics: tuple[Diagnostic, ...]
+
+
+class Journal:
+    """An open journal; `open_journal` makes one.
+
+    Args:
+        folder: where it lies.
+        header: what it is for.
+        check: called before every write; raises where the folder is not held any more.
+    """
+
+    def __init__(self, folder: Place, header: Header, check: Check = lambda: None) -> None:
+        self.folder = folder
+        self.header = header
+        self._check = check
+        self._known = _names(folder)
+
+    def read(self, stage: str, chunk: Chunk, *, inputs: str) -> Entry | None:
+        """Return what is stored for a chunk, or None where nothing whole is.
+
+        Raises:
+            BenchError: if it was computed on other inputs than those with digest `inputs`, or what is stored whole
+                cannot be what a stage did to this chunk.
+        """
+        path = self._path(stage, chunk)
+        if self._known is not None and path not in self._known:
+            return None
+        body = _body(path)
+        try:
+            entry = None if body is None else from_json(Entry, strict_json.loads(body, infinite=True), path.name)
+        except ValueError as error:
+            raise self.refusal(stage, chunk, str(error)) from error
+        if entry is not None and (problem := _contradiction(entry, len(chunk.indices))):
+            raise self.refusal(stage, chunk, problem)
+        if entry is not None and entry.inputs != inputs:
+            first, last = chunk.indices[0], chunk.indices[-1]
+            raise BenchError(
+                f"Journal {self.folder} was made with other examples {first}:{last + 1}. Choose another journal folder,"
+                " or the data that it was made with."
+            )
+        return entry
+
+    def write(self, stage: str, chunk: Chunk, entry: Entry) -> None:
+        """Store a chunk durably.
+
+        Raises:
+            WorkFailedError: if the disk is full, or a store does not answer or let another process in; what was
+                stored stays.
+            BenchError: if the folder cannot be written.
+        """
+        self._check()
+        self._write(self._path(stage, chunk), entry)
+
+    def read_findings(self, examples: Examples, form: str) -> tuple[Diagnostic, ...] | None:
+        """What the short doctor found on these examples in this form; None where it has not looked."""
+        path = self._findings_path(examples)
+        if self._known is not None and path not in self._known:
+            return None
+        found = _read(path, Findings)
+        same = found is not None and (found.inputs, found.form) == (inputs_digest(examples), form)
+        return found.diagnostics if found is not None and same else None
+
+    def write_findings(self, examples: Examples, form: str, diagnostics: tuple[Diagnostic, ...]) -> None:
+        """Store what the short doctor found; raises as `write` does."""
+        self._check()
+        findings = Findings(inputs=inputs_digest(examples), form=form, diagnostics=diagnostics)
+        self._write(self._findings_path(examples), findings)
+
+    def _write(self, path: Place, value: Entry | Findings) -> None:
+        _write(path, value)
+        if self._known is not None:
+            self._known.add(path)
+
+    def _findings_path(self, examples: Examples) -> Place:
+        return self.folder / _DOCTOR / f"{int(examples.indices[0]):06d}-{len(examples)}.json"
+
+    def refusal(self, stage: str, chunk: Chunk, problem: str) -> BenchError:
+        """What to raise where an entry is whole and yet cannot be."""
+        return BenchError(
+            f"Journal file {self._path(stage, chunk)} is whole, but no run of bench wrote it: {problem:.100}"
+            " Remove it, or choose another journal folder."
+        )
+
+    def _path(self, stage: str, chunk: Chunk) -> Place:
+        return self.folder / stage / f"{chunk.key}.json"
+
+
+@contextlib.contextmanager
+def open_journal(
+    folder: Place, header: Header, *, left_open: Mapping[str, Callable[[], Any]] | None = None
+) -> Iterator[Journal]:
+    """Open or make the journal in `folder`, for this process alone.
+
+    Args:
+        folder: where it lies; made where it is missing.
+        header: what the run is.
+        left_open: fields of the header that the journal decides if it is there already, and what decides them if not.
+
+    Raises:
+        BenchError: if it was made for another run (the fields that differ are named), another process uses it, the
+            folder holds something else, or it cannot be written.
+    """
+    if isinstance(folder, Path):
+        with explain_write_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    _refuse_other_folder(folder)
+    with held(folder) as check:
+        if isinstance(folder, Path):
+            remove_unfinished(folder, _HEADER)
+            remove_unfinished(folder, "*/*.json")
+        stored = _read(folder / _HEADER, Header) if (folder / _HEADER).exists() else None
+        if stored is not None and stored.fingerprint is None and not _has_entries(folder):
+            stored = None  # nothing was done for whichever function it was
+        if stored is None:
+            _refuse_headless(folder)
+        undecided = (left_open or {}).items()
+        decided = {name: decide() if stored is None else getattr(stored, name) for name, decide in undecided}
+        header = dataclasses.replace(header, **decided)
+        if stored is None:
+            _write(folder / _HEADER, header)
+        else:
+            header = dataclasses.replace(header, precision_reason=stored.precision_reason)
+        _refuse_other_run(folder, stored or header, header)
+        yield Journal(folder, header, check)
+
+
+def peek(folder: Place) -> Journal | None:
+    """The journal in `folder`, to be read without being held; None where there is none."""
+    stored = _read(folder / _HEADER, Header)
+    return Journal(folder, stored) if stored is not None else None
+
+
+def copy_entry(source: Place, target: Place) -> None:
+    """Copy a stored entry from one journal's folder to another's, unless it is damaged or there already."""
+    body = _body(source)
+    if body is not None and _body(target) is None:
+        _store(target, body)
+
+
+def default_journal(header: Header) -> Path:
+    """Where a run's journal lies unless the user says otherwise: in the per-user cache, by the header's digest."""
+    threat_model = header.threat_model.replace(":", "-").replace("/", "_")
+    name = f"{header.suite}-{threat_model}-{header.digest[:16]}"
+    return platformdirs.user_cache_path("bench", appauthor=False) / "journals" / name
+
+
+def _contradiction(entry: Entry, n_examples: int) -> str:
+    """Why no stage can have done this to a chunk of so many examples; empty where one can."""
+    columns = (entry.attacked, entry.robust, entry.margin, entry.finite)
+    if any(len(column) != n_examples for column in columns):
+        return f"Expected {n_examples} examples."
+    for attacked, robust, margin, finite in zip(*columns, strict=True):
+        if not attacked and (robust or not finite or margin != math.inf):
+            return "An example has a verdict that was not attacked."
+        if robust and (margin < 0 or not finite):
+            return "An example withstood what broke it."
+        if attacked and not robust and margin > 0:
+            return "An example was broken that withstood."
+    n_attacked = sum(entry.attacked)
+    if any(not 0 <= count <= n_attacked for count in (entry.moved, entry.n_claimed, entry.n_refused)):
+        return f"Expected counts of 0 to {n_attacked}."
+    if min(entry.forwards, entry.backwards, entry.batch_size - 1) < 0 or not 0 <= entry.seconds < math.inf:
+        return "Expected what it took to be at least 0."
+    return ""
+
+
+def _refuse_other_run(folder: Place, stored: Header, wanted: Header) -> None:
+    named = differences(stored, wanted)
+    if named:
+        afresh = f"; to start afresh: rm -r {shlex.quote(str(folder))}" if isinstance(folder, Path) else ""
+        raise BenchError(
+            f"Journal {folder} was made for another run: {', '.join(named)}."
+            f" Choose another journal folder, or the options and the code that it was made with{afresh}"
+        )
+
+
+def _refuse_other_folder(folder: Place) -> None:
+    """What has been a journal has a header, or the lock or claim of a process that was killed before it wrote one."""
+    names = {child.name for child in matching(folder, "*")}
+    holds_other = not names & {_HEADER, LOCK} and not all(map(is_claim, names))
+    if holds_other:
+        raise BenchError(f"Folder {folder} is not empty and holds no journal. Choose a new or an empty folder.")
+
+
+def _refuse_headless(folder: Place) -> None:
+    """Entries whose header is gone or damaged could be any run's."""
+    if _has_entries(folder):
+        raise BenchError(f"Journal {folder} has lost its header. Remove the folder, or choose another one.")
+
+
+def _has_entries(folder: Place) -> bool:
+    return any(child.is_dir() for child in matching(folder, "*"))
+
+
+def _names(folder: Place) -> set[Place] | None:
+    """What is there, found with one listing where each look would be a request; None on this machine."""
+    return None if isinstance(folder, Path) else set(folder.glob("*/*.json"))
+
+
+def _write(path: Place, value: Entry | Findings | Header) -> None:
+    _store(path, json.dumps(to_json(value)).encode())
+
+
+def _store(path: Place, body: bytes) -> None:
+    write_durably(path, digest.of_bytes(body).encode() + b"\n" + body + b"\n")
+
+
+def _read(path: Place, kind: type[T]) -> T | None:
+    """Read what `_write` wrote; None where it is absent, cut short or damaged."""
+    body = _body(path)
+    try:
+        return from_json(kind, strict_json.loads(body, infinite=True), path.name) if body is not None else None
+    except ValueError:
+        return None
+
+
+def _body(path: Place) -> bytes | None:
+    """What `_store` stored; None where it is absent, cut short or damaged."""
+    try:
+        checksum, _, rest = read_regular(path, most_bytes=_MOST_BYTES).partition(b"\n")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise BenchError(
+            f"Cannot read journal file {path}: {error.strerror or error}. Choose a folder that you may write to."
+        ) from error
+    body = rest.removesuffix(b"\n")
+    return body if digest.of_bytes(body).encode() == checksum else None

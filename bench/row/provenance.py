@@ -1,0 +1,61 @@
+"""Where a row comes from: commit, package versions, date, command."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+
+from bench import __version__
+from bench.row.record import Provenance
+
+__all__ = ["collect", "commit_of", "of_command"]
+
+_PACKAGES = ("torch", "torchvision", "numpy", "pyautoattack", "foolbox", "safetensors")
+
+
+def collect(command: Sequence[str]) -> Provenance:
+    """Describe this run.
+
+    Args:
+        command: the words of the command line ("bench", "run", ...), or of the call in Python.
+    """
+    versions = {"bench": __version__, "python": platform.python_version(), **_installed(_PACKAGES)}
+    return replace(of_command(command), commit=commit_of(Path(__file__).resolve().parent), versions=versions)
+
+
+def of_command(command: Sequence[str]) -> Provenance:
+    """The command and the time alone, which are always at hand."""
+    date = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Provenance(commit=None, versions={}, date=date, command=shlex.join(command))
+
+
+def commit_of(folder: Path) -> str | None:
+    """The git commit that `folder` is tracked in, with `-dirty` where its files were changed; None outside git."""
+    if not _git(folder, "ls-files"):
+        return None
+    commit = _git(folder, "rev-parse", "HEAD")
+    return f"{commit}-dirty" if commit and _git(folder, "status", "--porcelain", ".") else commit
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _installed(packages: Sequence[str]) -> dict[str, str]:
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

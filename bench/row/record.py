@@ -1,0 +1,276 @@
+"""The row of the leaderboard: its fields, and what follows from them. Its text is in `record_json`.
+
+Version 2 added, all of it optional: the evidence beside a row, a checksum over the row, numbers that are reported and
+never count, the audit behind a cascade's interval, what a search in low precision claimed, and the model's card.
+Version 3 added the model's fingerprint, optional too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from bench.core.errors import ContradictionError
+from bench.row.fingerprint import Fingerprint
+from bench.row.indices import parse_indices
+from bench.row.result import AttackResult, Audit, Diagnostic, Reported, Result, StageResult, expect_count
+from bench.row.schema import OPTIONAL
+from bench.row.splits import TEST_SPLITS
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "AttackCost",
+    "AttackResult",
+    "Audit",
+    "Card",
+    "Cost",
+    "Diagnostic",
+    "Digests",
+    "EvidenceFile",
+    "ExternalBreak",
+    "Provenance",
+    "Record",
+    "Reported",
+    "Result",
+    "StageResult",
+]
+
+SCHEMA_VERSION = 3
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Digests:
+    """What exactly was evaluated: SHA-256 of the suite, the data, the weights and the architecture's source."""
+
+    suite: str
+    dataset: str
+    model: str
+    factory: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalBreak:
+    """Adversarial examples that somebody else found for this very model, verified here.
+
+    The examples themselves lie in the row's external evidence. They lower the headline, and are no part of the suite's
+    verdicts.
+
+    Args:
+        source: what they were found with, or where they are published; for a transfer, the model they come from.
+        by: who found them.
+        date: when they were added, as YYYY-MM-DD.
+        n: how many.
+        indices: of the examples in the official split, ascending.
+        row: for a transfer, `row_digest` of the row whose evidence they were.
+
+    Raises:
+        ContradictionError: if `n` does not count the indices, or they are not ascending.
+    """
+
+    source: str
+    by: str
+    date: str
+    n: int
+    indices: tuple[int, ...]
+    row: str | None = field(default=None, metadata=OPTIONAL)
+
+    def __post_init__(self) -> None:
+        expect_count("external_breaks.n", self.n, len(self.indices), "external_breaks.indices")
+        if any(left >= right for left, right in zip(self.indices, self.indices[1:], strict=False)):
+            raise ContradictionError("Expected `external_breaks.indices` to be ascending, each once.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceFile:
+    """A file of adversarial examples beside the row; its name follows from the row's.
+
+    Args:
+        sha256: of its bytes, in hexadecimal.
+        n_breaks: adversarial examples in it.
+
+    Raises:
+        ValueError: if either is none.
+    """
+
+    sha256: str
+    n_breaks: int
+
+    def __post_init__(self) -> None:
+        if not _SHA256.fullmatch(self.sha256):
+            raise ValueError(f"Expected `sha256` to be 64 hexadecimal digits, but got {self.sha256!r:.80}.")
+        if self.n_breaks < 0:
+            raise ValueError(f"Expected `n_breaks` to be at least 0, but got {self.n_breaks}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackCost:
+    """What one attack took.
+
+    Args:
+        name: the attack's name.
+        seconds: time.
+        forwards: examples passed forwards through the model.
+        backwards: gradients taken.
+        n_claimed: breaks that a search in lower precision claimed; None where there was none.
+        n_rejected: of those, how many the original float32 model refused; their share is the reject rate.
+
+    Raises:
+        ValueError: if a count or the time is below 0.
+    """
+
+    name: str
+    seconds: float
+    forwards: int
+    backwards: int
+    n_claimed: int | None = field(default=None, metadata=OPTIONAL)
+    n_rejected: int | None = field(default=None, metadata=OPTIONAL)
+
+    def __post_init__(self) -> None:
+        counts = (self.seconds, self.forwards, self.backwards, self.n_claimed or 0, self.n_rejected or 0)
+        if min(counts) < 0:
+            raise ValueError(f"Expected the cost of `{self.name:.60}` to be at least 0, but got {min(counts)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """How the numbers were computed.
+
+    Args:
+        engine: what ran the attacks that have a choice.
+        precision: of the search: "float32", or "bf16+float32" where a ladder began lower.
+        precision_reason: what decided it: "asked for", "measured", or a rule with what it went by; "" in rows from
+            before rules.
+        device: the machine's name.
+        batch_size: the smallest that was used (it halves when memory runs out).
+        attacks: one for each column.
+        budget_seconds: the time that the number of examples was chosen for; None where the user chose them.
+    """
+
+    engine: str
+    precision: str
+    device: str
+    batch_size: int
+    attacks: tuple[AttackCost, ...]
+    precision_reason: str = field(default="", metadata=OPTIONAL)
+    budget_seconds: float | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where the row comes from."""
+
+    commit: str | None
+    versions: dict[str, str]
+    date: str
+    command: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What the model is, for readers of the board; no part of the result.
+
+    Args:
+        title: its name as people write it.
+        reference: its paper or page.
+        architecture: the network.
+        n_parameters: how many numbers were trained.
+        extra_data: "no", or which data beside the dataset's training split; None where nobody said.
+        remarks: on how it was loaded and asked, a sentence each.
+    """
+
+    title: str
+    reference: str
+    architecture: str
+    n_parameters: int
+    extra_data: str | None
+    remarks: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One row of the leaderboard.
+
+    Args:
+        schema_version: of its JSON.
+        model: the model's name.
+        dataset: what it was evaluated on.
+        threat_model: what the attacker may do.
+        suite: name and version.
+        digests: what exactly was evaluated.
+        fingerprint: the model's logits on fixed inputs of the data; None, which is unknown, in rows from before.
+        result: what was found; equal between two runs of the same thing.
+        external_breaks: what others found; it lowers `n_robust` below `result.n_robust`.
+        evidence: the file with one break per broken example; None in rows that were written without.
+        external_evidence: the file with the external breaks.
+        cost: how it was computed.
+        provenance: where it comes from.
+        card: what the model is; None in rows from before cards.
+        not_run: what failed after the attacks, so that the row has none of it: "evidence", "card", "provenance", or the
+            name of what would be reported, each with the reason. A check that failed says so itself.
+        preprocessing: how pixels were made of image files, such as "Resize(256, bilinear), CenterCrop(224)"; part of
+            the dataset's digest. None where the dataset does not lie in image files.
+
+    Raises:
+        ContradictionError: if an example of the row is none of its data set, or an external break of none of the row.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    model: str
+    dataset: str
+    threat_model: str
+    suite: str
+    digests: Digests
+    fingerprint: Fingerprint | None = field(default=None, metadata=OPTIONAL)
+    result: Result
+    external_breaks: tuple[ExternalBreak, ...] = ()
+    evidence: EvidenceFile | None = field(default=None, metadata=OPTIONAL)
+    external_evidence: EvidenceFile | None = field(default=None, metadata=OPTIONAL)
+    cost: Cost
+    provenance: Provenance
+    card: Card | None = field(default=None, metadata=OPTIONAL)
+    not_run: dict[str, str] = field(default_factory=dict, metadata=OPTIONAL)
+    preprocessing: str | None = field(default=None, metadata=OPTIONAL)
+
+    def __post_init__(self) -> None:
+        indices = parse_indices(self.result.indices)
+        split = TEST_SPLITS.get(self.dataset)
+        if split is not None and max(indices) >= split.size:
+            raise ContradictionError(
+                f"Expected examples of {self.dataset} below {split.size}, but got {self.result.indices:.60}."
+            )
+        strangers = self._externally_broken() - set(indices)
+        if strangers:
+            raise ContradictionError(f"Expected `external_breaks` of the row's examples, but got {min(strangers)}.")
+
+    def verdicts(self) -> tuple[bool, ...]:
+        """Whether each example is correct, withstood every attack of the suite, and nobody else broke it."""
+        broken = self._externally_broken()
+        indices = parse_indices(self.result.indices)
+        return tuple(
+            robust and index not in broken for index, robust in zip(indices, self.result.verdicts(), strict=True)
+        )
+
+    @property
+    def n_robust(self) -> int:
+        """The headline: examples robust to the suite and to what others found; `result.n_robust` is the suite's own."""
+        return sum(self.verdicts())
+
+    @property
+    def n_external(self) -> int:
+        """Examples that withstood the suite and that others broke."""
+        return self.result.n_robust - self.n_robust
+
+    @property
+    def upper_bound_only(self) -> bool:
+        """Whether a diagnostic failed: the robust accuracy is no more than an upper bound, and takes no rank."""
+        return any(diagnostic.failed for diagnostic in self.result.diagnostics)
+
+    @property
+    def unfinished(self) -> dict[str, str]:
+        """All that failed after the attacks, checks too, each with the reason; the same run does it again."""
+        checks = {check.id: check.evidence for check in self.result.diagnostics if not check.ran}
+        return {**{name: evidence.removeprefix("not run: ") for name, evidence in checks.items()}, **self.not_run}
+
+    def _externally_broken(self) -> set[int]:
+        return {index for found in self.external_breaks for index in found.indices}

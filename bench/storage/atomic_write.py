@@ -1,0 +1,94 @@
+"""Files that are there whole or not at all, even if the power fails while they are written."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.core.errors import BenchError, WorkFailedError
+from bench.storage.place import Place
+from bench.storage.remote import RemotePath
+
+__all__ = ["explain_write_errors", "remove_unfinished", "sync_folder", "write_durably"]
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+def write_durably(path: Place, content: bytes) -> None:
+    """Write `content` to `path`: on this machine a temporary file, fsync, rename; in a store one request.
+
+    Args:
+        path: the file; missing folders are made.
+        content: its bytes.
+
+    Raises:
+        WorkFailedError: if the disk or the store is full, or the store does not answer.
+        BenchError: if writing there is not allowed or fails otherwise.
+    """
+    if isinstance(path, RemotePath):
+        path.write_bytes(content)
+    elif isinstance(path, Path):
+        _replace(path, content)
+    else:
+        raise TypeError(f"Expected `path` to be a path or in a store, but got {path!r}.")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """A temporary file beside it, fsync, rename, fsync of the folder."""
+    with explain_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def remove_unfinished(folder: Path, pattern: str) -> None:
+    """Remove what killed writers left of the files that fit a pattern; for who knows that no writer is at work.
+
+    Args:
+        folder: where to look.
+        pattern: of the files' paths in it, such as `*/*.json`.
+    """
+    head, slash, name = pattern.rpartition("/")
+    for path in folder.glob(f"{head}{slash}.{name}.????????.tmp"):
+        with contextlib.suppress(OSError):  # left for the next one
+            path.unlink()
+
+
+@contextlib.contextmanager
+def explain_write_errors(path: Place) -> Iterator[None]:
+    """Turn an operating system's refusal to write `path` into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise WorkFailedError(
+                f"No space left to write {path}. What was finished is kept:"
+                " free some space and run the same command again."
+            ) from error
+        reason = error.strerror or str(error)
+        raise BenchError(f"Cannot write {path}: {reason}. Choose a folder that you may write to.") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable; Windows knows no such thing."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
