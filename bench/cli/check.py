@@ -14,9 +14,9 @@ import typer
 
 from bench.cli.options import DEFAULT_LEADERBOARD, DataDir, Json, Leaderboard, Quiet, ThreatModelFilter, WeightsKey
 from bench.cli.output import say
-from bench.cli.reports import as_github, as_json, as_junit, as_table
+from bench.cli.reports import as_github, as_json, as_junit, as_table, exit_code
 from bench.core.plain_text import plain
-from bench.leaderboard.case import Case, exit_code
+from bench.row.check_result import CheckResult
 from bench.storage.atomic_write import write_durably
 from bench.storage.place import Place
 
@@ -102,14 +102,14 @@ def check(
     # A user's model, and libraries, may print; stdout is for the result alone.
     with contextlib.redirect_stdout(sys.stderr), Live(quiet=quiet) as live:
         found = job(request, tell=live.tell, on_progress=live.update)
-    cases = [replace(case, subject=plain(case.subject), message=plain(case.message)) for case in found]
+    results = [replace(each, subject=plain(each.subject), evidence=plain(each.evidence)) for each in found]
     if junit is not None:
-        write_durably(junit, as_junit(cases).encode(errors="backslashreplace"))
-    say(_shown(cases, Format.JSON if as_json_too else show, leaderboard))
-    raise typer.Exit(exit_code(cases))
+        write_durably(junit, as_junit(results).encode(errors="backslashreplace"))
+    say(_shown(results, Format.JSON if as_json_too else show, leaderboard))
+    raise typer.Exit(exit_code(results))
 
 
-def _shown(cases: Sequence[Case], show: Format, leaderboard: Place) -> str:
+def _shown(results: Sequence[CheckResult], show: Format, leaderboard: Place) -> str:
     if show is Format.JSON:
-        return as_json(cases)
-    return as_github(cases, leaderboard) if show is Format.GITHUB else as_table(cases)
+        return as_json(results)
+    return as_github(results, leaderboard) if show is Format.GITHUB else as_table(results)

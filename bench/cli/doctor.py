@@ -23,6 +23,7 @@ from bench.cli.options import (
 )
 from bench.cli.output import json_text, say
 from bench.cli.tables import clock, table
+from bench.row.check_result import Level
 
 if TYPE_CHECKING:
     from bench.jobs.doctor import Diagnosis
@@ -86,9 +87,9 @@ def doctor(
     with contextlib.redirect_stdout(sys.stderr), ExaminationDisplay(quiet=quiet) as display:
         found = job(request, tell=display.tell, on_progress=display.update)
     say(_as_json(found) if as_json else _as_text(found))
-    if found.status.value == "fail":
+    if found.level is Level.FAIL:
         raise typer.Exit(1)
-    if found.status.value == "not run":
+    if found.level is Level.NOT_RUN:
         raise typer.Exit(3)
 
 
@@ -96,7 +97,7 @@ def _as_json(found: Diagnosis) -> str:
     from bench.row.schema import to_json
 
     value = {
-        "status": found.status.value,
+        "status": found.level.value,
         "model": found.model,
         "dataset": found.dataset,
         "threat_model": found.threat_model,

@@ -4,98 +4,105 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 
 from bench.cli.output import json_text
 from bench.cli.tables import table
-from bench.leaderboard.case import Case, Level, exit_code
+from bench.row.check_result import CheckResult, Level
 from bench.storage.place import Place
 
-__all__ = ["as_github", "as_json", "as_junit", "as_table"]
+__all__ = ["as_github", "as_json", "as_junit", "as_table", "exit_code"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]+")
-_GITHUB = {Level.MISTAKE: "error", Level.FINDING: "error", Level.NOTE: "notice"}
+_WORD = {Level.PASS: "fine", Level.WARN: "note", Level.FAIL: "finding", Level.NOT_RUN: "mistake"}
+_GITHUB = {Level.NOT_RUN: "error", Level.FAIL: "error", Level.WARN: "notice"}
 
 
-def as_table(cases: Sequence[Case]) -> str:
+def exit_code(results: Iterable[CheckResult]) -> int:
+    """2 where something cannot be looked at, which is a mistake of the user's; 1 where something was found; else 0."""
+    levels = {each.level for each in results}
+    return 2 if Level.NOT_RUN in levels else int(Level.FAIL in levels)
+
+
+def as_table(results: Sequence[CheckResult]) -> str:
     """How many of each check, then everything that is not fine."""
     counts: dict[str, Counter[Level]] = {}
-    for case in cases:
-        counts.setdefault(case.check, Counter())[case.level] += 1
+    for each in results:
+        counts.setdefault(each.what, Counter())[each.level] += 1
     headers = ("check", "fine", "notes", "findings", "mistakes")
-    rows = [(check, *(found[level] for level in Level)) for check, found in counts.items()]
-    told = [f"{case.level.value}: {case.subject}: {case.message}" for case in cases if case.level is not Level.FINE]
-    told += [f"{case.check}: {case.subject}: {case.message}" for case in cases if _worth_telling(case)]
-    verdict = ("Nothing was found.", "Something was found.", "Something is not as a board must be.")[exit_code(cases)]
+    rows = [(check, *(found[level] for level in _WORD)) for check, found in counts.items()]
+    told = [f"{_WORD[each.level]}: {each.subject}: {each.evidence}" for each in results if each.level is not Level.PASS]
+    told += [f"{each.what}: {each.subject}: {each.evidence}" for each in results if _worth_telling(each)]
+    verdict = ("Nothing was found.", "Something was found.", "Something is not as a board must be.")[exit_code(results)]
     return "\n\n".join(part for part in (table(headers, rows, right=headers[1:]), "\n".join(told), verdict) if part)
 
 
-def as_json(cases: Sequence[Case]) -> str:
-    """One object: the exit code and every case."""
+def as_json(results: Sequence[CheckResult]) -> str:
+    """One object: the exit code and every result."""
     value = {
-        "exit_code": exit_code(cases),
+        "exit_code": exit_code(results),
         "cases": [
-            {"check": case.check, "subject": case.subject, "level": case.level.value, "message": case.message}
-            for case in cases
+            {"check": each.what, "subject": each.subject, "level": _WORD[each.level], "message": each.evidence}
+            for each in results
         ],
     }
     return json_text(value)
 
 
-def as_junit(cases: Sequence[Case]) -> str:
+def as_junit(results: Sequence[CheckResult]) -> str:
     """A test suite for each check: findings fail, mistakes are errors, notes pass with their text."""
     root = ElementTree.Element("testsuites", name="bench check")
-    for check in dict.fromkeys(case.check for case in cases):
-        members = [case for case in cases if case.check == check]
-        count = Counter(case.level for case in members)
+    for check in dict.fromkeys(each.what for each in results):
+        members = [each for each in results if each.what == check]
+        count = Counter(each.level for each in members)
         suite = ElementTree.SubElement(
             root,
             "testsuite",
             name=check,
             tests=str(len(members)),
-            failures=str(count[Level.FINDING]),
-            errors=str(count[Level.MISTAKE]),
+            failures=str(count[Level.FAIL]),
+            errors=str(count[Level.NOT_RUN]),
         )
-        for case in members:
-            _junit(suite, case)
+        for each in members:
+            _junit(suite, each)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def as_github(cases: Sequence[Case], root: Place) -> str:
+def as_github(results: Sequence[CheckResult], root: Place) -> str:
     """One workflow command a line; GitHub shows it at the file in a pull request.
 
     Args:
-        cases: what was found.
+        results: what was found.
         root: the board's folder, from where the workflow runs.
     """
     lines = [
-        f"::{_GITHUB[case.level]} file={_property(_file(root, case))},title={_property(f'bench check: {case.check}')}"
-        f"::{_data(f'{case.subject}: {case.message}')}"
-        for case in cases
-        if case.level is not Level.FINE
+        f"::{_GITHUB[each.level]} file={_property(_file(root, each))},title={_property(f'bench check: {each.what}')}"
+        f"::{_data(f'{each.subject}: {each.evidence}')}"
+        for each in results
+        if each.level is not Level.PASS
     ]
-    return "\n".join([*lines, f"{len(cases)} checks, {len(lines)} remarks"])
+    return "\n".join([*lines, f"{len(results)} checks, {len(lines)} remarks"])
 
 
-def _worth_telling(case: Case) -> bool:
+def _worth_telling(result: CheckResult) -> bool:
     """What a costly check says even where all is fine."""
-    return case.level is Level.FINE and case.check in ("probe", "replay")
+    return result.level is Level.PASS and result.what in ("probe", "replay")
 
 
-def _junit(suite: ElementTree.Element, case: Case) -> None:
-    element = ElementTree.SubElement(suite, "testcase", classname=f"bench.{case.check}", name=_plain(case.subject))
-    if case.level in (Level.FINDING, Level.MISTAKE):
-        kind = "failure" if case.level is Level.FINDING else "error"
-        ElementTree.SubElement(element, kind, message=_plain(case.message))
-    elif case.message:
-        ElementTree.SubElement(element, "system-out").text = _plain(case.message)
+def _junit(suite: ElementTree.Element, result: CheckResult) -> None:
+    element = ElementTree.SubElement(suite, "testcase", classname=f"bench.{result.what}", name=_plain(result.subject))
+    if result.level in (Level.FAIL, Level.NOT_RUN):
+        kind = "failure" if result.level is Level.FAIL else "error"
+        ElementTree.SubElement(element, kind, message=_plain(result.evidence))
+    elif result.evidence:
+        ElementTree.SubElement(element, "system-out").text = _plain(result.evidence)
 
 
-def _file(root: Place, case: Case) -> str:
-    if case.check == "checkpoint":
-        return f"checkpoints/{case.subject}"
-    return str(root / case.subject)
+def _file(root: Place, result: CheckResult) -> str:
+    if result.what == "checkpoint":
+        return f"checkpoints/{result.subject}"
+    return str(root / result.subject)
 
 
 def _plain(text: str) -> str:

@@ -33,6 +33,7 @@ from bench.cli.verify_text import (
     verification_values,
 )
 from bench.core.errors import BenchError, FoundSomethingError
+from bench.row.check_result import Level
 from bench.storage.place import Place
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _verify(path: Place, lookup: Lookup, *, as_json: bool, quiet: bool) -> None:
         found = job(path, lookup, begin=lambda total: counter.begin("judged", total), advance=counter.advance)
     say(json_text(verification_values(found)) if as_json else verification_text(found))
     if found.failed:
-        failed = ", ".join(check.name for check in found.checks if check.status == "fail")
+        failed = ", ".join(check.what for check in found.checks if check.level is Level.FAIL)
         raise FoundSomethingError(f"Row {path} does not hold: {failed}.")
 
 

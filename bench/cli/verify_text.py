@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.cli.tables import percent, table
 from bench.core.plain_text import plain
+from bench.row.check_result import Level
 from bench.row.schema import to_json
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def verification_values(found: Verification) -> dict[str, Any]:
         "n_robust": found.n_robust,
         "headline": found.headline,
         "n_examples": found.record.result.n_examples if found.record is not None else None,
-        "checks": [{"name": each.name, "status": each.status.value, "says": each.says} for each in found.checks],
+        "checks": [{"name": each.what, "status": _word(each.level), "says": each.evidence} for each in found.checks],
         "marginal": [vars(each) for each in found.marginal],
         "seconds": round(found.seconds, 3),
     }
@@ -43,7 +44,7 @@ def verification_values(found: Verification) -> dict[str, Any]:
 
 def verification_text(found: Verification) -> str:
     """The same as text: a table of checks, the marginal verdicts, and the number."""
-    cells = [(check.name, check.status.value, check.says) for check in found.checks]
+    cells = [(check.what, _word(check.level), check.evidence) for check in found.checks]
     parts = [plain(str(found.path)), table(("check", "status", "what was found"), cells)]
     if found.marginal:
         shown = ", ".join(f"{each.index} ({each.of}, margin {each.margin:.2g})" for each in found.marginal[:_SHOWN])
@@ -103,6 +104,10 @@ def transferred_text(results: Sequence[Transferred]) -> str:
         headline = f"{record.n_robust}/{record.result.n_examples}"
         cells.append((record.model, place, each.n_tried, headline, what))
     return table(("model", "row", "tried", "robust", "broken by"), cells, right=("tried", "robust"))
+
+
+def _word(level: Level) -> str:
+    return "skip" if level is Level.NOT_APPLICABLE else level.value
 
 
 def _conclusion(found: Verification) -> str:

@@ -1,6 +1,6 @@
 """Is a robustness number believable? Checks of models and attacks, one file each, with the evidence in the answer."""
 
-from bench.diagnostics.check import Check, Finding, Status
+from bench.diagnostics.check import Check
 from bench.diagnostics.claim import claim_of
 from bench.diagnostics.diagnose import SHORT_EXAMPLES, diagnose, diagnose_briefly, short_form, short_passes
 from bench.diagnostics.examination import Examined, examine, overall, unexamined
@@ -14,8 +14,6 @@ __all__ = [
     "SHORT_EXAMPLES",
     "Check",
     "Examined",
-    "Finding",
-    "Status",
     "Subject",
     "claim_of",
     "diagnose",

@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 from bench.core.plain_text import reason_of
 from bench.core.types import Attack, Examples
-from bench.diagnostics.check import Finding, Status
 from bench.diagnostics.patience import ModelFailedError, OutOfTimeError
 from bench.diagnostics.subject import Subject
+from bench.row.check_result import CheckResult, Level
 
 __all__ = ["perturbed"]
 
 
-def perturbed(attack: Attack, classifier: nn.Module, examples: Examples, subject: Subject) -> Tensor | Finding:
+def perturbed(attack: Attack, classifier: nn.Module, examples: Examples, subject: Subject) -> Tensor | CheckResult:
     """Return one candidate per example `(N, C, H, W)`, as the attack returns it, or the failure as a finding.
 
     Args:
@@ -28,4 +28,4 @@ def perturbed(attack: Attack, classifier: nn.Module, examples: Examples, subject
         raise
     except Exception as error:  # noqa: BLE001 - an attack may raise anything; the finding says what
         evidence = f"Attack {attack.name} cannot run on this model: {reason_of(error)}."
-        return Finding(status=Status.FAIL, evidence=evidence)
+        return CheckResult(level=Level.FAIL, evidence=evidence)

@@ -2,53 +2,24 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.core.plain_text import reason_of
 from bench.core.statistics import binomial_tail
+from bench.row.check_result import CheckResult, Level
 from bench.row.record import Diagnostic
 
 if TYPE_CHECKING:
     from bench.diagnostics.subject import Subject
 
-__all__ = ["LEVEL", "Check", "Finding", "Status", "by_pairs", "by_share", "is_significant", "not_applicable", "not_run"]
+__all__ = ["SIGNIFICANCE", "Check", "by_pairs", "by_share", "is_significant", "not_applicable", "not_run"]
 
 # OUR CHOICE: on 128 to 512 examples a fraction of a point is one or two examples, which prove nothing.
 LEAST = 3
-LEVEL = 0.01
+SIGNIFICANCE = 0.01
 _DIGITS = 4
-
-
-class Status(str, enum.Enum):
-    """How a check ended; a row with a failed one is an upper bound only, one with one that did not run has no rank."""
-
-    PASS = "pass"
-    WARN = "warn"
-    FAIL = "fail"
-    NOT_APPLICABLE = "not applicable"
-    NOT_RUN = "not run"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What a check found.
-
-    Args:
-        status: the verdict.
-        evidence: what was seen: a sentence with the numbers in it.
-        statistic: what was measured, or None.
-        threshold: what it is held against, or None.
-        next: what to run next, where that is not what the check says.
-    """
-
-    status: Status
-    evidence: str
-    statistic: float | None = None
-    threshold: float | None = None
-    next: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +40,7 @@ class Check:
 
     id: str
     question: str
-    examine: Callable[[Subject], Finding]
+    examine: Callable[[Subject], CheckResult]
     next: str
     effort: float
     short: float | None = None
@@ -82,25 +53,25 @@ class Check:
         """Its place in the table: 8 for "R8"."""
         return int(self.id[1:])
 
-    def report(self, finding: Finding) -> Diagnostic:
-        """The finding as a row stores it; its numbers are rounded so that repeated runs store the same."""
-        bad = finding.status in (Status.WARN, Status.FAIL, Status.NOT_RUN)
+    def report(self, found: CheckResult) -> Diagnostic:
+        """What was found as a row stores it; its numbers are rounded so that repeated runs store the same."""
+        bad = found.level in (Level.WARN, Level.FAIL, Level.NOT_RUN)
         return Diagnostic(
             id=self.id,
-            status=finding.status.value,
-            statistic=_rounded(finding.statistic),
-            threshold=_rounded(finding.threshold),
-            evidence=finding.evidence,
-            next=(finding.next or self.next) if bad else "",
+            status=found.level.value,
+            statistic=_rounded(found.statistic),
+            threshold=_rounded(found.threshold),
+            evidence=found.evidence,
+            next=(found.next or self.next) if bad else "",
         )
 
 
 def is_significant(count: int, chance: float) -> bool:
     """Whether so many bad examples, with so small a chance, are a finding."""
-    return count >= LEAST and chance < LEVEL
+    return count >= LEAST and chance < SIGNIFICANCE
 
 
-def by_share(bad: int, total: int, *, tolerated: float, evidence: str, worst: Status = Status.FAIL) -> Finding:
+def by_share(bad: int, total: int, *, tolerated: float, evidence: str, worst: Level = Level.FAIL) -> CheckResult:
     """Judge `bad` of `total` examples where a share of them is tolerated.
 
     Args:
@@ -108,18 +79,18 @@ def by_share(bad: int, total: int, *, tolerated: float, evidence: str, worst: St
         total: examples that were looked at.
         tolerated: share in [0, 1] that honest models may show, by rounding or by the limits of the method.
         evidence: the sentence.
-        worst: the status of what is significant.
+        worst: the level of what is significant.
     """
     if not total:
         return not_applicable(evidence)
     if is_significant(bad, binomial_tail(bad, total, tolerated)):
-        status = worst
+        level = worst
     else:
-        status = Status.WARN if bad > tolerated * total else Status.PASS
-    return Finding(status=status, statistic=bad / total, threshold=tolerated, evidence=evidence)
+        level = Level.WARN if bad > tolerated * total else Level.PASS
+    return CheckResult(level=level, statistic=bad / total, threshold=tolerated, evidence=evidence)
 
 
-def by_pairs(more: int, less: int, total: int, *, evidence: str, worst: Status = Status.FAIL) -> Finding:
+def by_pairs(more: int, less: int, total: int, *, evidence: str, worst: Level = Level.FAIL) -> CheckResult:
     """Judge a comparison of two attacks on the same examples, by the exact sign test.
 
     Args:
@@ -127,25 +98,25 @@ def by_pairs(more: int, less: int, total: int, *, evidence: str, worst: Status =
         less: examples that only the other one breaks.
         total: examples that were looked at.
         evidence: the sentence.
-        worst: the status of what is significant.
+        worst: the level of what is significant.
     """
     if not total:
         return not_applicable(evidence)
     found = is_significant(more, binomial_tail(more, more + less, 0.5))
-    return Finding(
-        status=worst if found else Status.PASS, statistic=(more - less) / total, threshold=0.0, evidence=evidence
+    return CheckResult(
+        level=worst if found else Level.PASS, statistic=(more - less) / total, threshold=0.0, evidence=evidence
     )
 
 
-def not_applicable(why: str) -> Finding:
+def not_applicable(why: str) -> CheckResult:
     """What a check says that has nothing to look at."""
-    return Finding(status=Status.NOT_APPLICABLE, evidence=why)
+    return CheckResult(level=Level.NOT_APPLICABLE, evidence=why)
 
 
-def not_run(error: Exception) -> Finding:
+def not_run(error: Exception) -> CheckResult:
     """What a check says that failed itself: no word about the model, and surely not that it passed."""
     evidence = f"not run: {reason_of(error)}"
-    return Finding(status=Status.NOT_RUN, evidence=evidence, next="Run the same command again, or report this.")
+    return CheckResult(level=Level.NOT_RUN, evidence=evidence, next="Run the same command again, or report this.")
 
 
 def _rounded(value: float | None) -> float | None:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.diagnostics.check import Check, Finding, Status, not_applicable, not_run
+from bench.diagnostics.check import Check, not_applicable, not_run
 from bench.diagnostics.patience import ModelFailedError, OutOfTimeError
 from bench.diagnostics.subject import Subject
+from bench.row.check_result import CheckResult, Level
 from bench.row.record import Diagnostic
 
 __all__ = ["Examined", "examine", "overall", "unexamined"]
@@ -90,11 +91,11 @@ def _effort(check: Check, subject: Subject) -> float:
     return check.effort if subject.thorough or check.short is None else check.short
 
 
-def overall(diagnostics: Sequence[Diagnostic]) -> Status:
-    """The worst status: fail before not run before warn before pass."""
+def overall(diagnostics: Sequence[Diagnostic]) -> Level:
+    """The worst level: fail before not run before warn before pass."""
     statuses = {diagnostic.status for diagnostic in diagnostics}
-    worst = (Status.FAIL, Status.NOT_RUN, Status.WARN)
-    return next((status for status in worst if status.value in statuses), Status.PASS)
+    worst = (Level.FAIL, Level.NOT_RUN, Level.WARN)
+    return next((level for level in worst if level.value in statuses), Level.PASS)
 
 
 def unexamined(checks: Sequence[Check], error: Exception) -> tuple[Diagnostic, ...]:
@@ -102,7 +103,7 @@ def unexamined(checks: Sequence[Check], error: Exception) -> tuple[Diagnostic, .
     return tuple(check.report(not_run(error)) for check in checks)
 
 
-def _finding(check: Check, subject: Subject) -> Finding:
+def _finding(check: Check, subject: Subject) -> CheckResult:
     try:
         if check.needs_logits and not subject.is_readable:
             return not_applicable("The outputs cannot be read as logits of the dataset's classes (see R5).")
@@ -110,12 +111,12 @@ def _finding(check: Check, subject: Subject) -> Finding:
             return not_applicable("No example is classified correctly, so there is nothing to attack.")
         return check.examine(subject)
     except OutOfTimeError:
-        return Finding(
-            status=Status.WARN,
+        return CheckResult(
+            level=Level.WARN,
             evidence="Ran out of time before it had an answer.",
             next="Run this check again with more time or fewer examples.",
         )
     except ModelFailedError as error:
-        return Finding(status=Status.FAIL, evidence=f"The model raises {error}.")
+        return CheckResult(level=Level.FAIL, evidence=f"The model raises {error}.")
     except Exception as error:  # noqa: BLE001 - one check that fails costs neither the others nor the attacks' result
         return not_run(error)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 
-from bench.diagnostics.check import Finding, Status, by_pairs, by_share, not_applicable, not_run
+from bench.diagnostics.check import by_pairs, by_share, not_applicable, not_run
 from bench.diagnostics.checks import r13_black_box, r19_claim
 from bench.diagnostics.registry import CHECKS
 from bench.evaluation import Evaluation
 from bench.models.manifest import Accuracy
+from bench.row.check_result import CheckResult, Level
 from bench.row.record import Diagnostic
 
 __all__ = ["JUDGED", "from_evaluation", "merged"]
@@ -27,7 +28,7 @@ def from_evaluation(evaluation: Evaluation, *, claim: Accuracy | None, num_class
         claim: the clean accuracy that the checkpoint claims on these examples' split, or None.
         num_classes: of the dataset.
     """
-    questions: tuple[Callable[[], Finding | None], ...] = (
+    questions: tuple[Callable[[], CheckResult | None], ...] = (
         lambda: _finite(evaluation),
         lambda: _order(evaluation),
         lambda: _black_box(evaluation),
@@ -39,8 +40,8 @@ def from_evaluation(evaluation: Evaluation, *, claim: Accuracy | None, num_class
 
 def merged(first: Sequence[Diagnostic], second: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
     """One diagnostic per check, the worse of two, in the order of their numbers; one that did not run is no pass."""
-    worse = (Status.NOT_APPLICABLE, Status.PASS, Status.WARN, Status.NOT_RUN, Status.FAIL)
-    order = [status.value for status in worse]
+    worse = (Level.NOT_APPLICABLE, Level.PASS, Level.WARN, Level.NOT_RUN, Level.FAIL)
+    order = [level.value for level in worse]
     found: dict[str, Diagnostic] = {}
     for each in (*first, *second):
         known = found.get(each.id)
@@ -49,14 +50,14 @@ def merged(first: Sequence[Diagnostic], second: Sequence[Diagnostic]) -> tuple[D
     return tuple(sorted(found.values(), key=lambda each: int(each.id[1:])))
 
 
-def _answered(question: Callable[[], Finding | None]) -> Finding | None:
+def _answered(question: Callable[[], CheckResult | None]) -> CheckResult | None:
     try:
         return question()
     except Exception as error:  # noqa: BLE001 - a row without one of its checks says so; no row at all says nothing
         return not_run(error)
 
 
-def _finite(evaluation: Evaluation) -> Finding | None:
+def _finite(evaluation: Evaluation) -> CheckResult | None:
     """What the attacks met; where they met nothing, the check's own look says more."""
     count = evaluation.n_nonfinite
     if not count:
@@ -65,7 +66,7 @@ def _finite(evaluation: Evaluation) -> Finding | None:
     return by_share(count, evaluation.n_examples, tolerated=0.0, evidence=evidence)
 
 
-def _order(evaluation: Evaluation) -> Finding | None:
+def _order(evaluation: Evaluation) -> CheckResult | None:
     verdicts = {attack.name: attack.robust for attack in evaluation.attacks}
     names = [name for name in BY_STRENGTH if name in verdicts]
     if len(names) < 2 or not evaluation.n_clean:
@@ -81,7 +82,7 @@ def _order(evaluation: Evaluation) -> Finding | None:
         )
         for weak, strong in itertools.pairwise(names)
     ]
-    return max(steps, key=lambda found: (found.status is Status.FAIL, found.statistic or 0.0))
+    return max(steps, key=lambda found: (found.level is Level.FAIL, found.statistic or 0.0))
 
 
 def _only(one: Sequence[bool], other: Sequence[bool]) -> int:
@@ -89,7 +90,7 @@ def _only(one: Sequence[bool], other: Sequence[bool]) -> int:
     return sum(kept and not withstood for withstood, kept in zip(one, other, strict=True))
 
 
-def _black_box(evaluation: Evaluation) -> Finding | None:
+def _black_box(evaluation: Evaluation) -> CheckResult | None:
     """What Square breaks of the examples that all other attacks left robust."""
     before: list[tuple[bool, ...]] = []
     names = set()

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.types import ThreatModel
-from bench.leaderboard.case import Case, Level
 from bench.leaderboard.inspection import Inspection, inspect_board, inspect_checkpoints
 from bench.leaderboard.past import against
 from bench.leaderboard.store import Identity
+from bench.row.check_result import CheckResult, Level
 from bench.row.record import Record
 from bench.storage.place import Place
 
@@ -64,7 +64,7 @@ def check(
     *,
     tell: Callable[[str], None] = lambda line: None,
     on_progress: ProgressCallback | None = None,
-) -> tuple[Case, ...]:
+) -> tuple[CheckResult, ...]:
     """Look at everything that was asked for; what is wrong with one row does not stop the others.
 
     Args:
@@ -78,15 +78,15 @@ def check(
     """
     chosen = _checked(request)
     found = inspect_board(request.leaderboard)
-    cases = [*found.cases, *inspect_checkpoints(request.checkpoints)]
+    results = [*found.results, *inspect_checkpoints(request.checkpoints)]
     if request.revision is not None:
         rows = {Identity.of(record): record for _, record in found.rows}
-        cases += against(request.leaderboard, rows, request.revision)
+        results += against(request.leaderboard, rows, request.revision)
     if request.replay:
-        cases += _replayed(request, chosen(found), tell)
+        results += _replayed(request, chosen(found), tell)
     if request.probe is not None:
-        cases += _probed(request, chosen(found), tell, on_progress)
-    return tuple(cases)
+        results += _probed(request, chosen(found), tell, on_progress)
+    return tuple(results)
 
 
 def _checked(request: CheckRequest) -> Callable[[Inspection], Sequence[tuple[Place, Record]]]:
@@ -119,8 +119,7 @@ def _checked(request: CheckRequest) -> Callable[[Inspection], Sequence[tuple[Pla
 
 def _replayed(
     request: CheckRequest, rows: Sequence[tuple[Place, Record]], tell: Callable[[str], None]
-) -> Iterator[Case]:
-    from bench.jobs.verification import Status
+) -> Iterator[CheckResult]:
     from bench.jobs.verify import Lookup, verify
 
     _expect_one(request, rows)
@@ -134,18 +133,18 @@ def _replayed(
     for path, record in rows:
         subject = path.relative_to(request.leaderboard).as_posix()
         if record.evidence is None and record.external_evidence is None:
-            yield Case(check="replay", subject=subject, level=Level.NOTE, message="no breaks are stored")
+            yield CheckResult(what="replay", subject=subject, level=Level.WARN, evidence="no breaks are stored")
             continue
         tell(f"Replaying {subject}")
         try:
             verification = verify(path, lookup)
         except BenchError as error:
-            yield Case(check="replay", subject=subject, level=Level.MISTAKE, message=str(error))
+            yield CheckResult(what="replay", subject=subject, level=Level.NOT_RUN, evidence=str(error))
             continue
-        failed = [f"{each.name}: {each.says}" for each in verification.checks if each.status is Status.FAIL]
-        level = Level.FINDING if failed else Level.FINE
+        failed = [f"{each.what}: {each.evidence}" for each in verification.checks if each.level is Level.FAIL]
+        level = Level.FAIL if failed else Level.PASS
         told = "; ".join(failed) or f"{verification.n_robust} robust again, in {verification.seconds:.1f} s"
-        yield Case(check="replay", subject=subject, level=level, message=told)
+        yield CheckResult(what="replay", subject=subject, level=level, evidence=told)
 
 
 def _expect_one(request: CheckRequest, rows: Sequence[tuple[Place, Record]]) -> None:
@@ -161,7 +160,7 @@ def _probed(
     rows: Sequence[tuple[Place, Record]],
     tell: Callable[[str], None],
     on_progress: ProgressCallback | None,
-) -> Iterator[Case]:
+) -> Iterator[CheckResult]:
     from bench.jobs.probe import ProbeRequest, probe
 
     _expect_one(request, rows)
@@ -169,7 +168,7 @@ def _probed(
         subject = path.relative_to(request.leaderboard).as_posix()
         tell(f"Probing {subject}")
         try:
-            verdict = probe(
+            change, _ = probe(
                 ProbeRequest(
                     record=record,
                     n_examples=int(request.probe or 1),
@@ -184,6 +183,6 @@ def _probed(
             )
         except UnknownNameError as error:
             message = f"{error} A model of your own is named with --model and --weights."
-            yield Case(check="probe", subject=subject, level=Level.MISTAKE, message=message)
+            yield CheckResult(what="probe", subject=subject, level=Level.NOT_RUN, evidence=message)
         else:
-            yield Case(check="probe", subject=subject, level=verdict.level, message=verdict.message)
+            yield CheckResult(what="probe", subject=subject, level=change.level, evidence=change.evidence)

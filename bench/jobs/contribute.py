@@ -19,10 +19,10 @@ from bench.jobs.claims import Claims, read_claims
 from bench.jobs.evidence import pack
 from bench.jobs.paperwork import check_file, read_row
 from bench.jobs.request import pick_device
-from bench.jobs.verification import Check, Status
 from bench.jobs.verify import Lookup, Opened, open_row
 from bench.leaderboard.evidence import Kind
 from bench.row.adversarials import Breaks, merge
+from bench.row.check_result import CheckResult, Level
 from bench.row.fingerprint import same_function
 from bench.row.indices import parse_indices
 from bench.row.record import ExternalBreak, Record
@@ -220,14 +220,16 @@ def _sound(path: Place) -> Record:
     record, first = read_row(path)
     _refuse_failed([first])
     if record is None:
-        raise FoundSomethingError(first.says)
+        raise FoundSomethingError(first.evidence)
     return record
 
 
-def _refuse_failed(checks: Sequence[Check]) -> None:
+def _refuse_failed(checks: Sequence[CheckResult]) -> None:
     for check in checks:
-        if check.status is Status.FAIL:
-            raise FoundSomethingError(f"Nothing was added, since the row does not hold ({check.name}): {check.says}.")
+        if check.level is Level.FAIL:
+            raise FoundSomethingError(
+                f"Nothing was added, since the row does not hold ({check.what}): {check.evidence}."
+            )
 
 
 def _refuse_strangers(record: Record, claims: Claims) -> None:

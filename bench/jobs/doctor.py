@@ -14,9 +14,10 @@ from bench import data, models
 from bench.core.errors import BenchError
 from bench.core.types import ThreatModel
 from bench.data import Dataset
-from bench.diagnostics import Examined, Status, claim_of, diagnose, overall, select
+from bench.diagnostics import Examined, claim_of, diagnose, overall, select
 from bench.jobs.request import load_data, pick_device
 from bench.models import LoadedModel
+from bench.row.check_result import Level
 from bench.row.indices import format_indices
 from bench.row.record import Diagnostic
 
@@ -87,8 +88,8 @@ class Diagnosis:
     notice: str | None
 
     @property
-    def status(self) -> Status:
-        """The worst status of all checks."""
+    def level(self) -> Level:
+        """The worst of all checks."""
         return overall(self.diagnostics)
 
 

@@ -11,25 +11,22 @@ from bench.attacks import parameters
 from bench.core import strict_json
 from bench.core.errors import BenchError, OtherFileError, RowContradictionError
 from bench.core.structure import Structure
-from bench.jobs.verification import Check, Status
-from bench.leaderboard.evidence import Kind, link_of
-from bench.leaderboard.evidence import read as read_file
-from bench.row import evidence_file
+from bench.leaderboard.evidence import Kind, broken_of, link_of, path_of, read_breaks
 from bench.row.adversarials import Breaks
-from bench.row.indices import parse_indices
+from bench.row.check_result import CheckResult, Level
+from bench.row.indices import listed, parse_indices
 from bench.row.packing import unpack_margins
 from bench.row.record import Record
 from bench.row.serialization import dumps
 from bench.storage.place import Place
 from bench.suites import AttackSuite
 
-__all__ = ["broken_by", "check_file", "check_row", "check_suite", "listed", "read_row"]
+__all__ = ["check_file", "check_row", "check_suite", "read_row"]
 
 _FIRST_WITH_CHECKSUM = 2
-_SHOWN = 8
 
 
-def read_row(path: Place) -> tuple[Record | None, Check]:
+def read_row(path: Place) -> tuple[Record | None, CheckResult]:
     """Read a row; it must be exactly what bench writes.
 
     Raises:
@@ -38,18 +35,18 @@ def read_row(path: Place) -> tuple[Record | None, Check]:
     try:
         record = leaderboard.read(path)
     except RowContradictionError as error:
-        return None, Check(name="row", status=Status.FAIL, says=str(error))
+        return None, CheckResult(what="row", level=Level.FAIL, evidence=str(error))
     return record, check_row(path, record)
 
 
-def check_row(path: Place, record: Record) -> Check:
+def check_row(path: Place, record: Record) -> CheckResult:
     """Checksum, form, place, and margins against verdicts; that counts fit verdicts was checked when it was read."""
     content = leaderboard.read_bytes(path)
     stored = strict_json.loads(content)
     problem = _misplaced(path, record) or _margins_against_verdicts(record)
     if stored["schema_version"] < _FIRST_WITH_CHECKSUM:
         says = f"it is of version {stored['schema_version']}, which had no checksum; its counts fit its verdicts"
-        return _check("row", problem, says, otherwise=Status.WARN)
+        return _check("row", problem, says, otherwise=Level.WARN)
     if "checksum" not in stored:
         problem = problem or "its checksum is gone: it was changed after it was written"
     elif content != dumps(replace(record, schema_version=stored["schema_version"])).encode():
@@ -58,7 +55,7 @@ def check_row(path: Place, record: Record) -> Check:
     return _check("row", problem, f"its checksum fits, and so do the counts and margins of {columns} attacks")
 
 
-def check_suite(path: Place, record: Record, structures: Collection[Structure] | None) -> Check:
+def check_suite(path: Place, record: Record, structures: Collection[Structure] | None) -> CheckResult:
     """The suite and its attacks' parameters are those that this bench knows and this board published.
 
     Args:
@@ -72,11 +69,11 @@ def check_suite(path: Place, record: Record, structures: Collection[Structure] |
         if not problem and _is_on_board(path):
             leaderboard.check_suite(record, path.parents[3], suite.published, whole=True)
     except BenchError as error:
-        return Check(name="suite", status=Status.FAIL, says=str(error))
+        return CheckResult(what="suite", level=Level.FAIL, evidence=str(error))
     return _check("suite", problem, f"{record.suite} is the published one, with every parameter")
 
 
-def check_file(path: Place, record: Record, kind: Kind, shape: tuple[int, ...]) -> tuple[Breaks | None, Check]:
+def check_file(path: Place, record: Record, kind: Kind, shape: tuple[int, ...]) -> tuple[Breaks | None, CheckResult]:
     """Read the breaks of a row, and hold them against its verdicts.
 
     Args:
@@ -88,33 +85,18 @@ def check_file(path: Place, record: Record, kind: Kind, shape: tuple[int, ...]) 
     Returns:
         The breaks, or None where they are missing, unusable or not the row's.
     """
-    name = kind.value
-    wanted = _external(record) if kind is Kind.EXTERNAL else broken_by(record)
     link = link_of(record, kind)
     if link is None:
-        return None, _without_file(name, kind, len(wanted))
+        return None, _without_file(kind, len(broken_of(record, kind)))
     try:
-        content = read_file(path, record, kind)
-        breaks = evidence_file.loads(
-            content or b"", most_bytes=evidence_file.most_bytes(record.result.n_examples, shape)
-        )
-        if kind is Kind.OWN:
-            evidence_file.loads_gallery(content or b"", shape=shape)
-    except (OtherFileError, ValueError) as error:
-        return None, Check(name=name, status=Status.FAIL, says=str(error))
-    problem = _problem_of_file(breaks, wanted, link.n_breaks, shape)
-    if problem:
-        return None, Check(name=name, status=Status.FAIL, says=problem)
-    n_rounded = int(breaks.rounded.sum())
-    says = f"{len(breaks)} breaks in {len(content or b''):,} bytes, {n_rounded} of them in 8 bits; sha256 fits"
-    return breaks, Check(name=name, status=Status.PASS, says=says)
-
-
-def broken_by(record: Record) -> set[int]:
-    """Indices of the examples that were correct and that the suite broke."""
-    result = record.result
-    columns = zip(parse_indices(result.indices), result.clean_verdicts(), result.verdicts(), strict=True)
-    return {index for index, clean, robust in columns if clean and not robust}
+        breaks = read_breaks(path, record, kind, shape=shape)
+    except OtherFileError as error:
+        return None, CheckResult(what=kind.value, level=Level.FAIL, evidence=str(error))
+    if breaks is None:
+        raise AssertionError("a file that the row points to is read or refused")
+    size, n_rounded = path_of(path, kind, link).stat().st_size, int(breaks.rounded.sum())
+    says = f"{len(breaks)} breaks in {size:,} bytes, {n_rounded} of them in 8 bits; sha256 fits"
+    return breaks, CheckResult(what=kind.value, level=Level.PASS, evidence=says)
 
 
 def _problem_of_suite(record: Record, suite: AttackSuite, structures: Collection[Structure] | None) -> str:
@@ -135,31 +117,16 @@ def _problem_of_suite(record: Record, suite: AttackSuite, structures: Collection
     return f"the parameters of {other[0]} are not those of {record.suite}" if other else ""
 
 
-def _external(record: Record) -> set[int]:
-    return {index for found in record.external_breaks for index in found.indices}
-
-
-def _without_file(name: str, kind: Kind, n_wanted: int) -> Check:
+def _without_file(kind: Kind, n_wanted: int) -> CheckResult:
     if not n_wanted:
-        return Check(name=name, status=Status.PASS, says="nothing was broken, so there is nothing to show")
+        return CheckResult(
+            what=kind.value, level=Level.PASS, evidence="nothing was broken, so there is nothing to show"
+        )
     if kind is Kind.EXTERNAL:
         says = f"{n_wanted} breaks by others without a file: they cannot be judged again"
     else:
         says = f"the row was written without evidence: its {n_wanted} breaks cannot be judged again; run it again"
-    return Check(name=name, status=Status.SKIP, says=says)
-
-
-def _problem_of_file(breaks: Breaks, wanted: set[int], n_claimed: int, shape: tuple[int, ...]) -> str:
-    if breaks.shape != shape:
-        return f"its inputs are of shape {breaks.shape}, but the data's are {shape}"
-    if len(breaks) != n_claimed:
-        return f"it holds {len(breaks)} breaks, but the row says {n_claimed}"
-    held = set(breaks.indices.tolist())
-    if held - wanted:
-        return f"it breaks examples that the row does not call broken: {listed(held - wanted)}"
-    if wanted - held:
-        return f"no break of examples that the row calls broken: {listed(wanted - held)}"
-    return ""
+    return CheckResult(what=kind.value, level=Level.NOT_APPLICABLE, evidence=says)
 
 
 def _misplaced(path: Place, record: Record) -> str:
@@ -193,12 +160,5 @@ def _margins_against_verdicts(record: Record) -> str:
     return ""
 
 
-def listed(indices: set[int]) -> str:
-    """The first few, in order: `3, 5, 8 and 12 more`."""
-    ordered = sorted(indices)
-    more = f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
-    return ", ".join(map(str, ordered[:_SHOWN])) + more
-
-
-def _check(name: str, problem: str, says: str, *, otherwise: Status = Status.PASS) -> Check:
-    return Check(name=name, status=Status.FAIL if problem else otherwise, says=problem or says)
+def _check(name: str, problem: str, says: str, *, otherwise: Level = Level.PASS) -> CheckResult:
+    return CheckResult(what=name, level=Level.FAIL if problem else otherwise, evidence=problem or says)

@@ -6,22 +6,21 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.core.errors import BenchError
 from bench.evaluation import ProgressCallback
 from bench.jobs.request import RunRequest
 from bench.jobs.run import Outcome, run
-from bench.leaderboard.agreement import Cause, agree
-from bench.leaderboard.case import Level
+from bench.leaderboard.agreement import Cause
 from bench.leaderboard.compare import compare
+from bench.leaderboard.regression import Change, new_checkpoint, same_checkpoint
+from bench.row.check_result import Level
 from bench.row.fingerprint import same_function
 from bench.row.indices import parse_indices
 from bench.row.record import Record
 
-__all__ = ["ProbeRequest", "Verdict", "probe"]
-
-# OUR CHOICE: the chance that an equally good new checkpoint is called a regression.
-LEVEL = 0.05
+__all__ = ["ProbeRequest", "Probed", "probe"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,20 +51,10 @@ class ProbeRequest:
         return self.model is not None or self.weights is not None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What a probe found.
+class Probed(NamedTuple):
+    """What a probe found, and its row."""
 
-    Args:
-        level: how bad it is.
-        cause: what changed; None where the rows answer different questions, or of different checkpoints.
-        message: one line.
-        record: the row of the probe.
-    """
-
-    level: Level
-    cause: Cause | None
-    message: str
+    change: Change
     record: Record
 
 
@@ -74,7 +63,7 @@ def probe(
     *,
     tell: Callable[[str], None] = lambda line: None,
     on_progress: ProgressCallback | None = None,
-) -> Verdict:
+) -> Probed:
     """Run the suite again and compare.
 
     Nothing that was finished before is reused, and nothing is kept.
@@ -95,7 +84,7 @@ def probe(
             f"Data set {request.record.dataset} is not here, so no row of it can be probed. Name its folder with"
             " --data-dir or BENCH_DATA_DIR."
         )
-    return _judged(request, ran.record)
+    return Probed(_judged(request, ran.record), ran.record)
 
 
 def _request(request: ProbeRequest, folder: Path) -> RunRequest:
@@ -130,31 +119,24 @@ def _first(record: Record, n_examples: int) -> str:
     return f"{start}:{start + count}"
 
 
-def _judged(request: ProbeRequest, new: Record) -> Verdict:
+def _judged(request: ProbeRequest, new: Record) -> Change:
     old = request.record
     comparison = compare(old, new)
     if not comparison.comparable:
-        message = f"not comparable: {'; '.join(comparison.obstacles)}"
-        return Verdict(level=Level.FINDING, cause=None, message=message, record=new)
-    if comparison.same_checkpoint and not _same_attacks(old, new):
-        message = "the same checkpoint, but the suite now has other attacks for it"
-        return Verdict(level=Level.FINDING, cause=Cause.ATTACK, message=message, record=new)
+        return Change(Level.FAIL, None, f"not comparable: {'; '.join(comparison.obstacles)}")
     if comparison.same_checkpoint:
-        agreement = agree(old, new)
-        level = Level.FINE if agreement.fine else Level.FINDING
-        message = f"{new.result.n_examples} examples: {agreement.explanation}"
+        found = same_checkpoint(old, new)
+        evidence = f"{new.result.n_examples} examples: {found.evidence}"
         if old.digests.factory != new.digests.factory:
-            message += "; the architecture's source changed, its logits on fixed inputs did not"
-        return Verdict(level=level, cause=agreement.cause, message=message, record=new)
-    robust = comparison.columns[-1]
-    before, after = robust.n_robust
-    told = f"{before} robust in the row, {after} now of {robust.n_examples} (p = {robust.p:.2g})"
+            evidence += "; the architecture's source changed, its logits on fixed inputs did not"
+        # That rounding differs is what a probe on another machine expects.
+        return found._replace(level=Level.PASS if found.level is Level.WARN else found.level, evidence=evidence)
+    found = new_checkpoint(comparison)
     if request.own:
-        worse = len(robust.lost) > len(robust.gained) and robust.p < LEVEL
-        level = Level.FINDING if worse else Level.NOTE
-        return Verdict(level=level, cause=None, message=f"a new checkpoint: {told}", record=new)
-    message = f"the model changed: {_changed(old, new)}; {told}. Run it again, with --force"
-    return Verdict(level=Level.FINDING, cause=Cause.MODEL, message=message, record=new)
+        return found
+    counts = found.evidence.removeprefix("a new checkpoint: ")
+    message = f"the model changed: {_changed(old, new)}; {counts}. Run it again, with --force"
+    return Change(Level.FAIL, Cause.MODEL, message)
 
 
 def _changed(old: Record, new: Record) -> str:
@@ -164,7 +146,3 @@ def _changed(old: Record, new: Record) -> str:
         ", and it answers fixed inputs otherwise" if same_function(old.fingerprint, new.fingerprint) is False else ""
     )
     return f"its architecture's source is not that of the row{answers}"
-
-
-def _same_attacks(first: Record, second: Record) -> bool:
-    return [each.name for each in first.result.attacks] == [each.name for each in second.result.attacks]

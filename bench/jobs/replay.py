@@ -12,10 +12,10 @@ from bench.data import Dataset
 from bench.evaluation.confirm import Judge
 from bench.evaluation.verify import Judgement
 from bench.jobs.evidence import clean_inputs
-from bench.jobs.paperwork import broken_by, listed
-from bench.jobs.verification import Check, Marginal, Status
+from bench.jobs.verification import Marginal
 from bench.row.adversarials import Breaks
-from bench.row.indices import parse_indices
+from bench.row.check_result import CheckResult, Level
+from bench.row.indices import listed, parse_indices
 from bench.row.record import Record
 
 __all__ = ["Replayed", "count_again", "replay_breaks", "replay_clean"]
@@ -31,7 +31,7 @@ class Replayed:
         marginal: verdicts that rounding may turn.
     """
 
-    check: Check
+    check: CheckResult
     confirmed: frozenset[int]
     marginal: tuple[Marginal, ...]
 
@@ -48,9 +48,9 @@ def replay_clean(record: Record, dataset: Dataset, judge: Judge) -> Replayed:
     correct = frozenset(indices[torch.where(judged.marginal, claimed, judged.robust)].tolist())
     if wrong:
         says = f"{len(wrong)} clean verdicts differ from the row's: examples {listed(wrong)}"
-        return Replayed(check=_check("clean", Status.FAIL, says), confirmed=correct, marginal=marginal)
+        return Replayed(check=_check("clean", Level.FAIL, says), confirmed=correct, marginal=marginal)
     says = f"{record.result.n_clean} of {record.result.n_examples} classified correctly, as the row says"
-    return Replayed(check=_check("clean", Status.PASS, says), confirmed=correct, marginal=marginal)
+    return Replayed(check=_check("clean", Level.PASS, says), confirmed=correct, marginal=marginal)
 
 
 def replay_breaks(breaks: Breaks, dataset: Dataset, judge: Judge, *, name: str) -> Replayed:
@@ -73,30 +73,30 @@ def replay_breaks(breaks: Breaks, dataset: Dataset, judge: Judge, *, name: str) 
         (judged.robust & ~judged.marginal & ~judged.moved & ~mislabelled, "is classified correctly"),
     ]
     says = "; ".join(f"a break {what}: examples {_indices(which, examples)}" for which, what in problems if which.any())
-    status = Status.FAIL if says else Status.PASS
+    level = Level.FAIL if says else Level.PASS
     marginal = _marginal(judged.marginal & holds, judged, examples, "external" if name == "external" else "break")
     fine = f"all {len(breaks)} lie in the ball and the box, and are misclassified"
     if marginal:
         fine += f"; {len(marginal)} of them by no more than rounding"
     return Replayed(
-        check=_check(name, status, says or fine),
+        check=_check(name, level, says or fine),
         confirmed=frozenset(examples.indices[holds].tolist()),
         marginal=marginal,
     )
 
 
-def count_again(record: Record, clean: Replayed, breaks: Replayed | None) -> tuple[int, Check]:
+def count_again(record: Record, clean: Replayed, breaks: Replayed | None) -> tuple[int, CheckResult]:
     """Robust examples by the evidence: correct when clean, and without a confirmed break."""
     broken = breaks.confirmed if breaks is not None else frozenset()
     n_robust = len(clean.confirmed - broken)
     if n_robust == record.result.n_robust:
         says = f"{len(clean.confirmed)} correct less {len(clean.confirmed & broken)} broken leaves {n_robust} robust"
-        return n_robust, _check("counts", Status.PASS, says)
-    unconfirmed = broken_by(record) - broken
+        return n_robust, _check("counts", Level.PASS, says)
+    unconfirmed = record.result.broken() - broken
     says = f"the evidence leaves {n_robust} robust, but the row says {record.result.n_robust}"
     if unconfirmed:
         says += f"; no break of {listed(unconfirmed)} holds"
-    return n_robust, _check("counts", Status.FAIL, says)
+    return n_robust, _check("counts", Level.FAIL, says)
 
 
 def _marginal(which: Tensor, judged: Judgement, examples: Examples, of: str) -> tuple[Marginal, ...]:
@@ -108,5 +108,5 @@ def _indices(which: Tensor, examples: Examples) -> str:
     return listed(set(examples.indices[which].tolist()))
 
 
-def _check(name: str, status: Status, says: str) -> Check:
-    return Check(name=name, status=status, says=says)
+def _check(what: str, level: Level, evidence: str) -> CheckResult:
+    return CheckResult(what=what, level=level, evidence=evidence)

@@ -16,7 +16,6 @@ from bench.core.plain_text import reason_of
 from bench.diagnostics import (
     JUDGED,
     Check,
-    Status,
     claim_of,
     from_evaluation,
     merged,
@@ -44,6 +43,7 @@ from bench.jobs.request import RunRequest, Setting, resolve, row_name
 from bench.jobs.writable import check_writable
 from bench.models.blueprint import blueprint_of
 from bench.row import provenance
+from bench.row.check_result import Level
 from bench.row.fingerprint import same_function
 from bench.row.indices import parse_indices
 from bench.row.record import Diagnostic, Digests, Record
@@ -396,7 +396,7 @@ def _warning(diagnostic: Diagnostic) -> str | None:
     """What is said aloud of a check: that it failed, or that the clean accuracy is that of guessing."""
     if diagnostic.failed:
         doubt = f"Check {diagnostic.id} failed, so the robust accuracy is an upper bound only."
-    elif diagnostic.id == "R19" and diagnostic.status == Status.WARN.value:
+    elif diagnostic.id == "R19" and diagnostic.status == Level.WARN.value:
         doubt = "Check R19 doubts the model or its data."
     else:
         return None

@@ -21,10 +21,10 @@ from bench.jobs.contribute import Found, robust_in, store_found, stored_external
 from bench.jobs.evidence import clean_inputs
 from bench.jobs.paperwork import check_file
 from bench.jobs.request import pick_device
-from bench.jobs.verification import Status
 from bench.jobs.verify import Lookup, load_data_of, open_row
 from bench.leaderboard.evidence import Kind
 from bench.row.adversarials import Breaks, merge
+from bench.row.check_result import Level
 from bench.row.fingerprint import same_function
 from bench.row.record import ExternalBreak, Record
 from bench.row.serialization import row_digest
@@ -125,7 +125,7 @@ def _try(
     except BenchError as error:
         return Transferred(path=target.path, record=target.record, skipped=str(error))
     if not opened.usable or opened.model is None:
-        says = next(check.says for check in opened.checks if check.status is Status.FAIL)
+        says = next(check.evidence for check in opened.checks if check.level is Level.FAIL)
         return Transferred(path=target.path, record=target.record, skipped=says)
     threat_model = ThreatModel.parse(target.record.threat_model)
     judge = Judge(opened.model.module, threat_model, device=pick_device(lookup.device), advance=advance)
@@ -163,8 +163,8 @@ def _hits(part: Breaks, dataset: Dataset, judge: Judge) -> Breaks:
 def _stored(path: Place, record: Record, dataset: Dataset) -> Breaks:
     """The row's own breaks and those by others; none where it was written without evidence."""
     own, check = check_file(path, record, Kind.OWN, dataset.shape)
-    if check.status is Status.FAIL:
-        raise FoundSomethingError(f"Nothing was tried, since {path} does not hold ({check.name}): {check.says}.")
+    if check.level is Level.FAIL:
+        raise FoundSomethingError(f"Nothing was tried, since {path} does not hold ({check.what}): {check.evidence}.")
     parts = [stored_external(path, record, dataset), *([own] if own is not None else [])]
     return merge(*parts)
 

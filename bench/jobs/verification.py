@@ -2,45 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 
+from bench.row.check_result import CheckResult, Level
 from bench.row.record import Record
 from bench.storage.place import Place
 
-__all__ = ["Check", "Marginal", "Status", "Verification"]
-
-
-class Status(str, enum.Enum):
-    """How a check ended.
-
-    Attributes:
-        PASS: what the row says holds.
-        WARN: it holds, but the reader should know something.
-        FAIL: what the row says does not hold.
-        SKIP: it could not be checked; the check says why.
-    """
-
-    PASS = "pass"
-    WARN = "warn"
-    FAIL = "fail"
-    SKIP = "skip"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One thing that was checked.
-
-    Args:
-        name: what: "row", "suite", "data", "weights", "fingerprint", "evidence", "clean", "breaks", "counts" or
-            "external".
-        status: how it ended.
-        says: the finding, one sentence.
-    """
-
-    name: str
-    status: Status
-    says: str
+__all__ = ["Marginal", "Verification"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +33,8 @@ class Verification:
     Args:
         path: where the row lies.
         record: the row; None where it contradicts itself so that it cannot be used.
-        checks: in the order of their making.
+        checks: in the order of their making, of "row", "suite", "data", "weights", "fingerprint", "evidence", "clean",
+            "breaks", "counts" and "external".
         n_robust: correct examples without a confirmed break of the row's suite; None where nothing could be judged.
         headline: the same without those that others broke.
         marginal: verdicts that rounding may turn.
@@ -74,7 +43,7 @@ class Verification:
 
     path: Place
     record: Record | None
-    checks: tuple[Check, ...]
+    checks: tuple[CheckResult, ...]
     n_robust: int | None
     headline: int | None
     marginal: tuple[Marginal, ...]
@@ -83,4 +52,4 @@ class Verification:
     @property
     def failed(self) -> bool:
         """Whether something that the row says does not hold."""
-        return any(check.status is Status.FAIL for check in self.checks)
+        return any(check.level is Level.FAIL for check in self.checks)

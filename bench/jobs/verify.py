@@ -17,9 +17,10 @@ from bench.evaluation.confirm import Advance, Judge
 from bench.jobs.paperwork import check_file, check_suite, read_row
 from bench.jobs.replay import count_again, replay_breaks, replay_clean
 from bench.jobs.request import fingerprinted, load_data, pick_device
-from bench.jobs.verification import Check, Marginal, Status, Verification
+from bench.jobs.verification import Marginal, Verification
 from bench.leaderboard.evidence import Kind
 from bench.models import LoadedModel
+from bench.row.check_result import CheckResult, Level
 from bench.row.fingerprint import TOLERANCE, distance
 from bench.row.indices import parse_indices
 from bench.row.record import Record
@@ -59,12 +60,12 @@ class Opened(NamedTuple):
     record: Record
     dataset: Dataset
     model: LoadedModel | None
-    checks: tuple[Check, ...]
+    checks: tuple[CheckResult, ...]
 
     @property
     def usable(self) -> bool:
         """Whether the model can be asked: data, weights and function are the row's."""
-        return self.model is not None and all(check.status is not Status.FAIL for check in self.checks)
+        return self.model is not None and all(check.level is not Level.FAIL for check in self.checks)
 
 
 def verify(
@@ -104,7 +105,7 @@ def verify(
 class _Found(NamedTuple):
     """As in `Verification`."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[CheckResult, ...]
     n_robust: int | None
     headline: int | None
     marginal: tuple[Marginal, ...]
@@ -120,7 +121,7 @@ def _verify(path: Place, record: Record, lookup: Lookup, begin: Callable[[int], 
         checks.append(external_file)
     if not opened.usable or opened.model is None:
         says = "the model was not asked, since data, weights or function are not the row's"
-        return _Found((*checks, Check(name="breaks", status=Status.SKIP, says=says)), None, None, ())
+        return _Found((*checks, CheckResult(what="breaks", level=Level.NOT_APPLICABLE, evidence=says)), None, None, ())
     begin(record.result.n_examples + len(breaks or ()) + len(external or ()))
     threat_model = ThreatModel.parse(record.threat_model)
     judge = Judge(opened.model.module, threat_model, device=pick_device(lookup.device), advance=advance)
@@ -130,7 +131,7 @@ def _verify(path: Place, record: Record, lookup: Lookup, begin: Callable[[int], 
     replayed = [each for each in (clean, own, others) if each is not None]
     checks += [each.check for each in replayed]
     marginal = tuple(each for part in replayed for each in part.marginal)
-    if own_file.status is Status.SKIP:
+    if own_file.level is Level.NOT_APPLICABLE:
         return _Found(tuple(checks), None, None, marginal)
     n_robust, counts = count_again(record, clean, own)
     broken: frozenset[int] = frozenset().union(*(each.confirmed for each in (own, others) if each is not None))
@@ -158,10 +159,10 @@ def open_row(record: Record, lookup: Lookup) -> Opened:
             check=False,
         )
     except OtherFileError as error:
-        checks.append(Check(name="weights", status=Status.FAIL, says=str(error)))
+        checks.append(CheckResult(what="weights", level=Level.FAIL, evidence=str(error)))
         return Opened(record, dataset, None, tuple(checks))
     checks.append(_check_weights(record, model))
-    if checks[-1].status is not Status.FAIL:
+    if checks[-1].level is not Level.FAIL:
         model = fingerprinted(model, dataset, pick_device(lookup.device))
         checks.append(_check_fingerprint(record, model))
     return Opened(record, dataset, model, tuple(checks))
@@ -212,36 +213,36 @@ def _model_name(record: Record, lookup: Lookup) -> str:
     )
 
 
-def _check_data(record: Record, dataset: Dataset) -> Check:
+def _check_data(record: Record, dataset: Dataset) -> CheckResult:
     last = max(parse_indices(record.result.indices))
     if dataset.digest != record.digests.dataset:
         says = f"{dataset.name} has digest {dataset.digest[:12]}, but the row says {record.digests.dataset[:12]}"
-        return Check(name="data", status=Status.FAIL, says=says)
+        return CheckResult(what="data", level=Level.FAIL, evidence=says)
     if last >= len(dataset):
         says = f"the row is about example {last}, but {dataset.name} has {len(dataset)}"
-        return Check(name="data", status=Status.FAIL, says=says)
-    return Check(name="data", status=Status.PASS, says=f"{dataset.name} is the data of the row")
+        return CheckResult(what="data", level=Level.FAIL, evidence=says)
+    return CheckResult(what="data", level=Level.PASS, evidence=f"{dataset.name} is the data of the row")
 
 
-def _check_weights(record: Record, model: LoadedModel) -> Check:
+def _check_weights(record: Record, model: LoadedModel) -> CheckResult:
     if model.digest != record.digests.model:
         says = f"{model.name} has weights {model.digest[:12]}, but the row is about {record.digests.model[:12]}"
-        return Check(name="weights", status=Status.FAIL, says=says)
+        return CheckResult(what="weights", level=Level.FAIL, evidence=says)
     if model.factory_digest != record.digests.factory:
         says = "the weights are the row's, but the source around them has changed since; the present one was asked"
-        return Check(name="weights", status=Status.WARN, says=says)
-    return Check(name="weights", status=Status.PASS, says=f"{model.name} has the weights of the row")
+        return CheckResult(what="weights", level=Level.WARN, evidence=says)
+    return CheckResult(what="weights", level=Level.PASS, evidence=f"{model.name} has the weights of the row")
 
 
-def _check_fingerprint(record: Record, model: LoadedModel) -> Check:
+def _check_fingerprint(record: Record, model: LoadedModel) -> CheckResult:
     """Whether it is the row's function; its source may have changed."""
     apart = distance(record.fingerprint, model.fingerprint)
     if apart is None:
         says = "the row has no fingerprint: that the model computes what it did then shows in the verdicts alone"
-        return Check(name="fingerprint", status=Status.SKIP, says=says)
+        return CheckResult(what="fingerprint", level=Level.NOT_APPLICABLE, evidence=says)
     if apart > TOLERANCE:
         says = f"{model.name} is another function: logits on fixed inputs differ by {apart:.2g} of the largest"
-        return Check(name="fingerprint", status=Status.FAIL, says=says)
-    return Check(
-        name="fingerprint", status=Status.PASS, says=f"{model.name} answers fixed inputs as the row's model did"
+        return CheckResult(what="fingerprint", level=Level.FAIL, evidence=says)
+    return CheckResult(
+        what="fingerprint", level=Level.PASS, evidence=f"{model.name} answers fixed inputs as the row's model did"
     )

@@ -11,16 +11,33 @@ import contextlib
 import enum
 import re
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 from bench.core import digest
 from bench.core.errors import BenchError, OtherFileError
+from bench.row.indices import listed
 from bench.row.record import EvidenceFile, Record
 from bench.row.splits import LARGEST_SHAPE, TEST_SPLITS
 from bench.storage.atomic_write import write_durably
 from bench.storage.place import Place
 from bench.storage.regular_file import read_regular
 
-__all__ = ["Kind", "external_of", "link_of", "most_bytes_of", "path_of", "read", "remove_stale", "shape_of", "write"]
+if TYPE_CHECKING:
+    from bench.row.adversarials import Breaks
+
+__all__ = [
+    "Kind",
+    "broken_of",
+    "external_of",
+    "link_of",
+    "most_bytes_of",
+    "path_of",
+    "read",
+    "read_breaks",
+    "remove_stale",
+    "shape_of",
+    "write",
+]
 
 _DIGITS = 12
 _MOST_BYTES = 4 << 30
@@ -102,6 +119,44 @@ def read(row: Place, record: Record, kind: Kind) -> bytes | None:
     return content
 
 
+def read_breaks(row: Place, record: Record, kind: Kind, *, shape: tuple[int, ...] | None = None) -> Breaks | None:
+    """The breaks in a file, which are one of each example that the row calls broken; None where the row has no file.
+
+    Args:
+        row: the path of the row.
+        record: the row.
+        kind: whose breaks.
+        shape: of one input, `(C, H, W)`; None where the data is not at hand.
+
+    Raises:
+        OtherFileError: as `read`, and if the file does not hold the breaks that the row says.
+        BenchError: as `read`.
+    """
+    # Rows are shown where numpy is not installed.
+    from bench.row import evidence_file
+
+    content = read(row, record, kind)
+    if content is None:
+        return None
+    n_examples = record.result.n_examples
+    most = most_bytes_of(record) if shape is None else evidence_file.most_bytes(n_examples, shape)
+    try:
+        breaks = evidence_file.loads(content, most_bytes=most)
+        if kind is Kind.OWN and shape is not None:
+            evidence_file.loads_gallery(content, shape=shape)
+    except ValueError as error:
+        raise OtherFileError(str(error)) from error
+    problem = _problem(breaks, record, kind, shape)
+    if problem:
+        raise OtherFileError(problem)
+    return breaks
+
+
+def broken_of(record: Record, kind: Kind) -> frozenset[int]:
+    """Indices of the examples that a file of this kind must have a break of."""
+    return record.result.broken() if kind is Kind.OWN else record.broken_by_others()
+
+
 def external_of(row: Place, record: Record, indices: Collection[int]) -> tuple[EvidenceFile, bytes] | None:
     """What others broke of some examples alone, as a file and what a row says about it.
 
@@ -157,3 +212,18 @@ def remove_stale(row: Place, record: Record) -> None:
         if name.fullmatch(path.name) and path not in kept:
             with contextlib.suppress(OSError):  # one too many does no harm
                 path.unlink(missing_ok=True)
+
+
+def _problem(breaks: Breaks, record: Record, kind: Kind, shape: tuple[int, ...] | None) -> str:
+    """Why these are not the breaks that the row says; empty where they are."""
+    if shape is not None and breaks.shape != shape:
+        return f"its inputs are of shape {breaks.shape}, but the data's are {shape}"
+    link = link_of(record, kind)
+    if link is not None and len(breaks) != link.n_breaks:
+        return f"it holds {len(breaks)} breaks, but the row says {link.n_breaks}"
+    held, wanted = set(breaks.indices.tolist()), broken_of(record, kind)
+    if held - wanted:
+        return f"it breaks examples that the row does not call broken: {listed(held - wanted)}"
+    if wanted - held:
+        return f"no break of examples that the row calls broken: {listed(wanted - held)}"
+    return ""

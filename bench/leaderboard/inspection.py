@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from bench.core import strict_json
-from bench.core.errors import BenchError, OtherFileError
+from bench.core.errors import BenchError, FoundSomethingError, OtherFileError, RowContradictionError
 from bench.core.plain_text import one_line, reasons_text
 from bench.core.types import ThreatModel
 from bench.leaderboard import evidence as files
-from bench.leaderboard.case import Case, Level, tried
 from bench.leaderboard.evidence import Kind
 from bench.leaderboard.publish import outdated
 from bench.leaderboard.store import Identity, read
 from bench.leaderboard.suite_file import check_suite
-from bench.row import evidence_file
-from bench.row.indices import parse_indices
+from bench.row.check_result import CheckResult, Level
 from bench.row.record import Record
 from bench.storage.listing import exists, matching
 from bench.storage.place import Place
@@ -35,11 +33,11 @@ class Inspection:
     """What looking at a board's files gave.
 
     Args:
-        cases: everything that was looked at.
+        results: everything that was looked at.
         rows: those that can be read and lie where they belong, by path.
     """
 
-    cases: tuple[Case, ...]
+    results: tuple[CheckResult, ...]
     rows: tuple[tuple[Place, Record], ...]
 
 
@@ -50,27 +48,45 @@ def inspect_board(root: Place) -> Inspection:
         BenchError: if there is no such folder, or no row in it.
     """
     files = _files(root)
-    cases = [_mistake("file", root, path, problem) for path in files if (problem := _not_a_file(path))]
+    results = [_mistake("file", root, path, problem) for path in files if (problem := _not_a_file(path))]
     rows: dict[Place, Record] = {}
     for path in (path for path in files if _is_row(root, path) and not _not_a_file(path)):
-        cases += _row(root, path, rows)
-    if not rows and not cases:
+        results += _row(root, path, rows)
+    if not rows and not results:
         raise BenchError(f"No rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
     unusable = [
-        case
-        for case in cases
-        if case.level is Level.MISTAKE or (case.level is Level.FINDING and case.check in ("row", "evidence"))
+        each
+        for each in results
+        if each.level is Level.NOT_RUN or (each.level is Level.FAIL and each.what in ("row", "evidence"))
     ]
-    cases += [] if unusable else _pages(root)
-    return Inspection(cases=tuple(cases), rows=tuple(sorted(rows.items())))
+    results += [] if unusable else _pages(root)
+    return Inspection(results=tuple(results), rows=tuple(sorted(rows.items())))
 
 
-def inspect_checkpoints(folder: Path) -> tuple[Case, ...]:
+def inspect_checkpoints(folder: Path) -> tuple[CheckResult, ...]:
     """Check the weights in `<folder>/<model>/<dataset>.safetensors` against the digests in their manifests."""
     return tuple(
-        tried("checkpoint", _name(folder, path), lambda path=path: _checkpoint(path))  # type: ignore[misc]
+        _tried("checkpoint", _name(folder, path), lambda path=path: _checkpoint(path))  # type: ignore[misc]
         for path in matching(folder, "*/*.json")
     )
+
+
+def _tried(what: str, subject: str, look: Callable[[], str | None]) -> CheckResult:
+    """Look at something, and say what goes wrong.
+
+    Args:
+        what: what is checked.
+        subject: what is looked at.
+        look: returns what is wrong, or nothing. A contradiction that it raises is a finding; with any other error that
+            a user can fix there is no answer.
+    """
+    try:
+        found = look()
+    except (FoundSomethingError, RowContradictionError) as error:
+        return CheckResult(what=what, subject=subject, level=Level.FAIL, evidence=one_line(str(error)))
+    except BenchError as error:
+        return CheckResult(what=what, subject=subject, level=Level.NOT_RUN, evidence=one_line(str(error)))
+    return CheckResult(what=what, subject=subject, level=Level.FAIL if found else Level.PASS, evidence=found or "")
 
 
 def _files(root: Place) -> list[Place]:
@@ -99,17 +115,17 @@ def _is_row(root: Place, path: Place) -> bool:
     return path.suffix == ".json" and len(path.relative_to(root).parts) == _ROW_DEPTH
 
 
-def _row(root: Place, path: Place, rows: dict[Place, Record]) -> Iterator[Case]:
+def _row(root: Place, path: Place, rows: dict[Place, Record]) -> Iterator[CheckResult]:
     """The cases of one row; it is added to `rows` if it can be used."""
-    read_case = tried("row", _name(root, path), lambda: _read(root, path, rows))
-    yield read_case
+    result = _tried("row", _name(root, path), lambda: _read(root, path, rows))
+    yield result
     if path in rows:
         record = rows[path]
-        yield tried("suite", _name(root, path), lambda: _suite(record, root))
+        yield _tried("suite", _name(root, path), lambda: _suite(record, root))
         yield from _files_of(root, path, record)
         if record.unfinished:
             message = one_line(f"not run: {reasons_text(record.unfinished)}; the same `bench run` goes on from there")
-            yield Case(check="row", subject=_name(root, path), level=Level.NOTE, message=message)
+            yield CheckResult(what="row", subject=_name(root, path), level=Level.WARN, evidence=message)
 
 
 def _read(root: Place, path: Place, rows: dict[Place, Record]) -> str | None:
@@ -127,14 +143,14 @@ def _read(root: Place, path: Place, rows: dict[Place, Record]) -> str | None:
     return "; ".join(_oddities(record)) or None
 
 
-def _files_of(root: Place, path: Place, record: Record) -> Iterator[Case]:
+def _files_of(root: Place, path: Place, record: Record) -> Iterator[CheckResult]:
     """The cases of a row's files of breaks."""
-    if record.evidence is None and _broken(record):
+    if record.evidence is None and record.result.broken():
         message = "no breaks are stored, so nobody can check it without attacking"
-        yield Case(check="evidence", subject=_name(root, path), level=Level.NOTE, message=message)
+        yield CheckResult(what="evidence", subject=_name(root, path), level=Level.WARN, evidence=message)
     for kind in Kind:
         if files.link_of(record, kind) is not None:
-            yield tried("evidence", _name(root, path), lambda kind=kind: _evidence(path, record, kind))  # type: ignore[misc]
+            yield _tried("evidence", _name(root, path), lambda kind=kind: _evidence(path, record, kind))  # type: ignore[misc]
 
 
 def _oddities(record: Record) -> Iterator[str]:
@@ -168,37 +184,21 @@ def _suite(record: Record, root: Place) -> str | None:
 def _evidence(path: Place, record: Record, kind: Kind) -> str | None:
     """What is wrong with a row's file: it must hold a break of just the examples that the row calls broken."""
     try:
-        content = files.read(path, record, kind)
-        breaks = evidence_file.loads(content or b"", most_bytes=files.most_bytes_of(record))
-    except (OtherFileError, ValueError) as error:
+        files.read_breaks(path, record, kind)
+    except OtherFileError as error:
         return str(error)
-    expected = _broken(record) if kind is Kind.OWN else _broken_by_others(record)
-    found = set(breaks.indices.tolist())
-    if found != expected:
-        return f"it has breaks of {len(found)} examples, and the row calls {len(expected)} broken, not the same ones"
     return None
 
 
-def _broken(record: Record) -> set[int]:
-    """Examples that were correct and that the suite broke."""
-    result = record.result
-    columns = zip(parse_indices(result.indices), result.clean_verdicts(), result.verdicts(), strict=True)
-    return {index for index, clean, robust in columns if clean and not robust}
-
-
-def _broken_by_others(record: Record) -> set[int]:
-    return {index for found in record.external_breaks for index in found.indices}
-
-
-def _pages(root: Place) -> list[Case]:
+def _pages(root: Place) -> list[CheckResult]:
     try:
         found = outdated(root)
     except BenchError as error:
-        return [Case(check="pages", subject=".", level=Level.MISTAKE, message=one_line(str(error)))]
+        return [CheckResult(what="pages", subject=".", level=Level.NOT_RUN, evidence=one_line(str(error)))]
     if not found:
-        return [Case(check="pages", subject=".", level=Level.FINE)]
+        return [CheckResult(what="pages", subject=".", level=Level.PASS)]
     return [
-        Case(check="pages", subject=line.split()[0], level=Level.FINDING, message=f"{line}; run `bench publish`")
+        CheckResult(what="pages", subject=line.split()[0], level=Level.FAIL, evidence=f"{line}; run `bench publish`")
         for line in found
     ]
 
@@ -221,8 +221,8 @@ def _checkpoint(manifest: Path) -> str | None:
     return None
 
 
-def _mistake(check: str, root: Place, path: Place, message: str) -> Case:
-    return Case(check=check, subject=_name(root, path), level=Level.MISTAKE, message=f"{path} {message}.")
+def _mistake(what: str, root: Place, path: Place, message: str) -> CheckResult:
+    return CheckResult(what=what, subject=_name(root, path), level=Level.NOT_RUN, evidence=f"{path} {message}.")
 
 
 def _name(root: Place, path: Place) -> str:

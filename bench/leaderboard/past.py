@@ -8,18 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.core.errors import BenchError
-from bench.leaderboard.agreement import agree
-from bench.leaderboard.case import Case, Level
 from bench.leaderboard.compare import compare
+from bench.leaderboard.regression import new_checkpoint, same_checkpoint
 from bench.leaderboard.store import Identity
+from bench.row.check_result import CheckResult, Level
 from bench.row.record import Record
 from bench.row.serialization import loads
 from bench.storage.place import Place
 
 __all__ = ["against", "rows_at"]
 
-# OUR CHOICE: the chance that an equally good new checkpoint is called a regression.
-LEVEL = 0.05
 _SECONDS = 60
 _ROW_DEPTH = 4
 
@@ -49,7 +47,7 @@ def rows_at(root: Place, revision: str) -> dict[Identity, Record]:
     return found
 
 
-def against(root: Place, rows: dict[Identity, Record], revision: str) -> tuple[Case, ...]:
+def against(root: Place, rows: dict[Identity, Record], revision: str) -> tuple[CheckResult, ...]:
     """Hold the rows that are here against those of a revision.
 
     The same checkpoint must give the same result, not a better one either; a new one may not be significantly worse;
@@ -67,44 +65,30 @@ def against(root: Place, rows: dict[Identity, Record], revision: str) -> tuple[C
     return tuple(_cases(root, before, rows))
 
 
-def _cases(root: Place, before: dict[Identity, Record], rows: dict[Identity, Record]) -> Iterator[Case]:
+def _cases(root: Place, before: dict[Identity, Record], rows: dict[Identity, Record]) -> Iterator[CheckResult]:
     for identity, old in before.items():
         level, message = _judged(old, rows.get(identity))
         subject = identity.path(root).relative_to(root).as_posix()
-        yield Case(check="against", subject=subject, level=level, message=message)
+        yield CheckResult(what="against", subject=subject, level=level, evidence=message)
     for identity in rows.keys() - before.keys():
         subject = identity.path(root).relative_to(root).as_posix()
-        yield Case(check="against", subject=subject, level=Level.NOTE, message="a new row")
+        yield CheckResult(what="against", subject=subject, level=Level.WARN, evidence="a new row")
 
 
 def _judged(old: Record, new: Record | None) -> tuple[Level, str]:
     if new is None:
-        return Level.FINDING, "the row is gone; a published row is replaced, not removed"
+        return Level.FAIL, "the row is gone; a published row is replaced, not removed"
     if new == old:
-        return Level.FINE, ""
+        return Level.PASS, ""
     if new.result.n_examples < old.result.n_examples:
-        return Level.FINDING, f"{new.result.n_examples} examples instead of {old.result.n_examples}; never fewer"
+        return Level.FAIL, f"{new.result.n_examples} examples instead of {old.result.n_examples}; never fewer"
     comparison = compare(old, new)
     if not comparison.comparable:
-        return Level.NOTE, f"not comparable: {'; '.join(comparison.obstacles)}"
-    if not comparison.same_checkpoint:
-        return _new_checkpoint(old, new)
-    if old.n_external > new.n_external:
-        return Level.FINDING, f"{old.n_external - new.n_external} breaks found by others are gone"
-    if [each.name for each in old.result.attacks] != [each.name for each in new.result.attacks]:
-        return Level.FINDING, "the same checkpoint, but the suite now has other attacks for it"
-    agreement = agree(old, new)
-    if agreement.fine:
-        return (Level.FINE if agreement.cause.value == "nothing" else Level.NOTE), agreement.explanation
-    return Level.FINDING, f"the same checkpoint, but {agreement.explanation}"
-
-
-def _new_checkpoint(old: Record, new: Record) -> tuple[Level, str]:
-    robust = compare(old, new).columns[-1]
-    before, after = robust.n_robust
-    told = f"a new checkpoint: {before} robust before, {after} now of {robust.n_examples} (p = {robust.p:.2g})"
-    worse = len(robust.lost) > len(robust.gained) and robust.p < LEVEL
-    return (Level.FINDING if worse else Level.NOTE), told
+        return Level.WARN, f"not comparable: {'; '.join(comparison.obstacles)}"
+    if comparison.same_checkpoint and old.n_external > new.n_external:
+        return Level.FAIL, f"{old.n_external - new.n_external} breaks found by others are gone"
+    change = same_checkpoint(old, new) if comparison.same_checkpoint else new_checkpoint(comparison)
+    return change.level, change.evidence
 
 
 def _git(root: Path, revision: str, *arguments: str) -> bytes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-__all__ = ["format_indices", "parse_indices"]
+__all__ = ["format_indices", "listed", "parse_indices"]
 
 _MOST_EXAMPLES = 1_000_000  # twenty times ImageNet's validation split
 _LONGEST = 100_000
+_SHOWN = 8
 _RANGES = re.compile(r"[0-9]{1,9}:[0-9]{1,9}(,[0-9]{1,9}:[0-9]{1,9})*")
 
 
@@ -45,3 +46,14 @@ def parse_indices(text: str) -> tuple[int, ...]:
     if ordered[-1][1] > _MOST_EXAMPLES:
         raise ValueError(f"Expected `indices` below {_MOST_EXAMPLES:,}, but got {text!r:.60}.")
     return tuple(index for start, stop in ranges for index in range(start, stop))
+
+
+def listed(indices: Iterable[int]) -> str:
+    """The first few, in order, for a message.
+
+    >>> listed(range(10))
+    '0, 1, 2, 3, 4, 5, 6, 7 and 2 more'
+    """
+    ordered = sorted(indices)
+    more = f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
+    return ", ".join(map(str, ordered[:_SHOWN])) + more

@@ -239,17 +239,21 @@ class Record:
             raise ContradictionError(
                 f"Expected examples of {self.dataset} below {split.size}, but got {self.result.indices:.60}."
             )
-        strangers = self._externally_broken() - set(indices)
+        strangers = self.broken_by_others() - set(indices)
         if strangers:
             raise ContradictionError(f"Expected `external_breaks` of the row's examples, but got {min(strangers)}.")
 
     def verdicts(self) -> tuple[bool, ...]:
         """Whether each example is correct, withstood every attack of the suite, and nobody else broke it."""
-        broken = self._externally_broken()
+        broken = self.broken_by_others()
         indices = parse_indices(self.result.indices)
         return tuple(
             robust and index not in broken for index, robust in zip(indices, self.result.verdicts(), strict=True)
         )
+
+    def broken_by_others(self) -> frozenset[int]:
+        """Indices of the examples of which others found a break, whether or not the suite had."""
+        return frozenset(index for found in self.external_breaks for index in found.indices)
 
     @property
     def n_robust(self) -> int:
@@ -271,6 +275,3 @@ class Record:
         """All that failed after the attacks, checks too, each with the reason; the same run does it again."""
         checks = {check.id: check.evidence for check in self.result.diagnostics if not check.ran}
         return {**{name: evidence.removeprefix("not run: ") for name, evidence in checks.items()}, **self.not_run}
-
-    def _externally_broken(self) -> set[int]:
-        return {index for found in self.external_breaks for index in found.indices}

@@ -199,6 +199,11 @@ class Result:
         columns = [self.clean_verdicts(), *(self.robust_verdicts(attack) for attack in self.attacks)]
         return tuple(all(verdicts) for verdicts in zip(*columns, strict=True))
 
+    def broken(self) -> frozenset[int]:
+        """Indices of the examples that were correct and that the suite broke."""
+        columns = zip(parse_indices(self.indices), self.clean_verdicts(), self.verdicts(), strict=True)
+        return frozenset(index for index, clean, robust in columns if clean and not robust)
+
 
 def _expect_stages(attack: AttackResult) -> None:
     """Each stage sees what those before it left, and the last count is the attack's."""

@@ -112,7 +112,7 @@ def test_one_step_that_beats_a_hundred_is_found(plain, examined, digits):
 def test_what_attacks_with_gradients_missed_is_found(check, plain, digits):
     """Where they found nothing in a large ball around a plain model, noise, steps, queries and seeds find breaks."""
     (chosen,) = select([check])
-    assert chosen.examine(_unbroken(plain, digits)).status.value == "fail"
+    assert chosen.examine(_unbroken(plain, digits)).level.value == "fail"
 
 
 def test_transfer_that_beats_gradients_is_found(plain, base, digits):
@@ -205,7 +205,7 @@ def test_guessing_is_worth_a_warning(examined):
 )
 def test_few_examples_are_doubted_only_where_they_speak_for_guessing(right, total, num_classes, status):
     """A perfect score on four images of two classes is no accident; none right of eight may be one."""
-    assert r19_claim.judge(None, right, total, num_classes).status == status
+    assert r19_claim.judge(None, right, total, num_classes).level == status
 
 
 def _unbroken(module, digits, surrogates=()):

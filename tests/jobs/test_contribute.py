@@ -62,7 +62,7 @@ def test_breaks_that_hold_lower_the_headline_and_nothing_else(weak_row, tmp_path
     assert after.n_robust == before.n_robust - 5 == after.result.n_robust - 5
     (entry,) = after.external_breaks
     assert (entry.by, entry.source, entry.indices) == ("A. Reader", "https://example.org", tuple(broken[:5]))
-    checks = {check.name: check.status.value for check in verify(weak_row, CPU).checks}
+    checks = {check.what: check.level.value for check in verify(weak_row, CPU).checks}
     assert checks["external"] == checks["counts"] == "pass"
 
 
@@ -108,7 +108,7 @@ def test_what_lies_outside_counts_as_what_it_is_pulled_back_to(weak_row, tmp_pat
     added = add(weak_row, contribution(tmp_path / "a.npz", indices=chosen, inputs=far.astype(np.float32)), CPU)
     assert set(added.outside) == set(chosen)
     assert set(robust[:3]) <= set(added.refused)
-    checks = {check.name: check.status.value for check in verify(weak_row, CPU).checks}
+    checks = {check.what: check.level.value for check in verify(weak_row, CPU).checks}
     assert not added.new or checks["external"] == "pass"
 
 
@@ -177,7 +177,7 @@ def test_nothing_is_added_to_a_row_that_does_not_hold(weak_row, tmp_path, attack
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(FoundSomethingError, match=r"does not hold \(external\)"):
         add(weak_row, two, CPU)
-    names = [check.name for check in verify(weak_row, CPU).checks if check.status == "fail"]
+    names = [check.what for check in verify(weak_row, CPU).checks if check.level == "fail"]
     assert "external" in names
 
 
@@ -188,8 +188,8 @@ def test_external_breaks_without_a_file_are_said_to_be_unverified(weak_row):
     for name in ("evidence", "checksum"):
         value.pop(name, None)
     weak_row.write_text(json.dumps({**value, "schema_version": 1, "external_breaks": [entry]}, indent=1) + "\n")
-    checks = {check.name: check for check in verify(weak_row, CPU).checks}
-    assert checks["external"].status == "skip" and "cannot be judged again" in checks["external"].says
+    checks = {check.what: check for check in verify(weak_row, CPU).checks}
+    assert checks["external"].level == "not applicable" and "cannot be judged again" in checks["external"].evidence
 
 
 def _rewritten(path: Path, text: str) -> Path:
@@ -243,7 +243,7 @@ def _assert_all_there(path, n_breaks):
     assert sorted(index for each in after.external_breaks for index in each.indices) == list(range(n_breaks))
     assert after.n_robust == after.result.n_robust - n_breaks
     breaks, check = check_file(path, after, Kind.EXTERNAL, (1, 8, 8))
-    assert check.status == "pass" and len(breaks) == n_breaks
+    assert check.level == "pass" and len(breaks) == n_breaks
 
 
 def _pair_after_pair(rows, n_pairs, side, meet):

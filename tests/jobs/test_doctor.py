@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from bench.core.errors import BenchError
-from bench.diagnostics import Status
 from bench.jobs.doctor import DoctorRequest, doctor
+from bench.row.check_result import Level
 
 NETS = """
 import torch
@@ -54,7 +54,7 @@ def asked(tmp_path):
 def test_what_a_run_refuses_is_a_finding(asked, factory, check):
     """Whatever can be called is examined: probabilities, other classes, infinite logits, noise."""
     found = doctor(asked(factory, check))
-    assert found.status is Status.FAIL
+    assert found.level is Level.FAIL
     assert [each.id for each in found.diagnostics] == [check]
 
 

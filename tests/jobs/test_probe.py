@@ -15,10 +15,10 @@ from bench import models
 from bench.attacks.pgd import PGD
 from bench.attacks.search.apgd_state import ApgdState
 from bench.core.errors import BenchError
-from bench.jobs.probe import ProbeRequest, Verdict, probe
+from bench.jobs.probe import Probed, ProbeRequest, probe
 from bench.jobs.run import RunRequest, run
 from bench.leaderboard.agreement import Cause
-from bench.leaderboard.case import Level
+from bench.row.check_result import Level
 from bench.row.record import Record
 
 N_EXAMPLES = 64
@@ -42,8 +42,8 @@ def row(tmp_path_factory: pytest.TempPathFactory) -> Record:
     return run(request).record
 
 
-def probed(row: Record, **change: Any) -> Verdict:
-    """The verdict of a probe of the first examples."""
+def probed(row: Record, **change: Any) -> Probed:
+    """What a probe finds of the first examples."""
     return probe(ProbeRequest(record=row, n_examples=N_EXAMPLES, device="cpu", **change))
 
 
@@ -82,33 +82,33 @@ def one_buffer(module: nn.Module) -> nn.Module:
 
 def test_nothing_changed(row: Record) -> None:
     """The same code on the same machine gives the same verdicts, margins and passes."""
-    verdict = probed(row)
-    assert (verdict.level, verdict.cause) == (Level.FINE, Cause.NOTHING)
-    assert verdict.record.result.n_examples == N_EXAMPLES
+    change, record = probed(row)
+    assert (change.level, change.cause) == (Level.PASS, Cause.NOTHING)
+    assert record.result.n_examples == N_EXAMPLES
 
 
 @pytest.mark.parametrize("kind", ["float64", "coarse"])
 def test_another_rounding_is_no_finding(row: Record, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """The same function in another arithmetic moves margins a little and in no direction."""
     plant(monkeypatch, lambda module: Rounded(module, kind))
-    verdict = probed(row)
-    assert (verdict.level, verdict.cause in (Cause.NOTHING, Cause.ROUNDING)) == (Level.FINE, True), verdict.message
+    change = probed(row).change
+    assert (change.level, change.cause in (Cause.NOTHING, Cause.ROUNDING)) == (Level.PASS, True), change.evidence
 
 
 def test_a_changed_buffer_is_the_models(row: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the digest of the weights is the published one."""
     plant(monkeypatch, one_buffer)
-    verdict = probed(row)
-    assert (verdict.level, verdict.cause) == (Level.FINDING, Cause.MODEL)
-    assert "the model changed" in verdict.message
+    change = probed(row).change
+    assert (change.level, change.cause) == (Level.FAIL, Cause.MODEL)
+    assert "the model changed" in change.evidence
 
 
 def test_an_apgd_that_never_halves_its_step_is_an_attacks(row: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its verdicts hardly tell; its margins do, and no other attack is blamed."""
     monkeypatch.setattr(ApgdState, "check", lambda self, *, window, rho: None)
-    verdict = probed(row)
-    assert (verdict.level, verdict.cause) == (Level.FINDING, Cause.ATTACK)
-    assert "apgd-ce: " in verdict.message and "pgd-20: " not in verdict.message and "fgsm: " not in verdict.message
+    change = probed(row).change
+    assert (change.level, change.cause) == (Level.FAIL, Cause.ATTACK)
+    assert "apgd-ce: " in change.evidence and "pgd-20: " not in change.evidence and "fgsm: " not in change.evidence
 
 
 def forwards_of_pgd(message: str) -> tuple[float, float]:
@@ -126,11 +126,11 @@ def test_a_pgd_of_five_steps_is_an_attacks(row: Record, monkeypatch: pytest.Monk
         "perturb",
         lambda self, *arguments, **options: perturb(dataclasses.replace(self, steps=5), *arguments, **options),
     )
-    verdict = probed(row)
-    assert (verdict.level, verdict.cause) == (Level.FINDING, Cause.ATTACK)
-    there, here = forwards_of_pgd(verdict.message)
+    change = probed(row).change
+    assert (change.level, change.cause) == (Level.FAIL, Cause.ATTACK)
+    there, here = forwards_of_pgd(change.evidence)
     assert here <= 6 < 15 < there <= 21
-    assert "fgsm: " not in verdict.message and "apgd-ce: " not in verdict.message
+    assert "fgsm: " not in change.evidence and "apgd-ce: " not in change.evidence
 
 
 def test_a_stronger_attack_is_as_suspicious(row: Record, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,21 +141,21 @@ def test_a_stronger_attack_is_as_suspicious(row: Record, monkeypatch: pytest.Mon
         "perturb",
         lambda self, *arguments, **options: perturb(dataclasses.replace(self, steps=100), *arguments, **options),
     )
-    verdict = probed(row)
-    assert (verdict.level, verdict.cause) == (Level.FINDING, Cause.ATTACK)
-    there, here = forwards_of_pgd(verdict.message)
+    change = probed(row).change
+    assert (change.level, change.cause) == (Level.FAIL, Cause.ATTACK)
+    there, here = forwards_of_pgd(change.evidence)
     assert there <= 21 < 80 < here <= 101
 
 
 def test_other_weights_under_the_shipped_name_are_the_models(row: Record) -> None:
     """The row is of weights that are not shipped any more."""
     stale = dataclasses.replace(row, digests=dataclasses.replace(row.digests, model="0" * 64))
-    verdict = probed(stale)
-    assert (verdict.level, verdict.cause) == (Level.FINDING, Cause.MODEL)
-    assert "its weights are not those of the row" in verdict.message
+    change = probed(stale).change
+    assert (change.level, change.cause) == (Level.FAIL, Cause.MODEL)
+    assert "its weights are not those of the row" in change.evidence
 
 
-@pytest.mark.parametrize(("scale", "level"), [(1.0, Level.NOTE), (0.0, Level.FINDING)])
+@pytest.mark.parametrize(("scale", "level"), [(1.0, Level.WARN), (0.0, Level.FAIL)])
 def test_a_new_checkpoint_may_not_be_significantly_worse(
     row: Record, tmp_path: Path, scale: float, level: Level
 ) -> None:
@@ -164,8 +164,8 @@ def test_a_new_checkpoint_may_not_be_significantly_worse(
     state = models.load("pgd-at", dataset=_digits()).module.state_dict()
     last = [name for name, value in state.items() if value.ndim == 2][-1]
     torch.save({**state, last: state[last] * scale + 1e-6}, weights)
-    verdict = probed(row, model="pgd-at", weights=weights)
-    assert verdict.level is level and verdict.message.startswith("a new checkpoint: ")
+    change = probed(row, model="pgd-at", weights=weights).change
+    assert change.level is level and change.evidence.startswith("a new checkpoint: ")
 
 
 def test_data_that_is_not_here_cannot_be_probed(row: Record, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,8 @@ from bench import data, leaderboard
 from bench.core.types import Norm, ThreatModel
 from bench.evaluation.confirm import Judge
 from bench.jobs.replay import replay_breaks, replay_clean
-from bench.jobs.verification import Status
 from bench.row.adversarials import Breaks
+from bench.row.check_result import Level
 from bench.row.packing import pack_verdicts
 
 
@@ -57,7 +57,7 @@ def test_a_break_by_no_more_than_rounding_is_listed(grey):
     for offset in (0.0, -0.0045):
         judge = Judge(Slope(offset), threat_model, device=torch.device("cpu"))
         replayed = replay_breaks(breaks, grey, judge, name="breaks")
-        assert replayed.check.status is Status.PASS and replayed.confirmed == {1, 3}
+        assert replayed.check.level is Level.PASS and replayed.confirmed == {1, 3}
         assert [(each.index, each.of) for each in replayed.marginal] == [(1, "break"), (3, "break")]
 
 
@@ -71,7 +71,7 @@ def test_a_clean_verdict_by_no_more_than_rounding_is_listed(grey, row):
     threat_model = ThreatModel(norm=Norm.LINF, epsilon=Fraction(1, 10))
     judge = Judge(Slope(-1e-3), threat_model, device=torch.device("cpu"))
     replayed = replay_clean(dataclasses.replace(record, result=result), grey, judge)
-    assert replayed.check.status is Status.PASS and replayed.confirmed == {1, 2, 3}
+    assert replayed.check.level is Level.PASS and replayed.confirmed == {1, 2, 3}
     assert [each.index for each in replayed.marginal] == [0, 1, 2, 3]
     judge = Judge(Slope(-1), threat_model, device=torch.device("cpu"))
-    assert replay_clean(dataclasses.replace(record, result=result), grey, judge).check.status is Status.FAIL
+    assert replay_clean(dataclasses.replace(record, result=result), grey, judge).check.level is Level.FAIL

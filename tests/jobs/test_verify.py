@@ -14,11 +14,11 @@ from bench import leaderboard
 from bench.core import digest
 from bench.core.errors import BenchError
 from bench.jobs.run import RunRequest, run
-from bench.jobs.verification import Status
 from bench.jobs.verify import Lookup, verify
 from bench.leaderboard.evidence import Kind, path_of
 from bench.row import evidence_file
 from bench.row.adversarials import Breaks
+from bench.row.check_result import Level
 from bench.row.packing import pack_margins, pack_verdicts, unpack_margins
 from bench.row.record import EvidenceFile
 from bench.row.serialization import dumps
@@ -29,8 +29,8 @@ CPU = Lookup(device="cpu")
 def failed(path, lookup=CPU):
     """The names of the checks that fail, and all that they say."""
     found = verify(path, lookup)
-    bad = [check for check in found.checks if check.status is Status.FAIL]
-    return [check.name for check in bad], "; ".join(check.says for check in bad)
+    bad = [check for check in found.checks if check.level is Level.FAIL]
+    return [check.what for check in bad], "; ".join(check.evidence for check in bad)
 
 
 def evidence_path(row):
@@ -74,7 +74,7 @@ def with_verdicts(row, index, robust):
 def test_a_row_that_was_just_written_holds(row):
     """Every check passes, and the number comes out again."""
     found = verify(row, CPU)
-    assert [(check.name, check.status.value) for check in found.checks] == [
+    assert [(check.what, check.level.value) for check in found.checks] == [
         (name, "pass")
         for name in ("row", "suite", "data", "weights", "fingerprint", "evidence", "clean", "breaks", "counts")
     ]
@@ -198,9 +198,9 @@ def test_other_weights_are_found_and_not_asked(row, tmp_path):
     state[name].view(-1)[0] += 1
     save_file(state, tmp_path / "changed.safetensors")
     found = verify(row, Lookup(device="cpu", model="pgd-at", weights=tmp_path / "changed.safetensors"))
-    checks = {check.name: check for check in found.checks}
-    assert checks["weights"].status is Status.FAIL and "but the row is about" in checks["weights"].says
-    assert checks["breaks"].status is Status.SKIP and found.n_robust is None
+    checks = {check.what: check for check in found.checks}
+    assert checks["weights"].level is Level.FAIL and "but the row is about" in checks["weights"].evidence
+    assert checks["breaks"].level is Level.NOT_APPLICABLE and found.n_robust is None
 
 
 def test_a_changed_byte_of_the_shipped_weights_is_found(row, tmp_path, monkeypatch):
@@ -275,11 +275,13 @@ def test_an_old_row_says_what_cannot_be_verified(row):
         value.pop(name, None)
     row.write_text(json.dumps({**value, "schema_version": 1}, indent=1) + "\n")
     found = verify(row, CPU)
-    checks = {check.name: check for check in found.checks}
+    checks = {check.what: check for check in found.checks}
     assert not found.failed and found.n_robust is None
-    assert checks["row"].status is Status.WARN and "version 1" in checks["row"].says
-    assert checks["evidence"].status is Status.SKIP and "written without evidence" in checks["evidence"].says
-    assert checks["clean"].status is Status.PASS and "breaks" not in checks
+    assert checks["row"].level is Level.WARN and "version 1" in checks["row"].evidence
+    assert (
+        checks["evidence"].level is Level.NOT_APPLICABLE and "written without evidence" in checks["evidence"].evidence
+    )
+    assert checks["clean"].level is Level.PASS and "breaks" not in checks
 
 
 def test_a_row_of_a_model_or_data_of_ones_own_asks_for_them(row):
@@ -362,7 +364,7 @@ def test_a_changed_source_is_a_remark_where_the_function_is_the_same(own_row, tm
     row, lookup = own_row
     (tmp_path / "net.py").write_text(NET + "\n# renamed nothing, computes the same\n")
     found = verify(row, lookup)
-    statuses = {check.name: check.status.value for check in found.checks}
+    statuses = {check.what: check.level.value for check in found.checks}
     assert not found.failed and (statuses["weights"], statuses["fingerprint"]) == ("warn", "pass")
 
 
@@ -371,11 +373,11 @@ def test_another_function_of_the_same_weights_is_found(own_row, monkeypatch):
     row, lookup = own_row
     monkeypatch.setenv("BX_FACTOR", "1.001")
     found = verify(row, lookup)
-    checks = {check.name: check for check in found.checks}
-    assert found.failed and checks["weights"].status.value == "pass"
-    assert checks["fingerprint"].status.value == "fail"
-    assert "is another function: logits on fixed inputs differ by 0.00" in checks["fingerprint"].says
-    assert found.n_robust is None and "the model was not asked" in found.checks[-1].says
+    checks = {check.what: check for check in found.checks}
+    assert found.failed and checks["weights"].level.value == "pass"
+    assert checks["fingerprint"].level.value == "fail"
+    assert "is another function: logits on fixed inputs differ by 0.00" in checks["fingerprint"].evidence
+    assert found.n_robust is None and "the model was not asked" in found.checks[-1].evidence
 
 
 def test_a_row_without_fingerprint_is_verified_as_before(own_row):
@@ -385,6 +387,6 @@ def test_a_row_without_fingerprint_is_verified_as_before(own_row):
     old = dataclasses.replace(record, fingerprint=None, schema_version=2)
     row.write_text(dumps(old))
     found = verify(row, lookup)
-    statuses = {check.name: check.status.value for check in found.checks}
+    statuses = {check.what: check.level.value for check in found.checks}
     assert statuses["row"] == "pass", "a checksum, and byte for byte what its version wrote"
-    assert statuses["fingerprint"] == "skip" and not found.failed and found.n_robust == record.n_robust
+    assert statuses["fingerprint"] == "not applicable" and not found.failed and found.n_robust == record.n_robust

@@ -6,9 +6,10 @@ A model in training mode, or one whose buffers change from call to call, is anot
 
 from __future__ import annotations
 
-from bench.diagnostics.check import Check, Finding, Status
+from bench.diagnostics.check import Check
 from bench.diagnostics.subject import Subject
 from bench.models.adapting import Adapted
+from bench.row.check_result import CheckResult, Level
 
 __all__ = ["ENTRY"]
 
@@ -16,7 +17,7 @@ __all__ = ["ENTRY"]
 _COPY = "Let forward work on a copy (x = x.clone(), or Normalize without inplace=True), then run again."
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     training = sorted({type(part).__name__ for part in subject.module.modules() if part.training})
     changed = subject.start.changed_tensors(subject.module)
     if training or changed:
@@ -24,16 +25,16 @@ def _examine(subject: Subject) -> Finding:
         parts += [f"tensors that changed while it was used: {_named(changed)}"] if changed else []
         count = len(training) + len(changed)
         evidence = f"The model has {'; '.join(parts)}."
-        return Finding(status=Status.FAIL, statistic=float(count), threshold=0.0, evidence=evidence)
+        return CheckResult(level=Level.FAIL, statistic=float(count), threshold=0.0, evidence=evidence)
     kept = subject.start.changed_attributes(subject.module)
     if kept:
         evidence = f"The model keeps state outside its buffers: {_named(kept)} changed while it was used."
-        return Finding(status=Status.WARN, statistic=float(len(kept)), threshold=0.0, evidence=evidence)
+        return CheckResult(level=Level.WARN, statistic=float(len(kept)), threshold=0.0, evidence=evidence)
     if isinstance(subject.module, Adapted) and subject.module.needs.copies:
         evidence = "The model changes its input in place; it is given copies here, which other tools may not do."
-        return Finding(status=Status.WARN, statistic=0.0, threshold=0.0, evidence=evidence, next=_COPY)
+        return CheckResult(level=Level.WARN, statistic=0.0, threshold=0.0, evidence=evidence, next=_COPY)
     evidence = "In eval mode, no parameter, buffer or attribute changed while it was used."
-    return Finding(status=Status.PASS, statistic=0.0, threshold=0.0, evidence=evidence)
+    return CheckResult(level=Level.PASS, statistic=0.0, threshold=0.0, evidence=evidence)
 
 
 def _named(names: list[str]) -> str:

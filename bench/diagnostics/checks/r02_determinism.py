@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from bench.diagnostics.asking import predict
-from bench.diagnostics.check import Check, Finding, Status, by_share
+from bench.diagnostics.check import Check, by_share
 from bench.diagnostics.subject import Subject
+from bench.row.check_result import CheckResult, Level
 
 __all__ = ["ENTRY"]
 
@@ -21,7 +22,7 @@ TOLERANCE = 1e-4
 """Of the largest logit; two passes over one batch differ by nothing on a CPU and by rounding on a GPU."""
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     inputs, first = subject.examples.inputs, subject.logits
     before = torch.get_rng_state()
     differs = torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device)
@@ -33,9 +34,9 @@ def _examine(subject: Subject) -> Finding:
     count = int(differs.sum())
     evidence = f"The logits of {count} of {len(inputs)} examples differ between passes, and the class of {flips.sum()}."
     found = by_share(count, len(inputs), tolerated=0.0, evidence=evidence)
-    if found.status is Status.PASS and not torch.equal(before, torch.get_rng_state()):
+    if found.level is Level.PASS and not torch.equal(before, torch.get_rng_state()):
         evidence = "The model draws random numbers, though its logits stay the same."
-        return Finding(status=Status.WARN, statistic=0.0, threshold=0.0, evidence=evidence)
+        return CheckResult(level=Level.WARN, statistic=0.0, threshold=0.0, evidence=evidence)
     return found
 
 

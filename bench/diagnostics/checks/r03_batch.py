@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from bench.diagnostics import points
-from bench.diagnostics.check import Check, Finding, by_share
+from bench.diagnostics.check import Check, by_share
 from bench.diagnostics.subject import Subject
+from bench.row.check_result import CheckResult
 
 __all__ = ["ENTRY"]
 
@@ -21,7 +22,7 @@ NEIGHBOURS, ORDER, COMPANY = 1e-5, 1e-4, 1e-2
 ALONE = 8
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     batch = subject.first
     inputs = batch.inputs
     with torch.no_grad():

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from bench.diagnostics import points
 from bench.diagnostics.asking import predict, slope
-from bench.diagnostics.check import Check, Finding, Status, by_share
+from bench.diagnostics.check import Check, by_share
 from bench.diagnostics.search import margin
 from bench.diagnostics.subject import Subject
 from bench.ops import norms
+from bench.row.check_result import CheckResult, Level
 
 __all__ = ["ENTRY"]
 
@@ -26,17 +27,17 @@ OFF_GRID = 1e-4
 STEPS = 5
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     total = len(subject.examples)
     bad, where = _look(subject, _in_the_ball(subject))
     evidence = f"Within the ball, logits are not finite for {bad} of {total} examples: {where}."
     found = by_share(bad, total, tolerated=0.0, evidence=evidence)
-    if found.status is not Status.PASS:
+    if found.level is not Level.PASS:
         return found
     beyond, where = _look(subject, _elsewhere(subject))
     if beyond:
         evidence = f"Beyond the ball, logits are not finite for {beyond} of {total} images: {where}."
-        return Finding(status=Status.WARN, statistic=0.0, threshold=0.0, evidence=evidence)
+        return CheckResult(level=Level.WARN, statistic=0.0, threshold=0.0, evidence=evidence)
     return found
 
 

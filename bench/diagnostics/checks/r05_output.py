@@ -13,8 +13,9 @@ from torch import Tensor
 
 from bench.diagnostics import points
 from bench.diagnostics.asking import predict
-from bench.diagnostics.check import Check, Finding, Status
+from bench.diagnostics.check import Check
 from bench.diagnostics.subject import Subject
+from bench.row.check_result import CheckResult, Level
 
 __all__ = ["ENTRY"]
 
@@ -25,13 +26,13 @@ UNEVEN = 1.1
 """Largest output over the mean output."""
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     wrong = _not_a_row_of_numbers(subject.answer, len(subject.first), subject.num_classes)
     if wrong is not None:
-        return Finding(status=Status.FAIL, evidence=wrong)
+        return CheckResult(level=Level.FAIL, evidence=wrong)
     if not subject.is_readable:
         labels = int(subject.examples.labels.max())
-        return Finding(status=Status.FAIL, evidence=f"There is no logit for label {labels}.")
+        return CheckResult(level=Level.FAIL, evidence=f"There is no logit for label {labels}.")
     return _of_numbers(_samples(subject))
 
 
@@ -58,24 +59,24 @@ def _samples(subject: Subject) -> Tensor:
     return predict(subject.classifier, places)
 
 
-def _of_numbers(outputs: Tensor) -> Finding:
+def _of_numbers(outputs: Tensor) -> CheckResult:
     outputs = outputs[outputs.isfinite().all(1)].double()
     if not len(outputs):
-        return Finding(status=Status.WARN, evidence="No output is finite, so its kind cannot be told (see R4).")
+        return CheckResult(level=Level.WARN, evidence="No output is finite, so its kind cannot be told (see R4).")
     if _are_shares(outputs):
         total = float(outputs.sum(1).mean())
         evidence = f"The outputs are probabilities: none is negative, and every row sums to {total:.4g}."
-        return Finding(status=Status.FAIL, evidence=evidence)
+        return CheckResult(level=Level.FAIL, evidence=evidence)
     if bool(((outputs >= 0) & (outputs <= 1)).all()):
-        return Finding(
-            status=Status.FAIL,
+        return CheckResult(
+            level=Level.FAIL,
             evidence="All outputs lie in [0, 1], for noise and flat images too: they are squashed, not logits.",
         )
     if bool((outputs.logsumexp(1).abs() <= SUM_TOLERANCE).all()):
-        return Finding(
-            status=Status.PASS, evidence="The outputs are logarithms of probabilities, which serve as logits."
+        return CheckResult(
+            level=Level.PASS, evidence="The outputs are logarithms of probabilities, which serve as logits."
         )
-    return Finding(status=Status.PASS, evidence="The outputs are logits, one for every class of the dataset.")
+    return CheckResult(level=Level.PASS, evidence="The outputs are logits, one for every class of the dataset.")
 
 
 def _are_shares(outputs: Tensor) -> bool:

@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.diagnostics.asking import spread
-from bench.diagnostics.check import Check, Finding, Status, by_pairs, by_share
+from bench.diagnostics.check import Check, by_pairs, by_share
 from bench.diagnostics.search import Search
 from bench.diagnostics.subject import Subject
 from bench.ops import losses
+from bench.row.check_result import CheckResult, Level
 
 __all__ = ["ENTRY"]
 
@@ -28,7 +29,7 @@ RESOLUTION = 1e-4
 TOLERATED = 0.01
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     logits, labels = subject.correct_logits, subject.correct.labels
     under, coarse = _underflows(logits, labels), _is_coarse(logits)
     bad = int((under | coarse).sum())
@@ -37,7 +38,7 @@ def _examine(subject: Subject) -> Finding:
         f" hides the logits' differences on {int(coarse.sum())}; their range is {_median(spread(logits)):.2g} (median)."
     )
     found = by_share(bad, len(logits), tolerated=TOLERATED, evidence=evidence)
-    if found.status is not Status.PASS or not subject.thorough:
+    if found.level is not Level.PASS or not subject.thorough:
         return found
     return _rescaled(subject, found)
 
@@ -54,7 +55,7 @@ def _is_coarse(logits: Tensor) -> Tensor:
     return spacing > RESOLUTION * spread(logits)
 
 
-def _rescaled(subject: Subject, found: Finding) -> Finding:
+def _rescaled(subject: Subject, found: CheckResult) -> CheckResult:
     """Compare with a cross-entropy of logits that are scaled to a median margin of 1."""
     scale = 1 / max(_median(losses.margin(subject.correct_logits, subject.correct.labels)), 1e-12)
     objective = functools.partial(_scaled_cross_entropy, scale=scale)
@@ -64,8 +65,8 @@ def _rescaled(subject: Subject, found: Finding) -> Finding:
         f"{found.evidence} With logits scaled by {scale:.2g}, PGD-10 breaks {more} examples that it left robust, and"
         f" leaves {less} that it broke."
     )
-    pairs = by_pairs(more, less, len(other), evidence=evidence, worst=Status.WARN)
-    return Finding(status=pairs.status, statistic=found.statistic, threshold=found.threshold, evidence=evidence)
+    pairs = by_pairs(more, less, len(other), evidence=evidence, worst=Level.WARN)
+    return CheckResult(level=pairs.level, statistic=found.statistic, threshold=found.threshold, evidence=evidence)
 
 
 def _scaled_cross_entropy(logits: Tensor, labels: Tensor, *, scale: float) -> Tensor:

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from bench.diagnostics import points
 from bench.diagnostics.asking import reach, slope, spread
-from bench.diagnostics.check import Check, Finding, by_share
+from bench.diagnostics.check import Check, by_share
 from bench.diagnostics.search import margin
 from bench.diagnostics.subject import Subject
+from bench.row.check_result import CheckResult
 
 __all__ = ["ENTRY"]
 
@@ -23,7 +24,7 @@ VANISHED = 1e-5
 TOLERATED = 0.005
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     examples = subject.correct
     places = (examples.inputs, points.inside_ball(examples, subject.threat_model, seed=subject.seed, number=0))
     looks = [_look(subject, place) for place in places]

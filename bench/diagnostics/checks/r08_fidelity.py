@@ -19,10 +19,11 @@ from torch import Tensor
 from bench.core.types import Examples
 from bench.diagnostics import points
 from bench.diagnostics.asking import predict, slope
-from bench.diagnostics.check import Check, Finding, by_share
+from bench.diagnostics.check import Check, by_share
 from bench.diagnostics.search import margin
 from bench.diagnostics.subject import Subject
 from bench.ops import norms
+from bench.row.check_result import CheckResult
 
 __all__ = ["ENTRY"]
 
@@ -33,7 +34,7 @@ GAINED = 0.1
 TOLERATED = 0.05
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     examples = subject.correct
     best = torch.full(examples.labels.shape, -torch.inf, dtype=torch.float64, device=examples.labels.device)
     gain = best

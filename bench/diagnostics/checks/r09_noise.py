@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 
 from bench.diagnostics import points
-from bench.diagnostics.check import Check, Finding, by_share, not_applicable
+from bench.diagnostics.check import Check, by_share, not_applicable
 from bench.diagnostics.subject import Subject
+from bench.row.check_result import CheckResult
 
 __all__ = ["ENTRY"]
 
@@ -19,7 +20,7 @@ DRAWS_IN_SHORT = 10
 TOLERATED = 0.002
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     left = subject.white_box.left
     if not len(left):
         return not_applicable("The gradient attacks broke every correct example, so noise has nothing left to break.")

@@ -10,8 +10,9 @@ import itertools
 
 from torch import Tensor
 
-from bench.diagnostics.check import Check, Finding, Status, by_pairs
+from bench.diagnostics.check import Check, by_pairs
 from bench.diagnostics.subject import Subject
+from bench.row.check_result import CheckResult, Level
 
 __all__ = ["ENTRY"]
 
@@ -19,22 +20,22 @@ GAP = 0.05
 """Share of all correct examples that the margin loss may break beyond the cross-entropy."""
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     ladder = (("FGSM", subject.fgsm.broken), ("PGD-10", subject.pgd_10.broken), ("PGD-100", subject.pgd_100.broken))
     total = len(subject.correct)
     counts = ", ".join(f"{name} {int(broken.sum())}" for name, broken in ladder)
     by_margin = subject.by_margin.broken
     evidence = f"Broken, of {total} correct examples: {counts}, PGD-50 on the margin {int(by_margin.sum())}."
     steps = [_compare(weak, strong, evidence) for (_, weak), (_, strong) in itertools.pairwise(ladder)]
-    worst = max(steps, key=lambda found: (found.status is Status.FAIL, found.statistic or 0.0))
-    if worst.status is Status.FAIL:
+    worst = max(steps, key=lambda found: (found.level is Level.FAIL, found.statistic or 0.0))
+    if worst.level is Level.FAIL:
         return worst
     gap = int(by_margin.sum() - ladder[-1][1].sum()) / total
-    status = Status.WARN if gap > GAP else Status.PASS
-    return Finding(status=status, statistic=worst.statistic, threshold=0.0, evidence=evidence)
+    level = Level.WARN if gap > GAP else Level.PASS
+    return CheckResult(level=level, statistic=worst.statistic, threshold=0.0, evidence=evidence)
 
 
-def _compare(weak: Tensor, strong: Tensor, evidence: str) -> Finding:
+def _compare(weak: Tensor, strong: Tensor, evidence: str) -> CheckResult:
     more, less = int((weak & ~strong).sum()), int((strong & ~weak).sum())
     return by_pairs(more, less, len(weak), evidence=evidence)
 

@@ -6,10 +6,11 @@ is lower (NoFrost: APGD-CE 12.0 % after 20 steps, 5.3 % after 100, AutoAttack 1.
 
 from __future__ import annotations
 
-from bench.diagnostics.check import Check, Finding, by_share, not_applicable
+from bench.diagnostics.check import Check, by_share, not_applicable
 from bench.diagnostics.search import Search, margin
 from bench.diagnostics.subject import Subject
 from bench.ops import losses
+from bench.row.check_result import CheckResult
 
 __all__ = ["ENTRY"]
 
@@ -22,7 +23,7 @@ TOLERATED = 0.01
 """Of all correct examples: points of accuracy."""
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     left = subject.white_box.left[:AUDITED]
     if not len(left):
         return not_applicable("The attacks broke every correct example, so there is nothing left to converge.")

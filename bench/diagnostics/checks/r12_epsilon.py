@@ -14,9 +14,10 @@ from fractions import Fraction
 from torch import Tensor
 
 from bench.core.types import Examples, Norm, ThreatModel
-from bench.diagnostics.check import Check, Finding, Status, by_pairs, by_share
+from bench.diagnostics.check import Check, by_pairs, by_share
 from bench.diagnostics.search import Search, margin
 from bench.diagnostics.subject import Subject
+from bench.row.check_result import CheckResult, Level
 
 __all__ = ["ENTRY"]
 
@@ -25,15 +26,15 @@ ATTACK = Search(name="sweep", objective=margin, steps=20, step=1 / 8)
 TOLERATED = 0.05
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     examples = subject.correct[:AUDITED]
     radii = _radii(subject.threat_model, examples.inputs)
     broken = [_broken(subject, examples, radius) for radius in radii]
     counts = ", ".join(f"{int(each.sum())} at {radius}" for each, radius in zip(broken, radii, strict=True))
     evidence = f"PGD-20 on the margin breaks, of {len(examples)} correct examples: {counts}, where all must break."
     falls = [_falls(small, large, evidence) for small, large in itertools.pairwise(broken)]
-    worst = max(falls, key=lambda found: (found.status is Status.FAIL, found.statistic or 0.0))
-    if worst.status is Status.FAIL:
+    worst = max(falls, key=lambda found: (found.level is Level.FAIL, found.statistic or 0.0))
+    if worst.level is Level.FAIL:
         return worst
     return by_share(int((~broken[-1]).sum()), len(examples), tolerated=TOLERATED, evidence=evidence)
 
@@ -51,7 +52,7 @@ def _broken(subject: Subject, examples: Examples, threat_model: ThreatModel) -> 
     return ATTACK.run(subject.classifier, examples, threat_model, seed=subject.seed).broken
 
 
-def _falls(small: Tensor, large: Tensor, evidence: str) -> Finding:
+def _falls(small: Tensor, large: Tensor, evidence: str) -> CheckResult:
     return by_pairs(int((small & ~large).sum()), int((large & ~small).sum()), len(small), evidence=evidence)
 
 

@@ -11,8 +11,9 @@ import torch
 
 from bench.attacks.autoattack import Square
 from bench.attacks.cw import CW
-from bench.diagnostics.check import Check, Finding, by_share, not_applicable
+from bench.diagnostics.check import Check, by_share, not_applicable
 from bench.diagnostics.subject import Subject
+from bench.row.check_result import CheckResult
 
 __all__ = ["ENTRY"]
 
@@ -21,7 +22,7 @@ TRANSFER = CW(steps=20)
 TOLERATED = 0.002
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     left = subject.white_box.left
     if not len(left):
         return not_applicable("The gradient attacks broke every correct example, so nothing is left for others.")

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from bench.diagnostics import points
 from bench.diagnostics.asking import BATCH, predict
-from bench.diagnostics.check import Check, Finding, by_share
+from bench.diagnostics.check import Check, by_share
 from bench.diagnostics.subject import Subject
+from bench.row.check_result import CheckResult
 
 __all__ = ["ENTRY"]
 
@@ -24,7 +25,7 @@ TOLERANCE = 1e-4
 TOLERATED = 0.001
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     total = len(subject.examples)
     bad = torch.zeros(3, total, dtype=torch.bool, device=subject.examples.inputs.device)
     for place, rows in _places(subject):

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from bench.diagnostics.asking import is_wrong, predict
 from bench.diagnostics.attacking import perturbed
-from bench.diagnostics.check import Check, Finding, by_share, not_applicable
+from bench.diagnostics.check import Check, by_share, not_applicable
 from bench.diagnostics.path import Path
 from bench.diagnostics.subject import Subject
+from bench.row.check_result import CheckResult
 
 __all__ = ["ENTRY"]
 
 AUDITED = 32
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     examples = subject.correct[:AUDITED]
     counts = {}
     for attack in subject.attacks:
         path = Path(subject.classifier, examples, subject.threat_model)
         outcome = perturbed(attack, path, examples, subject)
-        if isinstance(outcome, Finding):
+        if isinstance(outcome, CheckResult):
             return outcome
         returned = is_wrong(predict(subject.classifier, outcome), examples.labels)
         counts[attack.name] = int((path.broken & ~returned).sum())

@@ -13,9 +13,10 @@ from torch import Tensor
 from bench.core.types import Examples
 from bench.diagnostics.asking import is_wrong, predict
 from bench.diagnostics.attacking import perturbed
-from bench.diagnostics.check import Check, Finding, Status, by_share, not_applicable
+from bench.diagnostics.check import Check, by_share, not_applicable
 from bench.diagnostics.subject import Subject
 from bench.evaluation.verify import inside, pull_back
+from bench.row.check_result import CheckResult, Level
 
 __all__ = ["ENTRY"]
 
@@ -24,12 +25,12 @@ ALONE = 8
 LEVELS = 255
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     examples = subject.correct[:AUDITED]
     outside, fragile, breaks, rounded, names = 0, 0, 0, 0, []
     for attack in subject.attacks:
         candidates = perturbed(attack, subject.classifier, examples, subject)
-        if isinstance(candidates, Finding):
+        if isinstance(candidates, CheckResult):
             return candidates
         out = ~inside(candidates, examples.inputs, subject.threat_model)
         names += [f"{attack.name} {int(out.sum())}"] if out.any() else []
@@ -48,10 +49,10 @@ def _examine(subject: Subject) -> Finding:
     return _judged(outside + fragile, len(examples), evidence, off_grid=breaks - rounded > breaks / 2)
 
 
-def _judged(bad: int, total: int, evidence: str, *, off_grid: bool) -> Finding:
+def _judged(bad: int, total: int, evidence: str, *, off_grid: bool) -> CheckResult:
     found = by_share(bad, total, tolerated=0.0, evidence=evidence)
-    if found.status is Status.PASS and off_grid:
-        return Finding(status=Status.WARN, statistic=found.statistic, threshold=found.threshold, evidence=evidence)
+    if found.level is Level.PASS and off_grid:
+        return CheckResult(level=Level.WARN, statistic=found.statistic, threshold=found.threshold, evidence=evidence)
     return found
 
 

@@ -16,8 +16,9 @@ from bench.core.types import Examples
 from bench.diagnostics import points
 from bench.diagnostics.asking import is_wrong, predict
 from bench.diagnostics.attacking import perturbed
-from bench.diagnostics.check import Check, Finding, by_share, not_applicable
+from bench.diagnostics.check import Check, by_share, not_applicable
 from bench.diagnostics.subject import Subject
+from bench.row.check_result import CheckResult
 
 __all__ = ["ENTRY", "Planted"]
 
@@ -54,7 +55,7 @@ class Planted(nn.Module):
         return torch.stack([0.5 - score, score - 0.5], dim=1)
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     if not subject.attacks:
         return not_applicable("There is no attack to look at.")
     examples = subject.correct[:AUDITED]
@@ -72,7 +73,7 @@ def _examine(subject: Subject) -> Finding:
     missed, counts = torch.ones(len(examples), dtype=torch.bool, device=usable.device), []
     for attack in subject.attacks:
         candidates = perturbed(attack, planted, examples, subject)
-        if isinstance(candidates, Finding):
+        if isinstance(candidates, CheckResult):
             return candidates
         found = is_wrong(predict(planted, candidates), examples.labels)
         counts.append(f"{attack.name} {int(found.sum())}")

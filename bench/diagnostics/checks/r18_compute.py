@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from bench.diagnostics import points
-from bench.diagnostics.check import Check, Finding, Status
+from bench.diagnostics.check import Check
 from bench.diagnostics.subject import Subject
+from bench.row.check_result import CheckResult, Level
 
 __all__ = ["ENTRY"]
 
@@ -43,7 +44,7 @@ class _Watch(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     few = subject.examples[:4]
     places = (
         few.inputs,
@@ -58,9 +59,9 @@ def _examine(subject: Subject) -> Finding:
         f"A pass runs {' or '.join(map(str, sizes))} operations, {n_differentiable} of them with gradients that it"
         f" switched on itself, and its busiest layer {repeats} times."
     )
-    doubtful = Status.WARN if repeats > 1 or len(sizes) > 1 else Status.PASS
-    status = Status.FAIL if n_differentiable else doubtful
-    return Finding(status=status, statistic=float(n_differentiable), threshold=0.0, evidence=evidence)
+    doubtful = Level.WARN if repeats > 1 or len(sizes) > 1 else Level.PASS
+    level = Level.FAIL if n_differentiable else doubtful
+    return CheckResult(level=level, statistic=float(n_differentiable), threshold=0.0, evidence=evidence)
 
 
 def _watched(subject: Subject, inputs: Tensor) -> _Watch:

@@ -7,19 +7,20 @@ that does no better than guessing is worth a warning.
 from __future__ import annotations
 
 from bench.core.statistics import binomial_tail
-from bench.diagnostics.check import LEVEL, Check, Finding, Status
+from bench.diagnostics.check import SIGNIFICANCE, Check
 from bench.diagnostics.claim import contradiction
 from bench.diagnostics.subject import Subject
 from bench.models.manifest import Accuracy
+from bench.row.check_result import CheckResult, Level
 
 __all__ = ["ENTRY", "judge"]
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     return judge(subject.claim, len(subject.correct), len(subject.examples), subject.num_classes)
 
 
-def judge(claim: Accuracy | None, n_clean: int, n_examples: int, num_classes: int) -> Finding:
+def judge(claim: Accuracy | None, n_clean: int, n_examples: int, num_classes: int) -> CheckResult:
     """Hold a measured clean accuracy against the claim.
 
     Args:
@@ -33,18 +34,18 @@ def judge(claim: Accuracy | None, n_clean: int, n_examples: int, num_classes: in
     doubt = contradiction(claim, n_clean=n_clean, n_examples=n_examples)
     claimed = f"{claim.n_correct} of {claim.n_examples}"
     evidence = doubt or f"Clean accuracy is {n_clean} of {n_examples}, which fits the claimed {claimed}."
-    status = Status.FAIL if doubt else Status.PASS
-    return Finding(status=status, statistic=n_clean / n_examples, threshold=claim.fraction, evidence=evidence)
+    level = Level.FAIL if doubt else Level.PASS
+    return CheckResult(level=level, statistic=n_clean / n_examples, threshold=claim.fraction, evidence=evidence)
 
 
-def _without_claim(right: int, total: int, num_classes: int) -> Finding:
+def _without_claim(right: int, total: int, num_classes: int) -> CheckResult:
     chance = 1 / num_classes
     evidence = f"Clean accuracy is {right} of {total}, and no manifest claims one to compare with."
     # OUR CHOICE: what is right more often than halfway from guessing to perfection is not doubted for being few.
-    if right / total > (1 + chance) / 2 or binomial_tail(right, total, chance) < LEVEL:
-        return Finding(status=Status.NOT_APPLICABLE, statistic=right / total, evidence=evidence)
+    if right / total > (1 + chance) / 2 or binomial_tail(right, total, chance) < SIGNIFICANCE:
+        return CheckResult(level=Level.NOT_APPLICABLE, statistic=right / total, evidence=evidence)
     evidence = f"Clean accuracy is {right} of {total}, not clearly better than guessing among {num_classes} classes."
-    return Finding(status=Status.WARN, statistic=right / total, threshold=chance, evidence=evidence)
+    return CheckResult(level=Level.WARN, statistic=right / total, threshold=chance, evidence=evidence)
 
 
 ENTRY = Check(

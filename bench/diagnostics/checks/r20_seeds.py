@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import torch
 
-from bench.diagnostics.check import Check, Finding, by_share, not_applicable
+from bench.diagnostics.check import Check, by_share, not_applicable
 from bench.diagnostics.search import Search, margin
 from bench.diagnostics.subject import Subject
+from bench.row.check_result import CheckResult
 
 __all__ = ["ENTRY"]
 
@@ -21,7 +22,7 @@ TOLERATED = 0.005
 """Of all correct examples: points of accuracy."""
 
 
-def _examine(subject: Subject) -> Finding:
+def _examine(subject: Subject) -> CheckResult:
     left = subject.white_box.left[:AUDITED]
     if not len(left):
         return not_applicable("The attacks broke every correct example with one seed.")
