@@ -80,7 +80,7 @@ def compare(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "n_robust_fast": ours.n_robust,
         "only_reference_broke": [index for index, reference, fast in pairs if fast and not reference],
         "only_fast_broke": [index for index, reference, fast in pairs if reference and not fast],
-        "refused": f"{sum(stage.n_refused for stage in stages)} of {sum(stage.n_claimed for stage in stages)}",
+        "refused": f"{sum(stage.n_rejected for stage in stages)} of {sum(stage.n_claimed for stage in stages)}",
     }
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.journal.chunks import CHUNK_SIZE
-from bench.evaluation.keeping import Keeper, news
 from bench.evaluation.model_guard import borrowed
+from bench.evaluation.strongest_breaks import StrongestBreaks, new_breaks
 from bench.evaluation.verify import Judgement, judge
 from bench.row.adversarials import Breaks
 
@@ -64,12 +64,13 @@ class Judge:
             points: `(N, C, H, W)`; one outside the threat model counts as what it is pulled back to.
             examples: the clean examples, `N` of them, their indices ascending.
         """
-        keeper = Keeper(examples.shape)
+        strongest = StrongestBreaks(examples.shape)
         with borrowed(self._module, self._device):
             for number, (batch, judgement) in enumerate(self._batches(points, examples)):
                 clear = replace(judgement, robust=judgement.robust | judgement.marginal)
-                keeper.add(number, news(self._module, batch, clear, self._threat_model, known=keeper.margins))
-        return keeper.breaks
+                found = new_breaks(self._module, batch, clear, self._threat_model, known=strongest.margins)
+                strongest.add(number, found)
+        return strongest.breaks
 
     def _batches(self, points: Tensor, examples: Examples) -> Iterator[tuple[Examples, Judgement]]:
         for start in range(0, len(examples), CHUNK_SIZE):

@@ -19,7 +19,7 @@ from bench.core.types import Attack, Examples, ThreatModel
 from bench.evaluation.adaptive import ByStructure
 from bench.evaluation.cost.costs import IN_PASSES, Costs
 from bench.evaluation.cost.forecast import Forecast
-from bench.evaluation.evaluation import AttackOutcome, Evaluation, StageOutcome
+from bench.evaluation.evaluation import AttackOutcome, Evaluation
 from bench.evaluation.execution.assignment import Given
 from bench.evaluation.execution.computing import Computer
 from bench.evaluation.execution.executor import Executor
@@ -238,19 +238,7 @@ def _outcome(attack: Attack, found: Found, back: Sequence[int]) -> AttackOutcome
         name=attack.name,
         parameters=parameters(attack),
         margin=_pick(margin, back),
-        stages=tuple(
-            StageOutcome(
-                name=part.name,
-                robust=_pick(column.robust, back),
-                n_moved=column.moved,
-                seconds=column.seconds,
-                forwards=column.forwards,
-                backwards=column.backwards,
-                n_claimed=column.n_claimed,
-                n_refused=column.n_refused,
-            )
-            for part, column in zip(attack.stages, columns, strict=True)
-        ),
+        stages=tuple(column.pick(back) for column in columns),
     )
 
 

@@ -8,43 +8,14 @@ from typing import Any
 from bench.core.statistics import CONFIDENCE, most_missed
 from bench.core.types import ThreatModel
 from bench.evaluation.journal.header import Header
+from bench.evaluation.results import StageResult
 from bench.evaluation.search_precision import FLOAT32
 from bench.row.adversarials import Breaks
 from bench.row.indices import format_indices
 from bench.row.packing import pack_margins, pack_verdicts
-from bench.row.record import AttackCost, AttackResult, Audit, Cost, Diagnostic, Reported, Result, StageResult
+from bench.row.record import AttackCost, AttackResult, Audit, Cost, Diagnostic, Reported, Result, StageCount
 
-__all__ = ["AttackOutcome", "AuditCounts", "Evaluation", "StageOutcome", "cost_of", "result_of"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageOutcome:
-    """One stage of an attack.
-
-    Args:
-        name: the stage's name.
-        robust: which examples were correct and still robust after it.
-        n_moved: candidates that lay outside the threat model and were pulled back.
-        seconds: time it took.
-        forwards: examples passed forwards.
-        backwards: gradients taken.
-        n_claimed: breaks that a search in lower precision claimed.
-        n_refused: of those, how many did not hold in float32.
-    """
-
-    name: str
-    robust: tuple[bool, ...]
-    n_moved: int
-    seconds: float
-    forwards: int
-    backwards: int
-    n_claimed: int = 0
-    n_refused: int = 0
-
-    @property
-    def n_robust(self) -> int:
-        """Examples still robust after this stage."""
-        return sum(self.robust)
+__all__ = ["AttackOutcome", "AuditCounts", "Evaluation", "cost_of", "result_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +32,7 @@ class AttackOutcome:
     name: str
     parameters: dict[str, Any]
     margin: tuple[float, ...]
-    stages: tuple[StageOutcome, ...]
+    stages: tuple[StageResult, ...]
 
     @property
     def robust(self) -> tuple[bool, ...]:
@@ -239,7 +210,7 @@ def _claims(attack: AttackOutcome, precision: str) -> dict[str, int]:
     claimed = sum(stage.n_claimed for stage in attack.stages)
     if precision == FLOAT32 or not claimed:
         return {}
-    return {"n_claimed": claimed, "n_rejected": sum(stage.n_refused for stage in attack.stages)}
+    return {"n_claimed": claimed, "n_rejected": sum(stage.n_rejected for stage in attack.stages)}
 
 
 def _attack_result(attack: AttackOutcome) -> AttackResult:
@@ -250,5 +221,5 @@ def _attack_result(attack: AttackOutcome) -> AttackResult:
         robust=pack_verdicts(attack.robust),
         best_margin=pack_margins(attack.margin),
         parameters=attack.parameters,
-        stages=tuple(StageResult(name=stage.name, n_robust=stage.n_robust) for stage in attack.stages if several),
+        stages=tuple(StageCount(name=stage.name, n_robust=stage.n_robust) for stage in attack.stages if several),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from bench.acceleration.forms import inference_form, low_form, trial_inputs
@@ -22,13 +23,19 @@ class Searched(NamedTuple):
 
     Attributes:
         points: `(N, C, H, W)`.
-        claimed: bool `(N,)`, which breaks a search in lower precision claimed; None where there was none.
-        refused: bool `(N,)`, which of those the original model did not confirm.
+        claimed: bool `(N,)`, which breaks a search in lower precision claimed.
+        rejected: bool `(N,)`, which of those the original model did not confirm.
     """
 
     points: Tensor
-    claimed: Tensor | None = None
-    refused: Tensor | None = None
+    claimed: Tensor
+    rejected: Tensor
+
+    @classmethod
+    def without_claims(cls, points: Tensor) -> Searched:
+        """Points of no search in lower precision."""
+        none = torch.zeros(len(points), dtype=torch.bool)
+        return cls(points, claimed=none, rejected=none)
 
 
 class Forms:
@@ -77,11 +84,13 @@ class Forms:
         finish = getattr(attack, "finish", None)
         if finish is None or (finish == "nothing" and self.low is None):
             classifier = self.exact if getattr(attack, "logits_only", False) else self.original
-            return Searched(attack.perturb(classifier, examples, threat_model, seed=seed))
+            return Searched.without_claims(attack.perturb(classifier, examples, threat_model, seed=seed))
         rungs = Rungs(original=self.original, exact=self.exact, low=self.low)
         perturb = functools.partial(_perturb, attack=attack, threat_model=threat_model, seed=seed)
         climbed = climb(perturb, rungs, examples, threat_model, finish=finish)
-        return Searched(*climbed) if self.low is not None else Searched(climbed.points)
+        if self.low is None:
+            return Searched.without_claims(climbed.points)
+        return Searched(climbed.points, claimed=climbed.claimed, rejected=climbed.refused)
 
     def reset(self) -> None:
         """Start counting from zero."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,10 @@ from bench.evaluation.execution.executor import Lane
 from bench.evaluation.execution.task import Task
 from bench.evaluation.journal.chunks import Chunk, chunks_of, each_alone, groups_of
 from bench.evaluation.journal.header import inputs_digest
-from bench.evaluation.journal.journal import Entry, Journal
-from bench.evaluation.keeping import Keeper, unpack
-from bench.evaluation.stage import Stage, Verdicts, joined
+from bench.evaluation.journal.journal import Journal
+from bench.evaluation.results import StageResult
+from bench.evaluation.stage import Stage
+from bench.evaluation.strongest_breaks import StrongestBreaks
 from bench.evaluation.verify import check_logits
 from bench.ops.losses import margin
 from bench.row.adversarials import Breaks
@@ -81,14 +82,14 @@ class Runner:
         self._chunks = chunks_of(examples.indices.tolist())
         self._inputs = {chunk: inputs_digest(examples[chunk.rows]) for chunk in self._chunks}
         self._shape = examples.shape
-        self._keeper = Keeper(self._shape)
+        self._strongest = StrongestBreaks(self._shape)
 
     @property
     def breaks(self) -> Breaks:
         """The strongest break of each example that a stage broke so far."""
-        return self._keeper.breaks
+        return self._strongest.breaks
 
-    def run(self, stage: Stage, attacked: Sequence[bool], report: Callable[[GroupDone], None]) -> Verdicts:
+    def run(self, stage: Stage, attacked: Sequence[bool], report: Callable[[GroupDone], None]) -> StageResult:
         """Run `stage` on the examples that `attacked` marks, and return what became of them.
 
         Args:
@@ -96,19 +97,19 @@ class Runner:
             attacked: one item per example.
             report: told after each group of chunks, in the order in which they are done.
         """
-        entries: dict[Chunk, Entry] = {}
+        found: dict[Chunk, StageResult] = {}
 
-        def landed(task: Task, new: Sequence[Entry], *, reused: bool) -> None:
-            self._keep(task, new)
-            entries.update(zip(task.chunks, new, strict=True))
+        def landed(task: Task, new: Sequence[StageResult], *, reused: bool) -> None:
+            self._note_breaks(task, new)
+            found.update(zip(task.chunks, (replace(each, breaks=None) for each in new), strict=True))
             report(
                 GroupDone(
-                    n_done=len(entries),
+                    n_done=len(found),
                     n_chunks=len(self._chunks),
                     rows=task.rows,
-                    robust=tuple(verdict for entry in new for verdict in entry.robust),
+                    robust=tuple(verdict for each in new for verdict in each.robust),
                     lost=tuple(_broken(task.chunks, new)),
-                    seconds=sum(entry.seconds for entry in new),
+                    seconds=sum(each.seconds for each in new),
                     reused=reused,
                 )
             )
@@ -125,7 +126,7 @@ class Runner:
         for task, new in self._lane.run(missing(), self._examples):
             self._write(task, new)
             landed(task, new, reused=False)
-        return joined([entries[chunk] for chunk in self._chunks])
+        return StageResult.concat([found[chunk] for chunk in self._chunks])
 
     def ask(
         self, question: Callable[[nn.Module, Examples], Tensor], about: Sequence[bool], what: str
@@ -155,7 +156,7 @@ class Runner:
 
     def _tasks(self, stage: Stage, attacked: Sequence[bool]) -> Iterator[Task]:
         shared = groups_of(self._chunks, attacked, self._batch_size)
-        margins = self._keeper.margins
+        margins = self._strongest.margins
         for group in each_alone(self._chunks) if stage.per_chunk else shared:
             indices = (index for chunk in group for index in chunk.indices if index in margins)
             yield Task(
@@ -166,46 +167,33 @@ class Runner:
                 known={index: margins[index] for index in indices},
             )
 
-    def _stored(self, task: Task) -> list[Entry] | None:
-        """The stored entries if all are there: a group is computed as a whole, so that a resumed run has its batches.
+    def _stored(self, task: Task) -> list[StageResult] | None:
+        """The stored results if all are there: a group is computed as a whole, so that a resumed run has its batches.
 
-        An entry about other examples does not count: an earlier stage was done again and differs.
+        One about other examples does not count: an earlier stage was done again and differs.
         """
         if self._journal is None:
             return None
-        entries = []
+        results = []
         for chunk, mask, digest in zip(task.chunks, task.masks, task.digests, strict=True):
-            entry = self._journal.read(task.stage.key, chunk, inputs=digest)
-            if entry is None or entry.attacked != mask:
+            found = self._journal.read(task.stage.key, chunk, inputs=digest, shape=self._shape)
+            if found is None or found.attacked != mask:
                 return None
-            entries.append(entry)
-        return entries
+            self._refuse_strangers(task.stage, chunk, found)
+            results.append(found)
+        return results
 
-    def _write(self, task: Task, entries: Sequence[Entry]) -> None:
+    def _write(self, task: Task, results: Sequence[StageResult]) -> None:
         if self._journal is not None:
-            for chunk, entry in zip(task.chunks, entries, strict=True):
-                self._journal.write(task.stage.key, chunk, entry)
+            for chunk, digest, found in zip(task.chunks, task.digests, results, strict=True):
+                self._journal.write(task.stage.key, chunk, found, inputs=digest)
 
-    def _keep(self, task: Task, entries: Sequence[Entry]) -> None:
-        """Take in the breaks as the journal has them, so that a resumed run keeps what an uninterrupted one does.
+    def _note_breaks(self, task: Task, results: Sequence[StageResult]) -> None:
+        for chunk, found in zip(task.chunks, results, strict=True):
+            if found.breaks is not None:
+                self._strongest.add(chunk.number, found.breaks)
 
-        Raises:
-            BenchError: if a journal holds breaks of other examples than those that its entry calls broken.
-        """
-        for chunk, entry in zip(task.chunks, entries, strict=True):
-            self._keeper.add(chunk.number, self._unpacked(task, chunk, entry))
-
-    def _unpacked(self, task: Task, chunk: Chunk, entry: Entry) -> Breaks:
-        try:
-            breaks = unpack(entry.breaks, n_examples=len(chunk.indices), shape=self._shape)
-            self._refuse_strangers(breaks, chunk, entry)
-        except ValueError as error:
-            if self._journal is None:
-                raise
-            raise self._journal.refusal(task.stage.key, chunk, str(error)) from error
-        return breaks
-
-    def _refuse_other_function(self, task: Task, entries: Sequence[Entry]) -> None:
+    def _refuse_other_function(self, task: Task, results: Sequence[StageResult]) -> None:
         """What a journal holds of clean inputs and of breaks, the model must say too: one forward pass of each.
 
         The fingerprint sees neither later images nor what attacks find. One example may differ, where rounding decides
@@ -218,8 +206,8 @@ class Runner:
         if self._journal is None or not here or not self._examples.in_memory:
             return
         differing: list[int] = []
-        for chunk, entry in zip(task.chunks, entries, strict=True):
-            judged, margins = self._judged(task, chunk, entry)
+        for chunk, found in zip(task.chunks, results, strict=True):
+            judged, margins = self._judged(task, chunk, found)
             known = dict(zip(judged.indices.tolist(), margins, strict=True))
             same = self._ask(functools.partial(_as_known, known=known), judged, task.what)
             differing += [index for index, fits in zip(known, same, strict=True) if not fits]
@@ -231,29 +219,33 @@ class Runner:
                 " Choose another journal folder, or that model."
             )
 
-    def _judged(self, task: Task, chunk: Chunk, entry: Entry) -> tuple[Examples, Sequence[float]]:
-        """The inputs whose margins a chunk's entry knows, in the order of their indices, and these margins."""
+    def _judged(self, task: Task, chunk: Chunk, found: StageResult) -> tuple[Examples, Sequence[float]]:
+        """The inputs whose margins a chunk's result knows, in the order of their indices, and these margins."""
         examples = self._examples[chunk.rows]
         if task.stage.attack is None:
-            return examples, entry.margin
-        breaks = self._unpacked(task, chunk, entry)
-        examples = examples[torch.isin(examples.indices, torch.from_numpy(breaks.indices))]
-        inputs = torch.from_numpy(breaks.inputs(examples.inputs.cpu().numpy())) if len(breaks) else examples.inputs
-        return Examples(inputs=inputs, labels=examples.labels, indices=examples.indices), breaks.margins.tolist()
+            return examples, found.margin
+        if found.breaks is None:
+            return examples[:0], ()
+        examples = examples[torch.isin(examples.indices, torch.from_numpy(found.breaks.indices))]
+        inputs = torch.from_numpy(found.breaks.inputs(examples.inputs.cpu().numpy()))
+        return Examples(inputs=inputs, labels=examples.labels, indices=examples.indices), found.breaks.margins.tolist()
 
-    def _refuse_strangers(self, breaks: Breaks, chunk: Chunk, entry: Entry) -> None:
+    def _refuse_strangers(self, stage: Stage, chunk: Chunk, found: StageResult) -> None:
+        """Refuse breaks of other examples than those that the result calls broken."""
+        if found.breaks is None or self._journal is None:
+            return
         labels = dict(zip(chunk.indices, self._examples.labels[chunk.rows].tolist(), strict=True))
-        broken = {chunk.indices[position - chunk.start] for position in _broken([chunk], [entry])}
-        held = dict(zip(breaks.indices.tolist(), breaks.labels.tolist(), strict=True))
+        broken = {chunk.indices[position - chunk.start] for position in _broken([chunk], [found])}
+        held = dict(zip(found.breaks.indices.tolist(), found.breaks.labels.tolist(), strict=True))
         if not broken.issuperset(held) or any(labels[index] != label for index, label in held.items()):
-            raise ValueError("Expected breaks of the broken examples alone.")
-        if len(breaks) and breaks.shape != self._shape:
-            raise ValueError(f"Expected breaks of shape {self._shape}.")
+            raise self._journal.refusal(stage.key, chunk, "Expected breaks of the broken examples alone.")
+        if found.breaks.shape != self._shape:
+            raise self._journal.refusal(stage.key, chunk, f"Expected breaks of shape {self._shape}.")
 
 
-def _broken(group: Sequence[Chunk], entries: Sequence[Entry]) -> Iterator[int]:
-    for chunk, entry in zip(group, entries, strict=True):
-        for position, (attacked, robust) in enumerate(zip(entry.attacked, entry.robust, strict=True), chunk.start):
+def _broken(group: Sequence[Chunk], results: Sequence[StageResult]) -> Iterator[int]:
+    for chunk, found in zip(group, results, strict=True):
+        for position, (attacked, robust) in enumerate(zip(found.attacked, found.robust, strict=True), chunk.start):
             if attacked and not robust:
                 yield position
 

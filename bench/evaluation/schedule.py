@@ -11,8 +11,9 @@ from bench.core.types import Attack
 from bench.evaluation.cascade import Selection, audit_breaks, doubts, has_gradient, select
 from bench.evaluation.evaluation import AuditCounts
 from bench.evaluation.progress import Tracker
+from bench.evaluation.results import StageResult
 from bench.evaluation.runner import Runner
-from bench.evaluation.stage import CLEAN, Stage, Verdicts, merged
+from bench.evaluation.stage import CLEAN, Stage
 
 __all__ = ["Course", "Found"]
 
@@ -24,13 +25,13 @@ class Found:
     """What a course found, in the order of sorted indices.
 
     Args:
-        clean: verdicts on clean inputs.
-        stages: verdicts by attack and position of the stage; an example that a stage was spared counts as robust to it.
+        clean: what was found on clean inputs.
+        stages: results by attack and position of the stage; an example that a stage was spared counts as robust to it.
         audit: for a cascade, the counts behind its interval.
     """
 
-    clean: Verdicts
-    stages: dict[tuple[str, int], Verdicts]
+    clean: StageResult
+    stages: dict[tuple[str, int], StageResult]
     audit: AuditCounts | None
 
 
@@ -59,7 +60,7 @@ class Course:
         self._indices = indices
         self._seed = seed
         self._tracker = tracker
-        self._stages: dict[tuple[str, int], Verdicts] = {}
+        self._stages: dict[tuple[str, int], StageResult] = {}
 
     def run(self) -> Found:
         """Run everything.
@@ -84,10 +85,10 @@ class Course:
         for position in positions:
             part = attack.stages[position]
             stage, base = Stage.of(attack, part, suffix=suffix), Stage.of(attack, part)
-            verdicts = self._run(stage, survivors, base, attack=attack.name, name=f"{part.name} {suffix}".strip())
+            result = self._run(stage, survivors, base, attack=attack.name, name=f"{part.name} {suffix}".strip())
             before = self._stages.get((attack.name, position))
-            self._stages[attack.name, position] = verdicts if before is None else merged(before, verdicts)
-            survivors = verdicts.robust
+            self._stages[attack.name, position] = result if before is None else before.beside(result)
+            survivors = result.robust
         return survivors
 
     def _run_cascade(self, attack: Attack, triage: Triage, correct: Sequence[bool]) -> AuditCounts:
@@ -129,7 +130,7 @@ class Course:
 
     def _run(
         self, stage: Stage, attacked: Sequence[bool], base: Stage | None = None, *, attack: str, name: str
-    ) -> Verdicts:
+    ) -> StageResult:
         self._tracker.begin(stage, attacked, base=base or stage)
         report = functools.partial(self._tracker.advance, stage, attack=attack, name=name)
         return self._runner.run(stage, attacked, report)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from bench.core.errors import ContradictionError
 from bench.row.fingerprint import Fingerprint
 from bench.row.indices import parse_indices
-from bench.row.result import AttackResult, Audit, Diagnostic, Reported, Result, StageResult, expect_count
+from bench.row.result import AttackResult, Audit, Diagnostic, Reported, Result, StageCount, expect_count
 from bench.row.schema import OPTIONAL
 from bench.row.splits import TEST_SPLITS
 
@@ -32,7 +32,7 @@ __all__ = [
     "Record",
     "Reported",
     "Result",
-    "StageResult",
+    "StageCount",
 ]
 
 SCHEMA_VERSION = 3

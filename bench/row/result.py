@@ -11,13 +11,13 @@ from bench.row.indices import parse_indices
 from bench.row.packing import unpack_margins, unpack_verdicts
 from bench.row.schema import OPTIONAL
 
-__all__ = ["AttackResult", "Audit", "Diagnostic", "Reported", "Result", "StageResult", "expect_count"]
+__all__ = ["AttackResult", "Audit", "Diagnostic", "Reported", "Result", "StageCount", "expect_count"]
 
 _MOST_COLUMNS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageResult:
+class StageCount:
     """One stage of an attack: how many examples were still robust after it."""
 
     name: str
@@ -43,7 +43,7 @@ class AttackResult:
     robust: str
     best_margin: str
     parameters: dict[str, Any]
-    stages: tuple[StageResult, ...] = field(default=(), metadata=OPTIONAL)
+    stages: tuple[StageCount, ...] = field(default=(), metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import pytest
 
 from bench.cli.tables import clock, percent, row_table, rows_table, table
 from bench.row.packing import pack_verdicts
-from bench.row.record import Audit, Reported, StageResult
+from bench.row.record import Audit, Reported, StageCount
 from bench.row.serialization import loads
 
 FROZEN = Path(__file__).parent.parent / "core" / "frozen" / "record_v1.json"
@@ -23,7 +23,7 @@ def test_the_stages_of_an_attack_stand_below_it(record):
     """In their order, each with the count that it left."""
     result = record.result
     count = result.attacks[-1].n_robust
-    stages = (StageResult(name="first", n_robust=count + 1), StageResult(name="second", n_robust=count))
+    stages = (StageCount(name="first", n_robust=count + 1), StageCount(name="second", n_robust=count))
     attacks = (*result.attacks[:-1], replace(result.attacks[-1], stages=stages))
     lines = row_table(replace(record, result=replace(result, attacks=attacks))).splitlines()
     below = next(number for number, line in enumerate(lines) if line.startswith(attacks[-1].name))

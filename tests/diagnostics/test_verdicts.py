@@ -6,7 +6,7 @@ import pytest
 
 from bench.core.types import ThreatModel
 from bench.diagnostics import from_evaluation, merged
-from bench.evaluation import AttackOutcome, Evaluation, StageOutcome
+from bench.evaluation import AttackOutcome, Evaluation, StageResult
 from bench.row.record import Diagnostic
 
 N = 40
@@ -14,7 +14,18 @@ N = 40
 
 def stage(name, n_robust):
     verdicts = tuple(number < n_robust for number in range(N))
-    return StageOutcome(name=name, robust=verdicts, n_moved=0, seconds=0.0, forwards=0, backwards=0)
+    none = (False,) * N
+    return StageResult(
+        name=name,
+        attacked=(True,) * N,
+        robust=verdicts,
+        margin=(0.0,) * N,
+        finite=(True,) * N,
+        moved=none,
+        claimed=none,
+        rejected=none,
+        batch_size=64,
+    )
 
 
 def attack(name, *stages):

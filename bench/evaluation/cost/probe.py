@@ -26,8 +26,9 @@ from bench.evaluation.cost.costs import Costs, StageCost, share_of_broken
 from bench.evaluation.cost.effort import effort
 from bench.evaluation.cost.miniature import Miniature, SearchAlone, miniature
 from bench.evaluation.journal.chunks import CHUNK_SIZE, chunks_of
+from bench.evaluation.results import StageResult
 from bench.evaluation.runner import Runner
-from bench.evaluation.stage import CLEAN, Stage, Verdicts
+from bench.evaluation.stage import CLEAN, Stage
 from bench.row.adversarials import Breaks
 from bench.row.npz import level_for
 
@@ -225,7 +226,7 @@ class _Timing:
         return small, _run(self._runner, Stage(key="probe", attack=attack), attacked).seconds
 
 
-def _run(runner: Runner, stage: Stage, attacked: Sequence[bool]) -> Verdicts:
+def _run(runner: Runner, stage: Stage, attacked: Sequence[bool]) -> StageResult:
     return runner.run(stage, attacked, lambda done: None)
 
 

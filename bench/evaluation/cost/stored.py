@@ -6,7 +6,8 @@ from bench.core.types import Examples
 from bench.evaluation.cost.forecast import Forecast, Step
 from bench.evaluation.journal.chunks import Chunk
 from bench.evaluation.journal.header import inputs_digest
-from bench.evaluation.journal.journal import Entry, Journal
+from bench.evaluation.journal.journal import Journal
+from bench.evaluation.results import StageResult
 
 __all__ = ["StoredWork"]
 
@@ -22,7 +23,7 @@ class StoredWork:
     def __init__(self, journal: Journal | None, examples: Examples) -> None:
         self._journal = journal
         self._examples = examples
-        self._entries: dict[tuple[str, str], Entry | None] = {}
+        self._results: dict[tuple[str, str], StageResult | None] = {}
         self._digests: dict[str, str] = {}
 
     def tell(self, forecast: Forecast) -> None:
@@ -40,21 +41,21 @@ class StoredWork:
     def _tell_chunk(self, forecast: Forecast, step: Step, chunk: Chunk) -> None:
         every = [True] * len(chunk.indices)
         before = every if step.before is None else forecast.held(step.before, chunk.rows)
-        entry = self._read(step.stage.key, chunk) if before is not None else None
-        if before is None or entry is None:
+        result = self._read(step.stage.key, chunk) if before is not None else None
+        if before is None or result is None:
             return
-        part = step.selects and all(was or not seen for seen, was in zip(entry.attacked, before, strict=True))
-        if part or list(entry.attacked) == list(before):
-            forecast.begin(step.stage, entry.attacked, rows=chunk.rows)
-            forecast.observe(step.stage, chunk.rows, entry.robust, entry.seconds, reused=True)
+        part = step.selects and all(was or not seen for seen, was in zip(result.attacked, before, strict=True))
+        if part or list(result.attacked) == list(before):
+            forecast.begin(step.stage, result.attacked, rows=chunk.rows)
+            forecast.observe(step.stage, chunk.rows, result.robust, result.seconds, reused=True)
 
-    def _read(self, key: str, chunk: Chunk) -> Entry | None:
+    def _read(self, key: str, chunk: Chunk) -> StageResult | None:
         if self._journal is None:
             return None
         place = (key, chunk.key)
-        if place not in self._entries:
-            self._entries[place] = self._journal.read(key, chunk, inputs=self._digest(chunk))
-        return self._entries[place]
+        if place not in self._results:
+            self._results[place] = self._journal.read(key, chunk, inputs=self._digest(chunk))
+        return self._results[place]
 
     def _digest(self, chunk: Chunk) -> str:
         if chunk.key not in self._digests:

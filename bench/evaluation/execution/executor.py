@@ -11,7 +11,7 @@ from bench.core.types import Examples
 from bench.evaluation.execution.assignment import Given
 from bench.evaluation.execution.computing import Computer
 from bench.evaluation.execution.task import Task
-from bench.evaluation.journal.journal import Entry
+from bench.evaluation.results import StageResult
 
 __all__ = ["Executor", "Lane"]
 
@@ -19,8 +19,8 @@ __all__ = ["Executor", "Lane"]
 class Lane(Protocol):
     """Computes the tasks of one evaluation."""
 
-    def run(self, tasks: Iterable[Task], examples: Examples) -> Iterator[tuple[Task, Sequence[Entry]]]:
-        """Yield each task with an entry for each of its chunks, as they are done.
+    def run(self, tasks: Iterable[Task], examples: Examples) -> Iterator[tuple[Task, Sequence[StageResult]]]:
+        """Yield each task with a result for each of its chunks, as they are done.
 
         Args:
             tasks: asked for one by one, a little before each can be computed.

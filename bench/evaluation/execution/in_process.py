@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from bench.core.types import Examples
 from bench.evaluation.execution.computing import Computer
 from bench.evaluation.execution.task import Task
-from bench.evaluation.journal.journal import Entry
+from bench.evaluation.results import StageResult
 
 __all__ = ["InProcess"]
 
@@ -22,7 +22,7 @@ class InProcess:
     def __init__(self, computer: Computer) -> None:
         self._computer = computer
 
-    def run(self, tasks: Iterable[Task], examples: Examples) -> Iterator[tuple[Task, Sequence[Entry]]]:
-        """Yield each task with its entries, in order."""
+    def run(self, tasks: Iterable[Task], examples: Examples) -> Iterator[tuple[Task, Sequence[StageResult]]]:
+        """Yield each task with its results, in order."""
         for task in tasks:
             yield task, self._computer.compute(task, task.attacked(examples))

@@ -11,7 +11,7 @@ from bench.core.types import Examples
 from bench.evaluation.execution.assignment import Given
 from bench.evaluation.execution.computing import Computer
 from bench.evaluation.execution.task import Task
-from bench.evaluation.journal.journal import Entry
+from bench.evaluation.results import StageResult
 
 __all__ = ["Nobody"]
 
@@ -37,7 +37,7 @@ class Nobody:
         """This itself."""
         return self
 
-    def run(self, tasks: Iterable[Task], examples: Examples) -> Iterator[tuple[Task, Sequence[Entry]]]:
+    def run(self, tasks: Iterable[Task], examples: Examples) -> Iterator[tuple[Task, Sequence[StageResult]]]:
         """Yield nothing.
 
         Raises:

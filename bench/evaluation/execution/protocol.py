@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.types import Examples
 from bench.evaluation.execution.task import Task
-from bench.evaluation.journal.journal import Entry
+from bench.evaluation.results import StageResult
 
 __all__ = ["Done", "Failed", "Order", "Packed"]
 
@@ -75,10 +75,10 @@ class Done:
     """A task is done.
 
     Args:
-        entries: one for each of its chunks.
+        results: one for each of its chunks.
     """
 
-    entries: tuple[Entry, ...]
+    results: tuple[StageResult, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

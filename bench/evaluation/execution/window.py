@@ -12,7 +12,7 @@ from bench.core.types import Examples
 from bench.evaluation.execution.assignment import Assignment
 from bench.evaluation.execution.protocol import Done, Failed
 from bench.evaluation.execution.task import Task
-from bench.evaluation.journal.journal import Entry
+from bench.evaluation.results import StageResult
 
 __all__ = ["Crew", "Window"]
 
@@ -74,8 +74,8 @@ class Window:
         self._assignment = assignment
         self._waiting = waiting
 
-    def run(self, tasks: Iterable[Task], examples: Examples) -> Iterator[tuple[Task, Sequence[Entry]]]:
-        """Yield each task with its entries as it lands; after a failure only those that were begun."""
+    def run(self, tasks: Iterable[Task], examples: Examples) -> Iterator[tuple[Task, Sequence[StageResult]]]:
+        """Yield each task with its results as it lands; after a failure only those that were begun."""
         source = iter(tasks)
         pending: dict[concurrent.futures.Future[Done | Failed], Task] = {}
         failure: BenchError | None = None
@@ -90,7 +90,7 @@ class Window:
             for future in self._landed(pending):
                 task, reply = pending.pop(future), future.result()
                 if isinstance(reply, Done):
-                    yield task, reply.entries
+                    yield task, reply.results
                 else:
                     failure, more = failure or reply.error, False
         if failure is not None:

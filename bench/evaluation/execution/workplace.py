@@ -45,7 +45,7 @@ class Workplace:
         try:
             computer = self._computer(key, fetch)
             with borrowed(computer.module, self._device), full_float32():
-                return Done(entries=computer.compute(task, attacked))
+                return Done(results=computer.compute(task, attacked))
         except BenchError as error:
             return Failed.of(error)
         except Exception as error:  # noqa: BLE001 - told to the driver, which ends the run with it

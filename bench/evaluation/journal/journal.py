@@ -11,10 +11,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import math
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,9 +23,11 @@ from bench.core import digest, strict_json
 from bench.core.errors import BenchError
 from bench.core.types import Examples
 from bench.evaluation.journal.chunks import Chunk
+from bench.evaluation.journal.entries import as_entry, read_entry
 from bench.evaluation.journal.header import Header, differences, inputs_digest
+from bench.evaluation.results import StageResult
 from bench.row.result import Diagnostic
-from bench.row.schema import OPTIONAL, from_json, to_json
+from bench.row.schema import from_json, to_json
 from bench.storage.atomic_write import explain_write_errors, remove_unfinished, write_durably
 from bench.storage.lease import is_claim
 from bench.storage.listing import matching
@@ -34,7 +35,7 @@ from bench.storage.lock import LOCK, Check, held
 from bench.storage.place import Place
 from bench.storage.regular_file import read_regular
 
-__all__ = ["Entry", "Journal", "copy_entry", "default_journal", "open_journal", "peek"]
+__all__ = ["Journal", "copy_entry", "default_journal", "open_journal", "peek"]
 
 _HEADER = "header.json"
 _DOCTOR = "doctor"
@@ -42,41 +43,6 @@ _DOCTOR = "doctor"
 _MOST_BYTES = 512 << 20
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """What one stage did to one chunk; the tuples have one item per example of the chunk.
-
-    Args:
-        inputs: digest of the clean examples.
-        attacked: which examples the stage saw.
-        robust: of those, which withstood it; False elsewhere.
-        margin: `z_y - max_{k != y} z_k` of the verified candidate; infinite where none was tried.
-        finite: False where logits were not finite.
-        moved: how many candidates lay outside the threat model and were pulled back.
-        seconds: this chunk's share of the time.
-        forwards: examples passed forwards by the attack.
-        backwards: gradients taken by the attack.
-        batch_size: most examples that were computed at once.
-        breaks: adversarial examples that show more than those of earlier stages, as `keeping.pack` writes them.
-        n_claimed: breaks that a search in lower precision claimed in this chunk's share of the batch.
-        n_refused: of those, how many did not hold in float32.
-    """
-
-    inputs: str
-    attacked: tuple[bool, ...]
-    robust: tuple[bool, ...]
-    margin: tuple[float, ...]
-    finite: tuple[bool, ...]
-    moved: int
-    seconds: float
-    forwards: int
-    backwards: int
-    batch_size: int
-    breaks: str = field(default="", metadata=OPTIONAL)
-    n_claimed: int = 0
-    n_refused: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +75,16 @@ class Journal:
         self._check = check
         self._known = _names(folder)
 
-    def read(self, stage: str, chunk: Chunk, *, inputs: str) -> Entry | None:
+    def read(
+        self, stage: str, chunk: Chunk, *, inputs: str, shape: tuple[int, ...] | None = None
+    ) -> StageResult | None:
         """Return what is stored for a chunk, or None where nothing whole is.
+
+        Args:
+            stage: names its folder.
+            chunk: of the run.
+            inputs: digest of its clean examples.
+            shape: of one input, `(C, H, W)`; None leaves the breaks out.
 
         Raises:
             BenchError: if it was computed on other inputs than those with digest `inputs`, or what is stored whole
@@ -120,22 +94,22 @@ class Journal:
         if self._known is not None and path not in self._known:
             return None
         body = _body(path)
+        if body is None:
+            return None
         try:
-            entry = None if body is None else from_json(Entry, strict_json.loads(body, infinite=True), path.name)
+            found, there = read_entry(body, path.name, chunk, shape)
         except ValueError as error:
             raise self.refusal(stage, chunk, str(error)) from error
-        if entry is not None and (problem := _contradiction(entry, len(chunk.indices))):
-            raise self.refusal(stage, chunk, problem)
-        if entry is not None and entry.inputs != inputs:
+        if there != inputs:
             first, last = chunk.indices[0], chunk.indices[-1]
             raise BenchError(
                 f"Journal {self.folder} was made with other examples {first}:{last + 1}. Choose another journal folder,"
                 " or the data that it was made with."
             )
-        return entry
+        return found
 
-    def write(self, stage: str, chunk: Chunk, entry: Entry) -> None:
-        """Store a chunk durably.
+    def write(self, stage: str, chunk: Chunk, result: StageResult, *, inputs: str) -> None:
+        """Store what a stage did to a chunk durably; `inputs` is the digest of its clean examples.
 
         Raises:
             WorkFailedError: if the disk is full, or a store does not answer or let another process in; what was
@@ -143,7 +117,7 @@ class Journal:
             BenchError: if the folder cannot be written.
         """
         self._check()
-        self._write(self._path(stage, chunk), entry)
+        self._write(self._path(stage, chunk), as_entry(result, inputs))
 
     def read_findings(self, examples: Examples, form: str) -> tuple[Diagnostic, ...] | None:
         """What the short doctor found on these examples in this form; None where it has not looked."""
@@ -158,9 +132,9 @@ class Journal:
         """Store what the short doctor found; raises as `write` does."""
         self._check()
         findings = Findings(inputs=inputs_digest(examples), form=form, diagnostics=diagnostics)
-        self._write(self._findings_path(examples), findings)
+        self._write(self._findings_path(examples), to_json(findings))
 
-    def _write(self, path: Place, value: Entry | Findings) -> None:
+    def _write(self, path: Place, value: Mapping[str, Any]) -> None:
         _write(path, value)
         if self._known is not None:
             self._known.add(path)
@@ -211,7 +185,7 @@ def open_journal(
         decided = {name: decide() if stored is None else getattr(stored, name) for name, decide in undecided}
         header = dataclasses.replace(header, **decided)
         if stored is None:
-            _write(folder / _HEADER, header)
+            _write(folder / _HEADER, to_json(header))
         else:
             header = dataclasses.replace(header, precision_reason=stored.precision_reason)
         _refuse_other_run(folder, stored or header, header)
@@ -236,26 +210,6 @@ def default_journal(header: Header) -> Path:
     threat_model = header.threat_model.replace(":", "-").replace("/", "_")
     name = f"{header.suite}-{threat_model}-{header.digest[:16]}"
     return platformdirs.user_cache_path("bench", appauthor=False) / "journals" / name
-
-
-def _contradiction(entry: Entry, n_examples: int) -> str:
-    """Why no stage can have done this to a chunk of so many examples; empty where one can."""
-    columns = (entry.attacked, entry.robust, entry.margin, entry.finite)
-    if any(len(column) != n_examples for column in columns):
-        return f"Expected {n_examples} examples."
-    for attacked, robust, margin, finite in zip(*columns, strict=True):
-        if not attacked and (robust or not finite or margin != math.inf):
-            return "An example has a verdict that was not attacked."
-        if robust and (margin < 0 or not finite):
-            return "An example withstood what broke it."
-        if attacked and not robust and margin > 0:
-            return "An example was broken that withstood."
-    n_attacked = sum(entry.attacked)
-    if any(not 0 <= count <= n_attacked for count in (entry.moved, entry.n_claimed, entry.n_refused)):
-        return f"Expected counts of 0 to {n_attacked}."
-    if min(entry.forwards, entry.backwards, entry.batch_size - 1) < 0 or not 0 <= entry.seconds < math.inf:
-        return "Expected what it took to be at least 0."
-    return ""
 
 
 def _refuse_other_run(folder: Place, stored: Header, wanted: Header) -> None:
@@ -291,8 +245,8 @@ def _names(folder: Place) -> set[Place] | None:
     return None if isinstance(folder, Path) else set(folder.glob("*/*.json"))
 
 
-def _write(path: Place, value: Entry | Findings | Header) -> None:
-    _store(path, json.dumps(to_json(value)).encode())
+def _write(path: Place, value: Mapping[str, Any]) -> None:
+    _store(path, json.dumps(value).encode())
 
 
 def _store(path: Place, body: bytes) -> None:

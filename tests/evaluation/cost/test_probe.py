@@ -16,7 +16,8 @@ from bench.core.errors import WorkFailedError
 from bench.core.types import Examples
 from bench.evaluation.cost.miniature import miniature
 from bench.evaluation.cost.probe import Probe
-from bench.evaluation.stage import Stage, Verdicts
+from bench.evaluation.results import StageResult
+from bench.evaluation.stage import Stage
 from bench.row.adversarials import Breaks
 
 FINISH = {"cross-entropy": 0.02, "margin": 0.06}
@@ -34,7 +35,7 @@ class PlantedRunner:
         self.log, self.robust = log, robust
         self.breaks = Breaks.none(examples.shape)
 
-    def run(self, stage: Stage, attacked, report) -> Verdicts:
+    def run(self, stage: Stage, attacked, report) -> StageResult:
         steps = 1
         for name in ("steps", "queries", "targets", "restarts"):
             steps *= getattr(stage.attack, name, 1)
@@ -46,17 +47,18 @@ class PlantedRunner:
         self.log.append(seconds)
         limit = 0.8 if stage.attack is None else self.robust
         robust = tuple(seen and index % 10 < 10 * limit for seen, index in zip(attacked, self.indices, strict=True))
-        return Verdicts(
+        none = (False,) * len(robust)
+        return StageResult(
+            name=stage.name,
+            attacked=tuple(attacked),
             robust=robust,
             margin=(0.0,) * len(robust),
             finite=(True,) * len(robust),
-            moved=0,
+            moved=none,
+            claimed=none,
+            rejected=none,
             seconds=seconds,
-            forwards=0,
-            backwards=0,
             batch_size=64,
-            n_claimed=0,
-            n_refused=0,
         )
 
 

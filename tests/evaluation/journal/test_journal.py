@@ -25,7 +25,8 @@ from bench.core.errors import BenchError, WorkFailedError
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation import Header, Identity, default_journal, evaluate, plan, result_of
 from bench.evaluation.journal.chunks import chunks_of
-from bench.evaluation.journal.journal import Entry, open_journal
+from bench.evaluation.journal.journal import open_journal
+from bench.evaluation.results import StageResult
 from bench.row.fingerprint import Fingerprint
 from bench.row.packing import pack_logits, unpack_logits
 from bench.row.result import Diagnostic
@@ -425,19 +426,18 @@ def test_a_journal_without_fingerprint_is_not_believed(
     with open_journal(tmp_path / "journal", header) as journal:
         (chunk,) = chunks_of(range(64))
         verdicts = (True,) * 64
-        entry = Entry(
-            inputs="",
+        found = StageResult(
+            name="clean",
             attacked=verdicts,
             robust=verdicts,
             margin=(1.0,) * 64,
             finite=verdicts,
-            moved=0,
-            seconds=0.0,
-            forwards=0,
-            backwards=0,
+            moved=(False,) * 64,
+            claimed=(False,) * 64,
+            rejected=(False,) * 64,
             batch_size=64,
         )
-        journal.write("clean", chunk, entry)
+        journal.write("clean", chunk, found, inputs="")
     with pytest.raises(BenchError, match=r"fingerprint \(absent on one side\)"):
         evaluate(linear, examples, **usual, journal=tmp_path / "journal")
 
@@ -495,14 +495,17 @@ def test_a_model_that_fails_or_draws_is_told_so_before_its_journal(
         lambda entry: entry.update(robust=[True] * 64, margin=[-1.0] * 64),
         lambda entry: entry.update(robust=[False] * 64, margin=[1.0] * 64),
         lambda entry: entry.update(margin=[0.0] * 64, attacked=[False] * 64),
-        lambda entry: entry.update(moved=-1),
-        lambda entry: entry.update(n_claimed=65),
+        lambda entry: entry.update(moved=[True] * 64),
+        lambda entry: entry.update(claimed=[False] * 65),
+        lambda entry: entry.update(rejected=1),
         lambda entry: entry.update(forwards=-1),
         lambda entry: entry.update(batch_size=0),
         lambda entry: entry.update(seconds=-0.5),
         lambda entry: entry.update(seconds=10**400),
         lambda entry: entry.update(margin=[float("nan")] * 64),
         lambda entry: entry.update(breaks="bm8="),
+        lambda entry: entry.update(breaks=None),
+        lambda entry: entry.pop("inputs"),
         lambda entry: entry.update(extra=1),
     ],
 )

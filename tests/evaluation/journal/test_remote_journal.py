@@ -186,5 +186,5 @@ def test_an_entry_is_not_written_by_who_lost_the_lease(memory: str, usual: dict[
     with open_journal(folder, header) as journal:
         journal._check = refuse
         with pytest.raises(WorkFailedError, match="Lost"):
-            journal.write("clean", None, None)  # type: ignore[arg-type]
+            journal.write("clean", None, None, inputs="")  # type: ignore[arg-type]
     assert _entries(folder) == []

@@ -1,12 +1,11 @@
-"""Keeps, per broken example, the strongest break that the original float32 model confirmed.
+"""The strongest break of each example that the original float32 model confirmed.
 
-A break is kept as 8-bit changes of the clean input where the changed input, judged again, is still misclassified inside
+It is stored as 8-bit changes of the clean input where the changed input, judged again, is still misclassified inside
 the threat model by more than rounding; else as it was found, in float32.
 """
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Iterator, Mapping
 
@@ -17,16 +16,15 @@ from torch import Tensor, nn
 
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.evaluation.verify import Judgement, judge
-from bench.row import evidence_file
 from bench.row.adversarials import LEVELS, Breaks, apply, merge, stronger
 from bench.row.npz import Array
 
-__all__ = ["Keeper", "news", "pack", "unpack"]
+__all__ = ["StrongestBreaks", "new_breaks"]
 
 _LARGEST = 127
 
 
-class Keeper:
+class StrongestBreaks:
     """The strongest break of each example so far.
 
     Args:
@@ -56,10 +54,10 @@ class Keeper:
         return self._margins
 
 
-def news(
+def new_breaks(
     module: nn.Module, batch: Examples, judgement: Judgement, threat_model: ThreatModel, *, known: Mapping[int, float]
 ) -> Breaks:
-    """The breaks of a batch that show more than what is known, ready to be kept.
+    """The breaks of a batch that show more than what is known, ready to be stored.
 
     Args:
         module: the original model, in eval mode.
@@ -74,23 +72,6 @@ def news(
     if not bool(which.any()):
         return Breaks.none(tuple(batch.inputs.shape[1:]))
     return _compact(module, batch[which], _pick(judgement, which), threat_model)
-
-
-def pack(breaks: Breaks) -> str:
-    """Breaks as text for the journal; empty where there are none."""
-    return base64.b64encode(evidence_file.dumps(breaks)).decode("ascii") if len(breaks) else ""
-
-
-def unpack(text: str, *, n_examples: int, shape: tuple[int, ...]) -> Breaks:
-    """Read what `pack` wrote about at most `n_examples` inputs of `shape` `(C, H, W)`.
-
-    Raises:
-        ValueError: if it is not such a text.
-    """
-    if not text:
-        return Breaks.none(shape)
-    most = evidence_file.most_bytes(n_examples, shape)
-    return evidence_file.loads(base64.b64decode(text, validate=True), most_bytes=most)
 
 
 def _compact(module: nn.Module, batch: Examples, found: Judgement, threat_model: ThreatModel) -> Breaks:
