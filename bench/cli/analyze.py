@@ -11,6 +11,7 @@ import typer
 
 from bench.cli.options import (
     DEFAULT_LEADERBOARD,
+    MODEL_HELP,
     ClassNames,
     DataDir,
     Dataset,
@@ -40,7 +41,7 @@ def analyze(
         list[str],
         typer.Option(
             metavar="NAME",
-            help="A model of `bench list models`, robustbench:ID, or path/to/file.py:factory; once for each model.",
+            help=f"{MODEL_HELP}; once for each model.",
         ),
     ],
     dataset: Dataset,

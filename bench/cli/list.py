@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import Json
+from bench.cli.options import DatasetFilter, Json
 from bench.cli.output import json_text, say
 from bench.cli.tables import table
+from bench.core.errors import BenchError, UnknownNameError
 
 if TYPE_CHECKING:
     from bench.suites import AttackSuite
@@ -35,6 +36,10 @@ class Kind(str, enum.Enum):
 
 def list_names(
     what: Annotated[Kind, typer.Argument(help="What to list.")],
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Models of a library: robustbench, timm or torchvision.")
+    ] = None,
+    dataset: DatasetFilter = None,
     as_json: Json = False,
 ) -> None:
     """List models, datasets, attacks, suites, recipes, the doctor's checks or analyses.
@@ -42,9 +47,12 @@ def list_names(
     \b
     Examples:
       bench list models
+      bench list models --source robustbench --dataset cifar10
       bench list suites --json
     """
-    entries = _LISTINGS[what]()
+    if what is not Kind.MODELS and (source, dataset) != (None, None):
+        raise BenchError(f"--source and --dataset choose among models; leave them out for {what.value}.")
+    entries = _models(source, dataset) if what is Kind.MODELS else _LISTINGS[what]()
     if as_json:
         say(json_text(entries))
     else:
@@ -52,10 +60,16 @@ def list_names(
         say(table(headers, [tuple(entry.values()) for entry in entries]))
 
 
-def _models() -> list[_Entry]:
+def _models(source: str | None, dataset: str | None) -> list[_Entry]:
     from bench import models
+    from bench.models.sources import SOURCES
 
-    return [
+    if source is not None:
+        able = {each.name: each.listing for each in SOURCES if each.listing is not None}
+        if source not in able:
+            raise UnknownNameError("source whose models can be listed", source, able)
+        return [dict(each) for each in able[source](dataset)]
+    own = [
         {
             "name": each.spec.name,
             "checkpoints": ", ".join(each.datasets) or "none",
@@ -63,7 +77,13 @@ def _models() -> list[_Entry]:
             "summary": each.spec.summary,
         }
         for each in models.listing()
+        if dataset is None or dataset in each.datasets
     ]
+    others = [
+        {"name": name, "checkpoints": "", "paper": "", "summary": f"of package {package}"}
+        for name, package in models.installed().items()
+    ]
+    return own if dataset is not None else [*own, *others]
 
 
 def _datasets() -> list[_Entry]:
@@ -142,7 +162,6 @@ def _analyses() -> list[_Entry]:
 
 
 _LISTINGS: dict[Kind, Callable[[], list[_Entry]]] = {
-    Kind.MODELS: _models,
     Kind.DATASETS: _datasets,
     Kind.ATTACKS: _attacks,
     Kind.SUITES: _suites,

@@ -11,6 +11,7 @@ from bench.storage.place import Place, place
 
 __all__ = [
     "DEFAULT_LEADERBOARD",
+    "MODEL_HELP",
     "Address",
     "ClassNames",
     "DataDir",
@@ -39,9 +40,11 @@ __all__ = [
 
 DEFAULT_LEADERBOARD: Place = Path("leaderboard")
 
+MODEL_HELP = "timm:, hf:, torchvision: or robustbench:NAME, net.py:factory, or a name of `bench list models`"
+
 Model = Annotated[
     str,
-    typer.Option(metavar="NAME", help="A model of `bench list models`, robustbench:ID, or path/to/file.py:factory."),
+    typer.Option(metavar="NAME", help=f"{MODEL_HELP}."),
 ]
 Weights = Annotated[
     Path | None,
@@ -68,7 +71,9 @@ ClassNames = Annotated[
 ThreatModel = Annotated[
     str | None, typer.Option(metavar="NORM:EPSILON", help="Linf:8/255 or L2:0.5; by default the dataset's own.")
 ]
-Suite = Annotated[str, typer.Option(metavar="NAME", help="A suite of `bench list suites`.")]
+Suite = Annotated[
+    str, typer.Option(metavar="NAME", help="A suite of `bench list suites`, or one of your own, suite.py:ENTRY.")
+]
 Indices = Annotated[str | None, typer.Option(metavar="A:B", help="Examples A to B-1 of the official split.")]
 Device = Annotated[
     str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; by default a GPU where there is one.")

@@ -11,6 +11,7 @@ import typer
 
 from bench.cli.options import (
     DEFAULT_LEADERBOARD,
+    MODEL_HELP,
     Address,
     ClassNames,
     DataDir,
@@ -54,7 +55,7 @@ def run(
             "--model",
             "--models",
             metavar="NAME",
-            help="A model of `bench list models`, robustbench:ID, or path/to/file.py:factory; once for each of several,"
+            help=f"{MODEL_HELP}; once for each of several,"
             " or all, which is every one with a checkpoint for the dataset.",
         ),
     ],

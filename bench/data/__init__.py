@@ -7,8 +7,19 @@
 
 from bench.data.classes import advice
 from bench.data.dataset import Dataset, DatasetSpec, Split
-from bench.data.loading import DATASETS, load, names
+from bench.data.loading import DATASETS, FOLDER, load, names
 from bench.data.preprocessing import Preprocessing
 from bench.data.selection import select
 
-__all__ = ["DATASETS", "Dataset", "DatasetSpec", "Preprocessing", "Split", "advice", "load", "names", "select"]
+__all__ = [
+    "DATASETS",
+    "FOLDER",
+    "Dataset",
+    "DatasetSpec",
+    "Preprocessing",
+    "Split",
+    "advice",
+    "load",
+    "names",
+    "select",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from bench.core.errors import BenchError
 from bench.core.types import Examples
 from bench.data.dataset import Content
 
-__all__ = ["checked", "digest", "to_examples"]
+__all__ = ["checked", "digest", "expect_classes", "to_examples"]
 
 # OUR CHOICE: float32 rounds 1 by 1e-7, and a chain of operations by some times that; a grey level of 255 is 4e-3.
 _ROUNDING = 1e-4
@@ -166,7 +167,16 @@ def _check_labels(content: Content, *, source: str) -> None:
             f"{source}: expected labels from 0 to {max(n_classes, 1) - 1}, one for each of {n_classes} classes, but"
             f" label {labels[first]} of example {first} is out of range: they run from {low} to {high}.{hint}"
         )
-    if n_classes < 2:
+    expect_classes(content.class_names, count, source=source)
+
+
+def expect_classes(class_names: Sequence[str], count: int, *, source: str) -> None:
+    """Refuse data of one class.
+
+    Raises:
+        BenchError: if there are fewer than two.
+    """
+    if len(class_names) < 2:
         raise BenchError(
             f"{source}: expected at least 2 classes, but all {count} labels are 0. Name the model's classes, one a line"
             " in its order: --class-names FILE."

@@ -46,11 +46,13 @@ class FileContent(NamedTuple):
         files: one per example, in the official order.
         labels: integers `(N,)`.
         class_names: what each label stands for.
+        remarks: what the user should know of how it was read, a line each.
     """
 
     files: tuple[Path, ...]
     labels: NDArray[np.generic]
     class_names: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

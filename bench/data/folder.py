@@ -12,9 +12,9 @@ import numpy as np
 
 from bench.core.errors import BenchError, nearest
 from bench.data import classes, images
-from bench.data.dataset import Content
+from bench.data.dataset import Content, FileContent
 
-__all__ = ["read"]
+__all__ = ["listed", "read"]
 
 _NO_CLASSES = frozenset({"__MACOSX", "__pycache__"})
 _SPLITS = frozenset({"test", "train", "val", "valid", "validation"})
@@ -28,10 +28,25 @@ class _Found(NamedTuple):
 
 
 def read(path: Path, class_names: tuple[str, ...] | None = None) -> Content:
-    """Read `path/CLASS/**/IMAGE`, as torchvision's ImageFolder does; what is hidden is left out.
+    """Read what `listed` finds, images of one size: one channel if every image is grey, else three.
+
+    Raises:
+        BenchError: as `listed`, and if an image is damaged or too large, or they are unequal in size.
+    """
+    found, grey = _found(path, class_names)
+    return Content(
+        inputs=images.read(found.files, grey=grey),
+        labels=found.labels,
+        class_names=found.class_names,
+        remarks=found.remarks,
+    )
+
+
+def listed(path: Path, class_names: tuple[str, ...] | None = None) -> FileContent:
+    """Find `path/CLASS/**/IMAGE`, as torchvision's ImageFolder does; what is hidden is left out.
 
     Examples take turns between the classes (the first image of each, then the second of each),
-    so that the first N are a fair sample. One channel if every image is grey, else three.
+    so that the first N are a fair sample.
 
     Args:
         path: the folder that holds one folder per class.
@@ -39,23 +54,28 @@ def read(path: Path, class_names: tuple[str, ...] | None = None) -> Content:
             all of them: in order of their numbers where they are numbers, else of their names.
 
     Raises:
-        BenchError: if the folder, its classes or their images are missing, damaged, too large or unequal in size.
+        BenchError: if the folder, its classes or their images are missing, or an image's header is damaged.
     """
+    return _found(path, class_names)[0]
+
+
+def _found(path: Path, class_names: tuple[str, ...] | None) -> tuple[FileContent, bool]:
+    """What `listed` returns, and whether every image is grey."""
     folders, strays = _look(path)
     ordered, remark = (class_names, None) if class_names is not None else classes.in_order(folders)
     labels = _labels(folders, ordered, path)
-    found = {name: _walk(path / name) for name in folders}
-    turns = sorted((rank, labels[name], file) for name in folders for rank, file in enumerate(found[name].images))
+    inside = {name: _walk(path / name) for name in folders}
+    turns = sorted((rank, labels[name], file) for name in folders for rank, file in enumerate(inside[name].images))
     if not turns:
         known = ", ".join(sorted(images.SUFFIXES))
-        only = [str(file.relative_to(path)) for each in found.values() for file in each.others]
+        only = [str(file.relative_to(path)) for each in inside.values() for file in each.others]
         but = f"but found only {_few(only)}" if only else "but it has none"
         raise BenchError(f"Expected images ({known}) in the class folders of {path}, {but}.")
     files = [file for _, _, file in turns]
     look = images.survey(files)
-    others = [*strays, *(file for each in found.values() for file in each.others)]
-    nested = [file for name in folders for file in found[name].images if file.parent != path / name]
-    empty = [f"{name} (class {label})" for name, label in labels.items() if not found[name].images]
+    others = [*strays, *(file for each in inside.values() for file in each.others)]
+    nested = [file for name in folders for file in inside[name].images if file.parent != path / name]
+    empty = [f"{name} (class {label})" for name, label in labels.items() if not inside[name].images]
     remarks = (
         remark or "",
         _listed("Left out, since they are no images of a class:", others, path),
@@ -64,12 +84,13 @@ def read(path: Path, class_names: tuple[str, ...] | None = None) -> Content:
         f"The folders are {len(folders)} of {len(ordered)} classes." if len(folders) < len(ordered) else "",
         *look.remarks,
     )
-    return Content(
-        inputs=images.read(files, grey=look.grey),
+    content = FileContent(
+        files=tuple(files),
         labels=np.array([label for _, label, _ in turns], dtype=np.int64),
         class_names=ordered,
         remarks=tuple(filter(None, remarks)),
     )
+    return content, look.grey
 
 
 def _look(path: Path) -> tuple[list[str], list[Path]]:

@@ -17,10 +17,11 @@ from bench.data.dataset import IMAGE_THREAT_MODELS, Content, Dataset, DatasetSpe
 from bench.data.preprocessing import Preprocessing
 from bench.storage.place import expanded
 
-__all__ = ["DATASETS", "load", "names"]
+__all__ = ["DATASETS", "FOLDER", "load", "names"]
 
 DATASETS: Registry[DatasetSpec] = Registry("dataset", "bench.data.datasets")
 
+FOLDER = "folder:"
 _OWN_FORMS = ("FILE.npz", "folder:PATH")
 
 
@@ -45,15 +46,15 @@ def load(
         split: "test" or "train"; a user's own data has only "test".
         class_names: for a user's own data: a file with the names of the model's classes, one a line in its order, of
             which the data may have some; None where its classes are the model's.
-        preprocessing: from image files to pixels, where the images stay in their files; None for the dataset's own.
+        preprocessing: from image files to pixels; None for the dataset's own, and for a folder's images as they are.
 
     Raises:
         BenchError: if the name is unknown, or the data is missing, damaged or unusable.
     """
     if split not in get_args(Split):
         raise BenchError(f"Unknown split {split!r}. Known: test, train.")
-    if name.startswith("folder:") or name.lower().endswith(".npz"):
-        return _load_own(name, split, classes.read(class_names) if class_names is not None else None)
+    if name.startswith(FOLDER) or name.lower().endswith(".npz"):
+        return _load_own(name, split, classes.read(class_names) if class_names is not None else None, preprocessing)
     if name not in DATASETS and Path(name).is_dir():
         raise BenchError(f"Unknown dataset {name!r}. One folder of images per class is folder:{name}")
     if name not in DATASETS:
@@ -84,11 +85,20 @@ def _load_files(spec: DatasetSpec, split: Split, content: FileContent, preproces
     return dataclasses.replace(found, base=spec.base, preprocessing=preprocessing)
 
 
-def _load_own(name: str, split: Split, class_names: tuple[str, ...] | None) -> Dataset:
+def _load_own(
+    name: str, split: Split, class_names: tuple[str, ...] | None, preprocessing: Preprocessing | None
+) -> Dataset:
     if split != "test":
         raise BenchError(f"Dataset {name!r} is evaluation data: it has only the split test, but got {split!r}.")
-    path = expanded(Path(name.removeprefix("folder:")))
-    kind, read = ("folder", folder.read) if name.startswith("folder:") else ("npz", npz.read)
+    path = expanded(Path(name.removeprefix(FOLDER)))
+    if name.startswith(FOLDER) and preprocessing is not None:
+        found = folder.listed(path, class_names)
+        contents.expect_classes(found.class_names, len(found.files), source=str(path))
+        files_ = files.open_files(found.files, found.labels, preprocessing)
+        own = _own_name("folder", path, files_.digest)
+        made = _dataset(own, split, files_, found, files_.digest, IMAGE_THREAT_MODELS)
+        return dataclasses.replace(made, preprocessing=preprocessing)
+    kind, read = ("folder", folder.read) if name.startswith(FOLDER) else ("npz", npz.read)
     content = contents.checked(read(path, class_names), source=str(path))
     digest = contents.digest(content)
     examples = contents.to_examples(content)
@@ -140,5 +150,5 @@ def _dataset(
         threat_models=MappingProxyType({threat_model.norm: threat_model for threat_model in threat_models}),
         digest=digest,
         notice=content.notice if isinstance(content, Content) else None,
-        remarks=content.remarks if isinstance(content, Content) else (),
+        remarks=content.remarks,
     )

@@ -71,13 +71,15 @@ class Preprocessing:
         """
         with images.opened(content, source=source) as image:
             colours = image.convert("RGB")
-        pixels: NDArray[np.uint8] = np.asarray(self._prepared(colours), dtype=np.uint8).transpose(2, 0, 1)
-        return pixels
+        return self.prepared(colours)
 
-    def _prepared(self, image: Image.Image) -> Image.Image:
+    def prepared(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Prepare an image in red, green and blue; as uint8 `(3, H, W)`."""
         from torchvision.transforms import InterpolationMode, functional
 
         if self.resize is not None:
             size = [self.resize] if isinstance(self.resize, int) else list(self.resize)
             image = functional.resize(image, size, InterpolationMode(self.interpolation), antialias=True)
-        return image if self.crop is None else functional.center_crop(image, [self.crop])
+        cropped = image if self.crop is None else functional.center_crop(image, [self.crop])
+        pixels: NDArray[np.uint8] = np.asarray(cropped, dtype=np.uint8).transpose(2, 0, 1)
+        return pixels

@@ -42,7 +42,7 @@ class AnalyzeRequest:
 
     Args:
         what: an analysis.
-        models: models of the zoo, `robustbench:<ID>` or `path/to/file.py:factory`; each once.
+        models: in any form of `bench.models.sources`; each once.
         dataset: a dataset, `file.npz` or `folder:PATH`.
         output: folder of results and figures.
         page: a file for the page about all results in `output`, or None.
@@ -167,7 +167,7 @@ def _subject(request: AnalyzeRequest, chosen: Analysis, tell: Callable[[str], No
         threat_model=asked,
         tell=tell,
     )
-    threat_model = asked or dataset.default_threat_model
+    threat_model = asked or models.default_threat_model(request.models, dataset)
     given = data.select(dataset, samples=request.samples, indices=request.indices)  # says what is wrong with them first
 
     def load(name: str, weights: Path | None = None) -> LoadedModel:

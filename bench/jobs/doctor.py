@@ -33,7 +33,7 @@ class DoctorRequest:
     """What to examine, by name.
 
     Args:
-        model: a model of the zoo, `robustbench:<ID>` or `path/to/file.py:factory`.
+        model: in any form of `bench.models.sources`.
         dataset: a dataset, `file.npz` or `folder:PATH`.
         weights: a weights file for the model, or None.
         weights_key: where in that file, a dotted path; None for anywhere.
@@ -122,7 +122,7 @@ def doctor(
         threat_model=asked,
         tell=tell,
     )
-    threat_model = asked or dataset.default_threat_model
+    threat_model = asked or models.default_threat_model([request.model], dataset)
     few = min(SAMPLES, len(dataset)) if request.samples is None and request.indices is None else request.samples
     examples = data.select(dataset, samples=few, indices=request.indices)
     model = models.load(

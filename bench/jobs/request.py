@@ -19,6 +19,7 @@ from bench.data import Dataset
 from bench.evaluation.fingerprint import N_IMAGES, fingerprint
 from bench.evaluation.search_precision import AUTO, settled_precision
 from bench.models import LoadedModel, preprocessing
+from bench.models.sources import source_of
 from bench.storage.place import Place
 from bench.suites import AttackSuite
 
@@ -41,7 +42,7 @@ class RunRequest:
     """What to evaluate, by name.
 
     Args:
-        model: a model of the zoo, `robustbench:<ID>` or `path/to/file.py:factory`.
+        model: in any form of `bench.models.sources`.
         dataset: a dataset, `file.npz` or `folder:PATH`.
         leaderboard: folder of the rows, or its URL.
         suite: such as "standard-v1".
@@ -133,7 +134,7 @@ def resolve(request: RunRequest, tell: Callable[[str], None]) -> Setting:
         tell=tell,
     )
     examples = data.select(dataset, samples=request.samples, indices=request.indices)
-    threat_model = asked or dataset.default_threat_model
+    threat_model = asked or models.default_threat_model([request.model], dataset)
     model = models.load(
         request.model,
         weights=request.weights,
@@ -186,7 +187,8 @@ def load_data(
     dataset = data.load(name, data_dir=data_dir, class_names=class_names, preprocessing=wanted[first])
     for line in filter(None, (dataset.notice, *dataset.remarks)):
         tell(line)
-    if dataset.preprocessing is not None and dataset.preprocessing != data.DATASETS.get(name).preprocessing:
+    usual = data.DATASETS.get(name).preprocessing if name in data.DATASETS else None
+    if dataset.preprocessing != usual:
         tell(f"Images as {first} takes them: {dataset.preprocessing}")
     return dataset
 
@@ -228,8 +230,10 @@ def row_name(model: LoadedModel, weights: Path | None) -> str:
     stem = re.sub(r"[^A-Za-z0-9._+=]+", "-", stem).strip("-.")[:80]
     if model.spec is not None:
         return stem if weights is None else f"{stem}-{model.digest[:8]}"
-    if model.name.startswith("robustbench:"):
+    if model.name.startswith("robustbench:") and weights is None:
         return stem
+    if source_of(model.name).matches is None:  # a library's: its weights say which of all it is
+        return f"{stem}-{model.digest[:8]}"
     return f"{stem}-{digest.of_json([model.digest, model.factory_digest])[:8]}"
 
 

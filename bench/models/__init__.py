@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.models.checkpoint import Accuracy, ArchitectureSpec, Manifest
 from bench.models.loaded import LoadedModel
 from bench.models.normalize import Normalize
-from bench.models.registry import Listing, listing, load, names, preprocessing
+from bench.models.registry import Listing, default_threat_model, installed, listing, load, names, preprocessing
 from bench.models.zoo import ModelSpec
 
 __all__ = [
@@ -16,6 +16,8 @@ __all__ = [
     "Manifest",
     "ModelSpec",
     "Normalize",
+    "default_threat_model",
+    "installed",
     "listing",
     "load",
     "names",

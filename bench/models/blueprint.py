@@ -22,7 +22,7 @@ from bench.models.adapting import Adapted, Needs
 from bench.models.building import build_empty
 from bench.models.loaded import LoadedModel, freeze
 from bench.models.manifest import ArchitectureSpec
-from bench.models.sources import robustbench, user_file
+from bench.models.sources import Wanted, source_of, user_file
 from bench.storage.place import expanded
 
 __all__ = ["Blueprint", "blueprint_of", "dump_state", "load_state", "rebuild"]
@@ -105,16 +105,15 @@ def _built(blueprint: Blueprint, device: torch.device) -> tuple[nn.Module, str]:
     if blueprint.architecture is not None:
         module = build_empty(blueprint.architecture).to_empty(device="cpu")
         return freeze(module, device), digest.of_architecture(module, blueprint.architecture)
-    if blueprint.name.startswith(robustbench.PREFIX):
-        loaded = robustbench.load(
-            blueprint.name,
-            dataset=blueprint.dataset,
-            num_classes=blueprint.num_classes,
-            threat_model=ThreatModel.parse(blueprint.threat_model),
-            device=device,
-        )
-    else:
-        loaded = user_file.load(blueprint.name, weights=None, num_classes=blueprint.num_classes, device=device)
+    wanted = Wanted(
+        name=blueprint.name,
+        dataset=blueprint.dataset,
+        num_classes=blueprint.num_classes,
+        threat_model=ThreatModel.parse(blueprint.threat_model),
+        device=device,
+        empty=True,
+    )
+    loaded = source_of(blueprint.name).load(wanted)
     return loaded.module, loaded.factory_digest
 
 

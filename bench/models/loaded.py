@@ -22,7 +22,7 @@ class LoadedModel:
     """A model that is ready to be evaluated.
 
     Args:
-        name: as it was asked for: "aw-net", "robustbench:Rice2020Overfitting", "net.py:make".
+        name: as it was asked for: "aw-net", "timm:resnet18", "net.py:make".
         module: maps inputs in [0, 1] to logits `(N, num_classes)`; in eval mode, its parameters frozen.
         digest: of its state: names, dtypes, shapes and bytes.
         factory_digest: of the sources that build it, the user's modules that these import included.
@@ -31,6 +31,7 @@ class LoadedModel:
         manifest: of the checkpoint, for models with one.
         spec: the zoo's description, for models of the zoo.
         architecture: what it was built as, for models of the zoo.
+        class_names: what its logits stand for, where its source says.
         remarks: what a user should know of how it was loaded and is asked, a line each.
     """
 
@@ -43,6 +44,7 @@ class LoadedModel:
     manifest: Manifest | None = None
     spec: ModelSpec | None = None
     architecture: ArchitectureSpec | None = None
+    class_names: tuple[str, ...] | None = None
     remarks: tuple[str, ...] = ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,19 +12,21 @@ import torch
 
 from bench.core.errors import BenchError
 from bench.core.types import ThreatModel
-from bench.data import DATASETS, advice
+from bench.data import DATASETS, FOLDER, advice
 from bench.models import store
 from bench.models.adapting import adapted, remarks_on
+from bench.models.class_order import class_order
 from bench.models.loaded import LoadedModel
 from bench.models.probe import probe
-from bench.models.sources import robustbench, shipped, user_file
+from bench.models.sources import Wanted, source_of
+from bench.models.sources.package import entry_points
 from bench.models.zoo import ZOO, ModelSpec
 from bench.storage.place import expanded
 
 if TYPE_CHECKING:
     from bench.data import Dataset, Preprocessing
 
-__all__ = ["Listing", "listing", "load", "names", "preprocessing"]
+__all__ = ["Listing", "default_threat_model", "installed", "listing", "load", "names", "preprocessing"]
 
 PROBE_EXAMPLES = 8
 
@@ -51,6 +54,11 @@ def listing() -> tuple[Listing, ...]:
     return tuple(Listing(spec=spec, datasets=store.available(spec.name)) for spec in ZOO)
 
 
+def installed() -> dict[str, str]:
+    """The models that other packages add, each with the package."""
+    return {name: each.dist.name if each.dist is not None else "" for name, each in sorted(entry_points().items())}
+
+
 def load(
     name: str,
     *,
@@ -64,11 +72,11 @@ def load(
     """Load a model, in eval mode and with frozen parameters.
 
     Args:
-        name: a model of the zoo ("aw-net"), "robustbench:<ID>", or "path/to/file.py:factory".
+        name: in any form of `bench.models.sources`: "aw-net", "timm:resnet18", "path/to/file.py:factory".
         dataset: what it will be evaluated on: picks the checkpoint, and gives the images of the probe.
-        weights: a weights file, for models of the zoo and of a file.
+        weights: a weights file, for models that do not bring their own.
         weights_key: where in that file, a dotted path; None for anywhere.
-        threat_model: picks RobustBench's list; the dataset's default where None. Other models do not depend on it.
+        threat_model: picks RobustBench's list; the default where None. Other models do not depend on it.
         device: where the module goes.
         check: probe the model on a few images (see `bench.models.probe`).
 
@@ -78,8 +86,16 @@ def load(
     """
     if weights_key is not None and weights is None:
         raise BenchError("Expected --weights beside --weights-key: it says where in that file the weights lie.")
-    weights = expanded(weights) if weights is not None else None
-    loaded = _loaded(name, dataset, weights, weights_key, threat_model or dataset.default_threat_model, device)
+    wanted = Wanted(
+        name=name,
+        dataset=dataset.base or dataset.name,
+        num_classes=dataset.num_classes,
+        threat_model=threat_model or default_threat_model([name], dataset),
+        device=device,
+        weights=expanded(weights) if weights is not None else None,
+        weights_key=weights_key,
+    )
+    loaded = source_of(name).load(wanted)
     inputs = dataset.examples[:PROBE_EXAMPLES].inputs.to(device)
     module = adapted(loaded.module, inputs)
     if check:
@@ -91,7 +107,32 @@ def load(
             dataset=dataset.name,
             advice=functools.partial(advice, dataset),
         )
-    return replace(loaded, module=module, remarks=(*loaded.remarks, *remarks_on(module)))
+    remarks = (*loaded.remarks, *class_order(loaded, dataset), *remarks_on(module))
+    return replace(loaded, module=module, remarks=remarks)
+
+
+def default_threat_model(models: Sequence[str], dataset: Dataset) -> ThreatModel:
+    """What models are evaluated under unless another threat model is asked for.
+
+    It is the dataset's default, but for models whose source lists them for another norm alone.
+
+    Raises:
+        BenchError: if the models are made for different ones.
+    """
+    usual = dataset.default_threat_model
+    found = {}
+    for name in models:
+        asked = source_of(name).threat_model
+        own = asked(name, dataset.base or dataset.name) if asked is not None else None
+        found[name] = usual if own is None or own.norm is usual.norm else own
+    first, *others = found
+    differs = next((each for each in others if found[each] != found[first]), None)
+    if differs is not None:
+        raise BenchError(
+            f"Models {first!r} and {differs!r} are made for {found[first]} and {found[differs]}: choose one with"
+            " --threat-model."
+        )
+    return found[first]
 
 
 def preprocessing(name: str, *, dataset: str, threat_model: ThreatModel | None = None) -> Preprocessing | None:
@@ -103,39 +144,16 @@ def preprocessing(name: str, *, dataset: str, threat_model: ThreatModel | None =
         threat_model: as in `load`.
 
     Returns:
-        What RobustBench says of its models, else the dataset's own; None where it does not lie in image files.
+        What the model's source says, else the dataset's own; None where it does not lie in image files, or the user's
+        own are taken as they are.
 
     Raises:
-        UnknownNameError: if RobustBench has no such model.
-        BenchError: if the extra `zoo` is not installed.
+        BenchError: if there is no such model, or its pixels are made in a way that is not known here.
     """
-    if dataset not in DATASETS:
+    spec = DATASETS.get(dataset) if dataset in DATASETS else None
+    usual = spec.preprocessing if spec is not None else None
+    if usual is None and not dataset.startswith(FOLDER):
         return None
-    spec = DATASETS.get(dataset)
-    if not name.startswith(robustbench.PREFIX) or spec.preprocessing is None:
-        return spec.preprocessing
-    return robustbench.preprocessing(
-        name, dataset=spec.base or spec.name, threat_model=threat_model or spec.threat_models[0]
-    )
-
-
-def _loaded(
-    name: str,
-    dataset: Dataset,
-    weights: Path | None,
-    weights_key: str | None,
-    threat_model: ThreatModel,
-    device: str | torch.device,
-) -> LoadedModel:
-    classes = dataset.num_classes
-    if name.startswith(robustbench.PREFIX):
-        if weights is not None:
-            raise BenchError(f"Model {name!r} brings its own weights; leave --weights out.")
-        return robustbench.load(
-            name, dataset=dataset.base or dataset.name, num_classes=classes, threat_model=threat_model, device=device
-        )
-    if user_file.matches(name):
-        return user_file.load(name, weights=weights, weights_key=weights_key, num_classes=classes, device=device)
-    return shipped.load(
-        name, weights=weights, weights_key=weights_key, dataset=dataset.name, num_classes=classes, device=device
-    )
+    asked = source_of(name).preprocessing
+    own = asked(name, spec.base or spec.name if spec is not None else dataset, threat_model) if asked else None
+    return own or usual

@@ -19,7 +19,7 @@ from torch import Tensor
 from bench.core.errors import BenchError, nearest
 from bench.storage.regular_file import MOST_WEIGHTS_BYTES, open_regular
 
-__all__ = ["EXTRA_STATE", "WRAPPERS", "read", "state_dicts"]
+__all__ = ["EXTRA_STATE", "WRAPPERS", "check", "read", "state_dicts"]
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "_orig_mod", "net")
 """What training scripts and torch's wrappers call the network itself, the likeliest first."""
@@ -70,7 +70,30 @@ def state_dicts(path: Path, *, key: str | None = None) -> dict[str, dict[str, An
     return dict(sorted(found.items(), key=lambda each: (each[0] in around, *_unlikeliness(each[0]))))
 
 
+def check(path: Path) -> None:
+    """Refuse a file that is no weights file, by its start and, of torch's archives, by what lies in them.
+
+    Raises:
+        BenchError: as `state_dicts`; that the rest is not damaged is not checked.
+    """
+    if not _is_safetensors(path):
+        try:
+            with open_regular(path, most_bytes=MOST_WEIGHTS_BYTES) as file:
+                _check_archive(file, path)
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise _damaged(path, error) from error
+
+
 def _content(path: Path) -> Any:
+    return _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether a weights file is of safetensors, or else of torch.
+
+    Raises:
+        BenchError: if it is neither.
+    """
     try:
         with open_regular(path, most_bytes=MOST_WEIGHTS_BYTES) as file:
             head = file.read(_HEAD)
@@ -81,9 +104,9 @@ def _content(path: Path) -> Any:
     except OSError as error:
         raise BenchError(f"Cannot read weights file {path}: {error.strerror or error}.") from None
     if _looks_like_safetensors(head):
-        return _read_safetensors(path)
+        return True
     if head.startswith(b"PK\x03\x04") or (head.startswith(b"\x80") and _MAGIC in head[:32]):
-        return _read_torch(path)
+        return False
     raise BenchError(f"Expected safetensors or torch weights in {path}, but {_what_else(head, size)}.")
 
 

@@ -6,6 +6,7 @@ import subprocess
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from bench import data
@@ -231,3 +232,24 @@ def test_only_the_formats_that_are_named_are_tried(tmp_path, monkeypatch):
     Image.new("1", (20_000, 20_000)).save(path)
     with pytest.raises(BenchError, match=r"pixels|damaged"):
         data.load(f"folder:{tmp_path}")
+
+
+def test_a_models_preprocessing_takes_images_of_any_size(tmp_path):
+    """Pixels are made when they are needed, in the model's size, and are part of what the data is."""
+    save(tmp_path / "cat" / "0.png", 10, size=(30, 20))
+    save(tmp_path / "dog" / "0.png", 20, size=(8, 40), mode="L")
+    prepare = data.Preprocessing(resize=6, crop=4)
+    dataset = data.load(f"folder:{tmp_path}", preprocessing=prepare)
+    assert dataset.preprocessing == prepare
+    assert not dataset.examples.in_memory
+    assert dataset.examples.inputs.shape == (2, 3, 4, 4)
+    assert torch.equal(dataset.examples.inputs.mul(255).round().flatten(1)[:, 0], torch.tensor([10.0, 20.0]))
+    other = data.load(f"folder:{tmp_path}", preprocessing=data.Preprocessing(resize=5, crop=4))
+    assert other.name != dataset.name
+    with pytest.raises(BenchError, match="images of one size"):
+        data.load(f"folder:{tmp_path}")
+    for file in (tmp_path / "dog").iterdir():
+        file.unlink()
+    (tmp_path / "dog").rmdir()
+    with pytest.raises(BenchError, match="at least 2 classes"):
+        data.load(f"folder:{tmp_path}", preprocessing=prepare)

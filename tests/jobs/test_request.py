@@ -136,10 +136,7 @@ def imagenet(tmp_path, monkeypatch):
     monkeypatch.setitem(data.DATASETS.get("imagenet").sizes, "test", 4)
     torch.manual_seed(0)
     net = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(48, 1000)).eval().requires_grad_(False)
-    made = LoadedModel(
-        name="robustbench:Wong2020Fast", module=net, digest="1" * 64, factory_digest="2" * 64, num_classes=1000
-    )
-    monkeypatch.setattr("bench.models.sources.robustbench.load", lambda *_, **__: made)
+    monkeypatch.setattr("bench.models.sources.robustbench._fetched", lambda *_: net)
     return tmp_path / "data"
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import textwrap
 
+import numpy as np
 import torch
+from torchvision.models import squeezenet1_1
 
+from bench import data
 from bench.models.blueprint import blueprint_of, dump_state, load_state, rebuild
 from bench.models.digest import of_state
 from bench.models.registry import load
@@ -70,3 +73,18 @@ def test_what_a_model_keeps_beside_its_tensors_is_sent_too(tmp_path, digits):
     rebuilt = rebuild(blueprint, device=torch.device("cpu"))
     load_state(rebuilt, dump_state(model.module))
     assert rebuilt.scale == 3.0
+
+
+def test_a_librarys_model_is_rebuilt_without_its_weights(tmp_path):
+    """A worker has no file of weights and no network: the tensors are the driver's."""
+    network = squeezenet1_1(weights=None, num_classes=10)
+    torch.save(network.state_dict(), tmp_path / "own.pt")
+    images, labels = torch.rand(2, 3, 64, 64), torch.tensor([0, 1])
+    np.savez(tmp_path / "images.npz", inputs=images.numpy(), labels=labels.numpy(), class_names=list("abcdefghij"))
+    dataset = data.load(str(tmp_path / "images.npz"))
+    model = load("torchvision:squeezenet1_1", dataset=dataset, weights=tmp_path / "own.pt")
+    (tmp_path / "own.pt").unlink()
+    blueprint = blueprint_of(model, dataset=dataset.name, threat_model=dataset.default_threat_model)
+    rebuilt = rebuild(blueprint, device=torch.device("cpu"))
+    load_state(rebuilt, dump_state(model.module))
+    assert torch.equal(rebuilt(images), model.module(images))

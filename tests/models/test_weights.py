@@ -16,6 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save as save_safetensors
+from safetensors.torch import save_file
 
 from bench.core.errors import BenchError
 from bench.models import weights
@@ -284,3 +285,17 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path, refused):
     os.mkfifo(tmp_path / "pipe.pth")
     refused(lambda: weights.read(tmp_path / "pipe.pth"), "named pipe")
     refused(lambda: weights.read(Path("/dev/zero")), "device")
+
+
+def test_what_is_no_weights_file_is_told_without_reading_it(tmp_path, refused):
+    """A page, and an archive of something else; weights of either kind pass."""
+    page, archive, pickled, plain = (tmp_path / name for name in ("a.bin", "b.bin", "c.bin", "d.bin"))
+    page.write_text("<html></html>")
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("notes.txt", "x")
+    torch.save({"x": torch.zeros(1)}, pickled)
+    save_file({"x": torch.zeros(1)}, plain)
+    refused(lambda: weights.check(page), "web page")
+    refused(lambda: weights.check(archive), "notes.txt")
+    weights.check(pickled)
+    weights.check(plain)

@@ -1,21 +1,26 @@
 """Models of RobustBench: `robustbench:<ID>`, through the extra `zoo`.
 
-RobustBench 1.1.1 downloads, builds and loads the model; torch reads its files with `weights_only`. Two things stand in
-the way of that release and are handled here: it imports AutoAttack as `autoattack`, while the package on PyPI is called
-`pyautoattack`, and it imports `pkg_resources`, which setuptools dropped in version 81 (the extra pins an earlier one).
+RobustBench 1.1.1 downloads, builds and loads the model; torch reads its files with `weights_only`. The numbers that it
+publishes are read from its README, which the package carries; so is the epsilon of each of its lists. Two things stand
+in the way of that release and are handled here: it imports AutoAttack as `autoattack`, while the package on PyPI is
+called `pyautoattack`, and it imports `pkg_resources`, which setuptools dropped in version 81 (the extra pins an earlier
+one).
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
+import re
 import sys
+import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import platformdirs
 import torch
@@ -23,16 +28,21 @@ from torch import nn
 
 from bench.core import digest as core_digest
 from bench.core.errors import BenchError, UnknownNameError
+from bench.core.plain_text import reason_of
 from bench.core.types import ThreatModel
 from bench.data import Preprocessing
 from bench.models import digest, weights
 from bench.models.loaded import LoadedModel, freeze
+from bench.models.sources import library
+from bench.models.sources.source import Source, Wanted
 
-__all__ = ["PREFIX", "cache_folder", "factories", "load", "names", "preprocessing"]
+__all__ = ["ENTRY", "PREFIX", "Published", "cache_folder", "factories", "knows", "names", "published"]
 
 PREFIX = "robustbench:"
 DATASETS = ("cifar10", "cifar100", "imagenet")
 _IN_FILES = ("imagenet",)
+_LIST = re.compile(r"#### (Linf|L2), eps=([0-9./]+)")
+_MARKUP = re.compile(r"<[^>]*>|\*")
 
 
 def cache_folder() -> Path:
@@ -59,13 +69,13 @@ def factories(*, dataset: str, threat_model: ThreatModel) -> dict[str, Any]:
     return {name: entry["model"] for name, entry in entries.items() if callable(entry.get("model"))}
 
 
-def preprocessing(name: str, *, dataset: str, threat_model: ThreatModel) -> Preprocessing | None:
+def preprocessing(name: str, dataset: str, threat_model: ThreatModel | None) -> Preprocessing | None:
     """How RobustBench makes a model's pixels of image files; None for datasets that it does not read from files.
 
     Args:
         name: `robustbench:<ID>`.
         dataset: "cifar10", "cifar100" or "imagenet".
-        threat_model: picks RobustBench's list by its norm.
+        threat_model: picks RobustBench's list by its norm; Linf where None.
 
     Raises:
         UnknownNameError: if the list has no such ID.
@@ -73,6 +83,7 @@ def preprocessing(name: str, *, dataset: str, threat_model: ThreatModel) -> Prep
     """
     if dataset not in _IN_FILES:
         return None
+    threat_model = threat_model or ThreatModel.parse("Linf:4/255")
     identifier = _identifier(name, _entries(dataset, threat_model), dataset, threat_model)
     utils = _imported()
     table = importlib.import_module("robustbench.data")
@@ -82,7 +93,7 @@ def preprocessing(name: str, *, dataset: str, threat_model: ThreatModel) -> Prep
             asked = table.get_preprocessing(
                 utils.BenchmarkDataset(dataset), utils.ThreatModel(str(threat_model.norm)), identifier, None
             )
-        return _as_preprocessing(asked.transforms)
+        return library.as_preprocessing(asked.transforms)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BenchError(
             f"RobustBench prepares the images of {name} in a way that bench does not know ({error}), so its pixels"
@@ -90,60 +101,131 @@ def preprocessing(name: str, *, dataset: str, threat_model: ThreatModel) -> Prep
         ) from error
 
 
-def _as_preprocessing(transforms: Sequence[Any]) -> Preprocessing:
-    """Torchvision's transforms as bench writes them down.
-
-    Raises:
-        ValueError: if they are more than a resize, a crop of the centre and the conversion to a tensor, in this order.
-    """
-    resize: int | tuple[int, int] | None = None
-    crop, interpolation = None, "bilinear"
-    names = [type(each).__name__ for each in transforms]
-    if names != [name for name in ("Resize", "CenterCrop", "ToTensor") if name in names]:
-        raise ValueError(f"transforms {', '.join(names)}")
-    for each, kind in zip(transforms, names, strict=True):
-        if kind == "Resize":
-            height, width = (each.size, None) if isinstance(each.size, int) else each.size
-            resize, interpolation = (height if width is None else (height, width)), each.interpolation.value
-        elif kind == "CenterCrop":
-            (crop, _) = each.size
-    return Preprocessing(resize=resize, crop=crop, interpolation=interpolation)
-
-
 def _identifier(name: str, entries: Mapping[str, Mapping[str, Any]], dataset: str, threat_model: ThreatModel) -> str:
     identifier = name.removeprefix(PREFIX)
-    if identifier not in entries:
-        raise UnknownNameError(f"RobustBench model for {dataset} and {threat_model.norm}", identifier, entries)
-    return identifier
+    if identifier in entries:
+        return identifier
+    elsewhere = _stated_of(identifier)
+    if elsewhere:
+        lists = ", ".join(f"{each.dataset} and {each.threat_model}" for each in elsewhere)
+        raise BenchError(f"RobustBench lists {identifier!r} for {lists}, not for {dataset} and {threat_model.norm}.")
+    raise UnknownNameError(f"RobustBench model for {dataset} and {threat_model.norm}", identifier, entries)
 
 
-def load(
-    name: str, *, dataset: str, num_classes: int, threat_model: ThreatModel, device: str | torch.device
-) -> LoadedModel:
-    """Load a model that RobustBench lists for `dataset` and the norm of `threat_model`, downloading it once.
+def load(wanted: Wanted) -> LoadedModel:
+    """Load a model that RobustBench lists for a dataset and the norm of a threat model, downloading it once.
 
     Args:
-        name: `robustbench:<ID>`.
-        dataset: "cifar10", "cifar100" or "imagenet".
-        num_classes: classes of the dataset.
-        threat_model: picks RobustBench's list by its norm.
-        device: where the module goes.
+        wanted: a model `robustbench:<ID>`; its `weights`, where given, are the file that RobustBench would download.
 
     Raises:
         UnknownNameError: if the list has no such ID.
         BenchError: if the extra `zoo` is not installed, or the weights cannot be downloaded or read.
     """
-    identifier = _identifier(name, _entries(dataset, threat_model), dataset, threat_model)
-    module = freeze(_fetched(identifier, dataset, threat_model), device)
+    dataset, threat_model = wanted.dataset, wanted.threat_model
+    identifier = _identifier(wanted.name, _entries(dataset, threat_model), dataset, threat_model)
+    if wanted.weights is not None and not wanted.empty:
+        module = _given(identifier, dataset, threat_model, wanted.weights)
+    else:
+        module = _fetched(identifier, dataset, threat_model)
+    freeze(module, wanted.device)
     version = importlib.metadata.version("robustbench")
     identity = ("robustbench", version, identifier, dataset, str(threat_model.norm))
+    stated = [each.threat_model for each in _stated_of(identifier) if each.dataset == dataset]
+    other = [each for each in stated if each.norm is threat_model.norm and each != threat_model]
     return LoadedModel(
-        name=name,
+        name=wanted.name,
         module=module,
         digest=digest.of_state(module.state_dict()),
         factory_digest=core_digest.of_bytes(*(each.encode() for each in identity)),
-        num_classes=num_classes,
+        num_classes=wanted.num_classes,
+        remarks=tuple(f"RobustBench's number for {identifier} is at {each}." for each in other),
     )
+
+
+class Published(NamedTuple):
+    """What RobustBench states of a model: accuracies in percent of the whole test split, as text."""
+
+    identifier: str
+    dataset: str
+    threat_model: ThreatModel
+    clean: str
+    robust: str
+    architecture: str
+    venue: str
+
+
+def published(dataset: str | None = None) -> tuple[Published, ...]:
+    """Every model of RobustBench that can be loaded, with the numbers that it publishes, list after list.
+
+    Args:
+        dataset: "cifar10", "cifar100" or "imagenet"; None for all.
+
+    Raises:
+        BenchError: if the extra `zoo` is not installed, or RobustBench has no such dataset.
+    """
+    datasets = DATASETS if dataset is None else (dataset,)
+    return tuple(
+        each
+        for each in _stated()
+        if each.dataset in datasets and each.identifier in _entries(each.dataset, each.threat_model)
+    )
+
+
+def listing(dataset: str | None) -> list[dict[str, str]]:
+    """Every model of `published`, as columns of a table."""
+    return [
+        {
+            "name": f"{PREFIX}{each.identifier}",
+            "dataset": each.dataset,
+            "threat model": str(each.threat_model),
+            "clean": each.clean,
+            "robust": each.robust,
+            "architecture": each.architecture,
+            "venue": each.venue,
+        }
+        for each in published(dataset)
+    ]
+
+
+def default_threat_model(name: str, dataset: str) -> ThreatModel | None:
+    """RobustBench's threat model for a model that it lists on a dataset under one norm alone.
+
+    Raises:
+        BenchError: if the extra `zoo` is not installed.
+    """
+    found = [each.threat_model for each in _stated_of(name.removeprefix(PREFIX)) if each.dataset == dataset]
+    return found[0] if len(found) == 1 else None
+
+
+def knows(identifier: str) -> bool:
+    """Whether RobustBench, if it is installed, has a model of that ID."""
+    return importlib.util.find_spec("robustbench") is not None and bool(_stated_of(identifier))
+
+
+def _stated_of(identifier: str) -> list[Published]:
+    return [each for each in _stated() if each.identifier == identifier]
+
+
+@functools.cache
+def _stated() -> tuple[Published, ...]:
+    """The rows of the tables in RobustBench's README, under headings such as "CIFAR-10" and "L2, eps=0.5"."""
+    library.required("robustbench", extra="zoo")
+    text = importlib.metadata.metadata("robustbench").json.get("description", "")
+    dataset, threat_model = "", None
+    found = []
+    for line in str(text).splitlines():
+        if line.startswith("### "):
+            dataset, threat_model = re.sub(r"[^a-z0-9]", "", line.lower()), None
+        elif line.startswith("#### "):
+            named = _LIST.match(line)
+            threat_model = ThreatModel.parse(f"{named[1]}:{named[2]}") if named else None
+        elif threat_model is not None and line.startswith("|"):
+            cells = [_MARKUP.sub("", cell).strip() for cell in line.strip().strip("|").split("|")]
+            if len(cells) == 7 and cells[3].endswith("%"):
+                clean, robust = (cell.rstrip("%") for cell in cells[3:5])
+                found.append(Published(cells[1], dataset, threat_model, clean, robust, cells[5], cells[6]))
+    return tuple(found)
 
 
 def _entries(dataset: str, threat_model: ThreatModel) -> Mapping[str, Mapping[str, Any]]:
@@ -158,24 +240,44 @@ def _entries(dataset: str, threat_model: ThreatModel) -> Mapping[str, Mapping[st
     return lists[key]
 
 
+def _given(identifier: str, dataset: str, threat_model: ThreatModel, file: Path) -> nn.Module:
+    """The model with a file of its weights that was fetched by hand, put where RobustBench looks for it."""
+    files = _entries(dataset, threat_model)[identifier].get("gdrive_id")
+    if isinstance(files, list):
+        folder = cache_folder() / dataset / str(threat_model.norm)
+        raise BenchError(
+            f"{PREFIX}{identifier} has {len(files)} files of weights: put them at {folder / identifier}.pt_m0.pt and so"
+            " on, and leave --weights out."
+        )
+    weights.check(file)
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch) / dataset / str(threat_model.norm) / f"{identifier}.pt"
+        place.parent.mkdir(parents=True)
+        place.symlink_to(file.resolve())
+        try:
+            return _loaded(identifier, dataset, threat_model, Path(scratch), custom_checkpoint=str(file))
+        except Exception as error:
+            raise BenchError(f"Weights {file} do not load into {PREFIX}{identifier}: {reason_of(error)}") from error
+
+
 def _fetched(identifier: str, dataset: str, threat_model: ThreatModel) -> nn.Module:
-    utils = _imported()
-    norm = str(threat_model.norm)
-    file = cache_folder() / dataset / norm / f"{identifier}.pt"
+    file = cache_folder() / dataset / str(threat_model.norm) / f"{identifier}.pt"
     try:
-        # What it prints is progress, and belongs on stderr.
-        with contextlib.redirect_stdout(sys.stderr):
-            module: nn.Module = utils.load_model(
-                model_name=identifier, model_dir=cache_folder(), dataset=dataset, threat_model=norm
-            )
+        return _loaded(identifier, dataset, threat_model, cache_folder())
     except Exception as error:
         if file.is_file():
             _check_download(file)
-        reason = (str(error).strip() or "no message").splitlines()[0][:200]
         raise BenchError(
-            f"Cannot get {PREFIX}{identifier} ({type(error).__name__}: {reason})."
-            f" It needs a network; or download its weights by hand to {file}"
+            f"Cannot get {PREFIX}{identifier} ({reason_of(error)})."
+            f" It needs a network; or download its weights by hand to {file}, or give --weights FILE"
         ) from error
+
+
+def _loaded(identifier: str, dataset: str, threat_model: ThreatModel, folder: Path, **options: str) -> nn.Module:
+    with contextlib.redirect_stdout(sys.stderr):  # what it prints is progress
+        module: nn.Module = _imported().load_model(
+            model_name=identifier, model_dir=folder, dataset=dataset, threat_model=str(threat_model.norm), **options
+        )
     return module
 
 
@@ -190,16 +292,9 @@ def _check_download(file: Path) -> None:
 
 def _imported() -> Any:
     """RobustBench's `utils`, imported with what it misses."""
-    if importlib.util.find_spec("robustbench") is None:
-        raise BenchError("Models of RobustBench need the extra `zoo`: pip install 'robust-bench[zoo]'")
-    try:
-        with _autoattack_named_as_before(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pkg_resources says that it is deprecated; timm, that modules have moved
-            return importlib.import_module("robustbench.utils")
-    except ImportError as error:
-        raise BenchError(
-            f"RobustBench cannot be imported ({error}); install it as bench pins it: pip install 'robust-bench[zoo]'"
-        ) from error
+    library.required("robustbench", extra="zoo")
+    with _autoattack_named_as_before():
+        return library.imported("robustbench.utils", extra="zoo")
 
 
 @contextlib.contextmanager
@@ -215,3 +310,13 @@ def _autoattack_named_as_before() -> Iterator[None]:
     finally:
         for alias in modules:
             del sys.modules[alias]
+
+
+ENTRY = Source(
+    name="robustbench",
+    form="robustbench:ID",
+    load=load,
+    preprocessing=preprocessing,
+    threat_model=default_threat_model,
+    listing=listing,
+)

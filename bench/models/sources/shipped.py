@@ -5,56 +5,46 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 from bench.core.errors import BenchError
 from bench.models import checkpoint, digest, store
 from bench.models.building import build_empty
 from bench.models.fitting import fit
 from bench.models.loaded import LoadedModel, freeze
 from bench.models.manifest import ArchitectureSpec, Manifest
+from bench.models.sources import robustbench
+from bench.models.sources.source import Source, Wanted
 from bench.models.zoo import ZOO, ModelSpec
 
-__all__ = ["load"]
+__all__ = ["ENTRY"]
 
 
-def load(
-    name: str,
-    *,
-    weights: Path | None,
-    dataset: str,
-    num_classes: int,
-    device: str | torch.device,
-    weights_key: str | None = None,
-) -> LoadedModel:
-    """Load the zoo's model `name` as trained on `dataset`.
+def load(wanted: Wanted) -> LoadedModel:
+    """Load a model of the zoo as trained on a dataset.
 
     Args:
-        name: of a model of the zoo.
-        weights: a weights file to use instead of the one that comes with bench; its manifest lies beside it under the
-            same name, or else the architecture is that of bench's own checkpoint.
-        dataset: name of the dataset.
-        num_classes: classes of the dataset.
-        device: where the module goes.
-        weights_key: where in the weights file; None for anywhere.
+        wanted: its `weights`, where given, are a file to use instead of the one that comes with bench; its manifest
+            lies beside it under the same name, or else the architecture is that of bench's own checkpoint.
 
     Raises:
         UnknownNameError: if the zoo has no such model.
         BenchError: if there is no checkpoint for the dataset, or it is damaged or does not fit.
     """
+    name, weights, dataset = wanted.name, wanted.weights, wanted.dataset
+    if name not in ZOO and robustbench.knows(name):
+        raise BenchError(f"Unknown model {name!r}. RobustBench has one: robustbench:{name}")
     spec = ZOO.get(name)
     source = _find(spec, dataset) if weights is None else _given(spec, weights, dataset)
     sha256 = source.manifest.sha256 if source.manifest else None
-    states = checkpoint.load_states(source.path, sha256=sha256, key=weights_key)
+    states = checkpoint.load_states(source.path, sha256=sha256, key=wanted.weights_key)
     module = build_empty(source.architecture)
     remarks = fit(module, states, name=f"architecture {source.architecture.name!r}", path=source.path, assign=True)
-    freeze(module, device)
+    freeze(module, wanted.device)
     return LoadedModel(
         name=name,
         module=module,
         digest=digest.of_state(module.state_dict()),
         factory_digest=digest.of_architecture(module, source.architecture),
-        num_classes=num_classes,
+        num_classes=wanted.num_classes,
         manifest=source.manifest,
         spec=spec,
         architecture=source.architecture,
@@ -98,3 +88,6 @@ def _given(spec: ModelSpec, weights: Path, dataset: str) -> _Source:
     if manifest.model != spec.name:
         raise BenchError(f"Weights {weights} are of model {manifest.model!r} by their manifest, not of {spec.name!r}.")
     return _Source(weights, manifest.architecture, manifest)
+
+
+ENTRY = Source(name="zoo", form="NAME of `bench list models`", load=load, matches=lambda name: ":" not in name)

@@ -17,7 +17,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import nn
 
 from bench.core.errors import BenchError, UnknownNameError
@@ -25,9 +24,10 @@ from bench.models import checkpoint, digest
 from bench.models.fitting import fit
 from bench.models.imports import Sources, imported_anew
 from bench.models.loaded import LoadedModel, freeze
+from bench.models.sources.source import Source, Wanted
 from bench.storage.place import expanded
 
-__all__ = ["load", "matches"]
+__all__ = ["ENTRY", "failure", "finished", "made_by", "matches", "value_in"]
 
 FORM = "path/to/file.py:factory"
 
@@ -37,26 +37,17 @@ def matches(name: str) -> bool:
     return ".py:" in name or name.endswith(".py")
 
 
-def load(
-    name: str,
-    *,
-    weights: Path | None,
-    num_classes: int,
-    device: str | torch.device,
-    weights_key: str | None = None,
-) -> LoadedModel:
-    """Call the factory that `name` gives, and load `weights` into what it returns.
+def load(wanted: Wanted) -> LoadedModel:
+    """Call the factory that a name gives, and load the weights into what it returns.
 
     Args:
-        name: `path/to/file.py:factory`; the factory takes no arguments and returns a module.
-        weights: safetensors or torch weights; None where the factory loads its own.
-        num_classes: classes of the dataset.
-        device: where the module goes.
-        weights_key: where in the weights file; None for anywhere.
+        wanted: a model `path/to/file.py:factory`; the factory takes no arguments and returns a module, which has its
+            weights where none are given.
 
     Raises:
         BenchError: if there is no such file or factory, it fails, it returns no module, or the weights do not fit.
     """
+    name = wanted.name
     file, _, factory = name.rpartition(":")
     path = expanded(Path(file))
     if not file.endswith(".py") or not factory:
@@ -66,32 +57,77 @@ def load(
     if not path.is_file():
         raise BenchError(f"No file {path} for model {name!r}.")
     module, modules = _made(path.resolve(), factory, name)
+    return finished(module, wanted, factory_digest=digest.of_factory(path, factory, modules))
+
+
+def finished(module: nn.Module, wanted: Wanted, *, factory_digest: str) -> LoadedModel:
+    """What a factory returned, with the weights that were asked for.
+
+    Raises:
+        BenchError: if they do not fit.
+    """
     remarks: tuple[str, ...] = ()
-    if weights is not None:
-        states = checkpoint.load_states(weights, key=weights_key)
-        remarks = fit(module, states, name=repr(name), path=weights)
-    freeze(module, device)
+    if wanted.weights is not None:
+        states = checkpoint.load_states(wanted.weights, key=wanted.weights_key)
+        remarks = fit(module, states, name=repr(wanted.name), path=wanted.weights)
+    freeze(module, wanted.device)
     return LoadedModel(
-        name=name,
+        name=wanted.name,
         module=module,
         digest=digest.of_state(module.state_dict()),
-        factory_digest=digest.of_factory(path, factory, modules),
-        num_classes=num_classes,
+        factory_digest=factory_digest,
+        num_classes=wanted.num_classes,
         remarks=remarks,
     )
+
+
+def made_by(found: Any, path: Path, name: str) -> nn.Module:
+    """The module that a factory returns, or that stands in its place.
+
+    Args:
+        found: the factory, or a module.
+        path: of the file that it is in, for messages.
+        name: of the model, for messages.
+
+    Raises:
+        BenchError: if it takes arguments, fails, or returns something else.
+    """
+    made = found if isinstance(found, nn.Module) else _called(found, path, name)
+    if not isinstance(made, nn.Module):
+        raise BenchError(f"Expected {name} to return a torch.nn.Module, but got a {type(made).__name__}.")
+    return made
 
 
 def _made(path: Path, factory: str, name: str) -> tuple[nn.Module, Sources]:
     """What the factory returns, and the user's modules behind it."""
     with imported_anew(path) as modules:
-        found = getattr(source := _executed(path), factory, None)
-        if found is None:
-            choices = (each for each, value in vars(source).items() if callable(value) and not each.startswith("_"))
-            raise UnknownNameError(f"factory in {path.name}", factory, choices)
-        made = found if isinstance(found, nn.Module) else _called(found, path, name)
-    if not isinstance(made, nn.Module):
-        raise BenchError(f"Expected {name} to return a torch.nn.Module, but got a {type(made).__name__}.")
+        found = value_in(path, factory, kind="factory")
+        made = made_by(found, path, name)
     return made, modules
+
+
+def value_in(path: Path, name: str, *, kind: str) -> Any:
+    """Run a file of the user's and take what stands in it under a name.
+
+    Args:
+        path: of the file, resolved.
+        name: of what it holds.
+        kind: what that is, in the singular, for messages.
+
+    Raises:
+        BenchError: if it fails.
+        UnknownNameError: if it has nothing of that name.
+    """
+    source = _executed(path)
+    found = getattr(source, name, None)
+    if found is None:
+        choices = (
+            each
+            for each, value in vars(source).items()
+            if not each.startswith("_") and callable(value) is (kind == "factory") and not inspect.ismodule(value)
+        )
+        raise UnknownNameError(f"{kind} in {path.name}", name, choices)
+    return found
 
 
 def _executed(path: Path) -> ModuleType:
@@ -106,7 +142,7 @@ def _executed(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[unique]
-        raise _failure(error, path, f"Importing {path}") from error
+        raise failure(error, path, f"Importing {path}") from error
     return module
 
 
@@ -128,10 +164,10 @@ def _called(factory: Callable[[], Any], path: Path, name: str) -> Any:
     try:
         return factory()
     except (Exception, SystemExit) as error:
-        raise _failure(error, path, f"Calling {name}") from error
+        raise failure(error, path, f"Calling {name}") from error
 
 
-def _failure(error: BaseException, path: Path, doing: str) -> BenchError:
+def failure(error: BaseException, path: Path, doing: str) -> BenchError:
     """Turn whatever the user's code raised into one line that says where in the file."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
     if isinstance(error, SyntaxError) and error.lineno is not None:
@@ -139,3 +175,6 @@ def _failure(error: BaseException, path: Path, doing: str) -> BenchError:
     where = f" (line {lines[-1]})" if lines else ""
     reason = (str(error).strip() or "no message").splitlines()[0][:200]
     return BenchError(f"{doing} failed{where}: {type(error).__name__}: {reason}")
+
+
+ENTRY = Source(name="file", form=FORM, load=load, matches=matches)

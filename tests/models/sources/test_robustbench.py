@@ -17,10 +17,11 @@ from torchvision import transforms
 from bench import data
 from bench.core.types import ThreatModel
 from bench.models.architectures import ARCHITECTURES
-from bench.models.registry import load, preprocessing
+from bench.models.registry import default_threat_model, load, preprocessing
 from bench.models.sources import robustbench
 
 LINF = ThreatModel.parse("Linf:8/255")
+L2 = ThreatModel.parse("L2:0.5")
 IMAGENET = ThreatModel.parse("Linf:4/255")
 installed = pytest.mark.skipif(importlib.util.find_spec("robustbench") is None, reason="needs the extra `zoo`")
 IDS = ["Standard", "Wong2020Fast", "Rice2020Overfitting", "Huang2021Exploring", "Wu2020Adversarial"]
@@ -44,9 +45,56 @@ def test_other_datasets_are_refused(digits, refused):
     refused(lambda: load("robustbench:Standard", dataset=digits), "'digits'", "cifar10")
 
 
-def test_weights_are_refused(cifar, refused, tmp_path):
-    """RobustBench's models bring their own weights."""
-    refused(lambda: load("robustbench:Standard", dataset=cifar, weights=tmp_path / "w.pt"), "--weights")
+@installed
+def test_weights_that_were_fetched_by_hand_are_taken(cifar, refused, tmp_path):
+    """Under any name and from anywhere; what is no weights file is refused before anything reads it."""
+    network = robustbench.factories(dataset="cifar10", threat_model=LINF)["Wong2020Fast"]()
+    torch.save(network.state_dict(), tmp_path / "fetched")
+    images = torch.rand(2, 3, 32, 32)
+    loaded = load("robustbench:Wong2020Fast", dataset=cifar, weights=tmp_path / "fetched", check=False)
+    assert torch.equal(loaded.module(images), network.eval()(images))
+    (tmp_path / "page").write_text("<!DOCTYPE html><html></html>")
+    refused(lambda: load("robustbench:Wong2020Fast", dataset=cifar, weights=tmp_path / "page"), "web page")
+    refused(lambda: load("robustbench:Carmon2019Unlabeled", dataset=cifar, weights=tmp_path / "fetched"), "do not load")
+    refused(lambda: load("robustbench:Bai2024MixedNUTS", dataset=cifar, weights=tmp_path / "fetched"), "2 files")
+
+
+@installed
+def test_every_model_has_the_published_numbers():
+    """Of each list, as many as RobustBench can load, with its epsilon."""
+    listed = robustbench.published()
+    for dataset, threat_model in (("cifar10", "Linf:8/255"), ("cifar10", "L2:0.5"), ("imagenet", "Linf:4/255")):
+        wanted = ThreatModel.parse(threat_model)
+        here = {each.identifier for each in listed if (each.dataset, each.threat_model) == (dataset, wanted)}
+        assert here == set(robustbench.names(dataset=dataset, threat_model=wanted))
+    rice = {each.threat_model: each for each in robustbench.published("cifar10") if "Rice2020" in each.identifier}
+    assert (rice[LINF].clean, rice[LINF].robust) == ("85.34", "53.42")
+    assert (rice[L2].clean, rice[L2].robust) == ("88.67", "67.68")
+    assert all(0 <= float(each.robust) <= float(each.clean) <= 100 for each in listed)
+
+
+@installed
+def test_models_of_the_l2_list_mean_half(cifar, refused):
+    """One that is listed under L2 alone is evaluated there, and the list's epsilon is said beside another one."""
+    assert default_threat_model(["robustbench:Augustin2020Adversarial"], cifar) == L2
+    assert default_threat_model(["robustbench:Rice2020Overfitting"], cifar) == cifar.default_threat_model
+    both = ["robustbench:Augustin2020Adversarial", "robustbench:Wong2020Fast"]
+    refused(lambda: default_threat_model(both, cifar), "L2:1/2", "--threat-model")
+    refused(lambda: load("robustbench:Augustin2020Adversarial", dataset=cifar, threat_model=LINF), "cifar10 and L2:1/2")
+
+
+@installed
+def test_a_bare_id_gets_its_prefix(cifar, refused):
+    """As RobustBench's own functions take it."""
+    refused(lambda: load("Wong2020Fast", dataset=cifar), "robustbench:Wong2020Fast")
+
+
+@installed
+@pytest.mark.parametrize("identifier", ["Salman2020Do_R18", "Singh2023Revisiting_ViT-S-ConvStem"])
+def test_attacks_on_its_imagenet_networks_are_no_weaker_than_pgd(identifier, no_weaker_than_pgd):
+    """A residual network and a transformer, with weights drawn at random."""
+    network = robustbench.factories(dataset="imagenet", threat_model=IMAGENET)[identifier]().eval()
+    no_weaker_than_pgd(network.requires_grad_(requires_grad=False), torch.rand(1, 3, 224, 224))
 
 
 @installed
