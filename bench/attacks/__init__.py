@@ -8,7 +8,7 @@ from bench.core.types import Attack
 
 __all__ = ["ATTACKS", "SingleAttack", "StepSize", "get", "names", "parameters"]
 
-ATTACKS: Registry[Attack] = Registry("attack", "bench.attacks")
+ATTACKS: Registry[Attack] = Registry("attack", "bench.attacks", group="bench.attacks")
 
 
 def get(name: str) -> Attack:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import pkgutil
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from typing import Generic, TypeVar
 
-from bench.core.errors import UnknownNameError
+from bench.core.errors import BenchError, UnknownNameError
+from bench.core.plain_text import reason_of
 
 __all__ = ["Registry"]
 
@@ -26,13 +29,22 @@ class Registry(Generic[T]):
         package: dotted name of the package to scan, or None for a registry filled by `add`.
         constant: the module-level name that holds the entry.
         key: the attribute of an entry that is its name.
+        group: of the entry points through which other installed packages add entries, or None.
     """
 
-    def __init__(self, kind: str, package: str | None = None, constant: str = "ENTRY", key: str = "name") -> None:
+    def __init__(
+        self,
+        kind: str,
+        package: str | None = None,
+        constant: str = "ENTRY",
+        key: str = "name",
+        group: str | None = None,
+    ) -> None:
         self.kind = kind
         self._package = package
         self._constant = constant
         self._key = key
+        self._group = group
         self._entries: dict[str, T] = {}
         self._scanned = package is None
 
@@ -82,6 +94,24 @@ class Registry(Generic[T]):
             entries = getattr(module, self._constant, ())
             for entry in entries if isinstance(entries, tuple) else (entries,):
                 found.add(getattr(entry, self._key), entry)
+        for point in importlib.metadata.entry_points(group=self._group) if self._group is not None else ():
+            self._add_from(point, found)
         for name in found.names():
             self.add(name, found.get(name))
         self._scanned = True
+
+    def _add_from(self, point: EntryPoint, found: Registry[T]) -> None:
+        """Add what another package has.
+
+        Raises:
+            BenchError: if it cannot be loaded, or takes the name of another.
+        """
+        try:
+            entry = point.load()
+            found.add(getattr(entry, self._key), entry)
+        except Exception as error:  # of the other package's code
+            owner = point.dist.name if point.dist is not None else point.value
+            raise BenchError(
+                f"The {self.kind} {point.name!r} of package {owner!r} cannot be used ({reason_of(error)}): mend or"
+                " uninstall it."
+            ) from error

@@ -16,7 +16,7 @@ from bench.row.adversarials import Breaks
 from bench.row.check_result import CheckResult, Level
 from bench.row.indices import listed, parse_indices
 from bench.row.packing import unpack_margins
-from bench.row.record import Record
+from bench.row.record import OWN_SUITE, Record
 from bench.row.serialization import dumps
 from bench.storage.place import Place
 from bench.suites import AttackSuite
@@ -63,6 +63,9 @@ def check_suite(path: Place, record: Record, structures: Collection[Structure] |
         record: the row.
         structures: what the model declares, which a suite may have attacks for; None where the model is not at hand.
     """
+    if record.suite.startswith(OWN_SUITE):
+        says = f"{record.suite} is a suite of somebody's own: only the row says what its attacks were"
+        return CheckResult(what="suite", level=Level.WARN, evidence=says)
     try:
         suite = suites.get(record.suite)
         problem = _problem_of_suite(record, suite, structures)

@@ -282,6 +282,11 @@ def executor_of(
     """The crew as an executor of the model; None where there is none."""
     if crew is None:
         return None
+    if setting.suite.sources:
+        raise BenchError(
+            f"The attacks of {setting.suite.label} are of a file of your own, which workers do not have: leave"
+            " --workers, --devices and --executor out."
+        )
     dataset = setting.dataset.base or setting.dataset.name
     blueprint = blueprint_of(setting.model, dataset=dataset, threat_model=setting.threat_model)
     return Crewed(crew=crew, blueprint=blueprint, waiting=waiting)

@@ -13,7 +13,7 @@ from bench.leaderboard.ranking import Rank, rank
 from bench.leaderboard.share import Share, attack_share, clean_share, robust_share
 from bench.row.evidence_file import Gallery
 from bench.row.indices import parse_indices
-from bench.row.record import Record
+from bench.row.record import OWN_SUITE, Record
 from bench.row.splits import ranked_examples
 
 __all__ = ["Entry", "Group", "Row", "arrange"]
@@ -170,6 +170,8 @@ def _obstacles(record: Record, n_ranked: int, usual_data: str) -> Iterable[str]:
     result = record.result
     if record.suite.rpartition("-v")[0] == _CHECKING_SUITE:
         yield "a suite for regression checks"
+    if record.suite.startswith(OWN_SUITE):
+        yield "a suite of somebody's own"
     if result.audit is not None:
         yield f"an interval from an audit: at least {result.audit.at_least} robust"
     failed = [check.id for check in result.diagnostics if check.failed]

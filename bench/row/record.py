@@ -18,6 +18,7 @@ from bench.row.schema import OPTIONAL
 from bench.row.splits import TEST_SPLITS
 
 __all__ = [
+    "OWN_SUITE",
     "SCHEMA_VERSION",
     "AttackCost",
     "AttackResult",
@@ -35,6 +36,8 @@ __all__ = [
     "StageCount",
 ]
 
+OWN_SUITE = "own-"
+"""How the names of suites start that are not of bench."""
 SCHEMA_VERSION = 3
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

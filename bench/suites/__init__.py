@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import get_args
 
 from bench.attacks.autoattack import Engine
-from bench.core.errors import UnknownNameError
+from bench.core.errors import BenchError, UnknownNameError
 from bench.core.registry import Registry
+from bench.row.record import OWN_SUITE
+from bench.suites import own
 from bench.suites.suite import AttackSuite, with_engine
 
 __all__ = ["DEFAULT_ENGINE", "ENGINES", "SUITES", "AttackSuite", "get", "names"]
@@ -20,11 +22,20 @@ SUITES: Registry[AttackSuite] = Registry("suite", "bench.suites", key="label")
 def get(name: str, *, engine: str = DEFAULT_ENGINE) -> AttackSuite:
     """The suite called `name`, such as `standard-v1`; without a version, the newest.
 
+    Args:
+        name: of a suite, or `path/to/file.py:ENTRY` for one of the user's own.
+        engine: what runs attacks that have a choice.
+
     Raises:
         UnknownNameError: if there is no such suite or engine.
+        BenchError: if the user's file does not hold a suite.
     """
     if engine not in ENGINES:
         raise UnknownNameError("engine", engine, ENGINES)
+    if own.matches(name):
+        return with_engine(own.load(name), engine)
+    if name.startswith(OWN_SUITE):
+        raise BenchError(f"Suite {name!r:.60} is somebody's own, which bench does not have: --suite FILE.py:ENTRY.")
     return with_engine(_newest(name), engine)
 
 

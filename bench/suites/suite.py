@@ -46,6 +46,7 @@ class AttackSuite:
         summary: one line for listings; no part of the digest.
         extends: for an adaptive suite, the suite that all models get, with the same attacks.
         rules: what else a model gets for each structure that it declares.
+        sources: of a suite with attacks that are not bench's, a digest of the files that they are in.
     """
 
     name: str
@@ -54,6 +55,7 @@ class AttackSuite:
     summary: str = ""
     extends: AttackSuite | None = None
     rules: tuple[Rule, ...] = ()
+    sources: str = ""
 
     def __post_init__(self) -> None:
         if (self.extends is None) == bool(self.rules):
@@ -69,6 +71,8 @@ class AttackSuite:
         """SHA-256 over the attacks' kinds and parameters; no engine, no class path, no name of the suite."""
         description = self.description
         attacks = description["attacks"]
+        if self.sources:
+            return digest.of_json({**description, "sources": self.sources})
         return digest.of_json({"attacks": attacks, "rules": description["rules"]} if self.rules else attacks)
 
     @property

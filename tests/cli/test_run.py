@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.models import squeezenet1_1
 
 from bench import data, leaderboard, models
 from bench.cli.live import Live
@@ -287,3 +288,55 @@ def test_a_weights_key_goes_through_run_doctor_and_verify(bench, here):
     assert (examined.code, "taken from 'run.ema'" in examined.err) == (0, True)
     assert bench("verify", row["model"], *keyed).code == 0
     assert bench("verify", row["model"], *model, "--weights-key", "run.raw").code == 1
+
+
+OWN_SUITE = """
+from dataclasses import dataclass
+
+from bench.attacks import SingleAttack, get
+from bench.suites import AttackSuite
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brighter(SingleAttack):
+    name: str = "brighter"
+
+    def perturb(self, classifier, examples, threat_model, *, seed):
+        return (examples.inputs + float(threat_model.epsilon)).clamp(0, 1)
+
+
+ENTRY = AttackSuite(name="mine", version=1, attacks=(get("fgsm"), Brighter()))
+"""
+
+
+def test_a_suite_of_ones_own_is_run_and_not_ranked(run, bench, here):
+    """Its row lies under a name of its own, can be verified, and stands on the board without a rank."""
+    (here / "suite.py").write_text(OWN_SUITE)
+    assert run("--suite", "suite.py:ENTRY").code == 0
+    ((path, record),) = leaderboard.read_all(here / "leaderboard")
+    assert path.parents[2].name == record.suite == "own-mine-v1"
+    assert [each.name for each in record.result.attacks] == ["fgsm", "brighter"]
+    assert "somebody's own" in bench("verify", str(path), "--model", "nets.py:good").out
+    assert bench("publish").code == 0
+    checked = bench("check")
+    assert checked.code == 0, checked.out
+    assert "a suite of somebody's own" in (here / "leaderboard" / "README.md").read_text()
+    assert "which workers do not have" in run("--suite", "suite.py:ENTRY", "--workers", "2", "--force").message
+
+
+def test_a_librarys_model_on_photographs_of_any_size(run, here):
+    """They become the pixels that the model is made for, which is said and stands in the row."""
+    for number in range(4):
+        file = here / "photographs" / f"class{number % 2}" / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((230 + number, 240, 3), 60 * number, dtype=np.uint8)).save(file)
+    torch.manual_seed(0)
+    torch.save(squeezenet1_1(weights=None, num_classes=2).state_dict(), here / "own.pt")
+    words = ("--model", "torchvision:squeezenet1_1", "--weights", "own.pt", "--dataset", "folder:photographs")
+    (here / "suite.py").write_text(OWN_SUITE)
+    result = run(*words, "--samples", "1", "--suite", "suite.py:ENTRY")
+    assert result.code == 0, result.err
+    assert "Images as torchvision:squeezenet1_1 takes them: Resize(256, bilinear), CenterCrop(224)" in result.err
+    ((path, record),) = leaderboard.read_all(here / "leaderboard")
+    assert record.preprocessing == "Resize(256, bilinear), CenterCrop(224)"
+    assert path.stem == f"torchvision-squeezenet1_1-{record.digests.model[:8]}"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from bench.core.errors import UnknownNameError
+from bench.core.errors import BenchError, UnknownNameError
 from bench.core.registry import Registry
 
 
@@ -62,3 +65,20 @@ def test_a_folder_is_scanned_for_entries(tmp_path: Path, monkeypatch: pytest.Mon
     assert registry.names() == ("one", "three", "two")
     for name in [name for name in sys.modules if name.startswith("scanned_things")]:
         monkeypatch.delitem(sys.modules, name)
+
+
+def test_other_packages_add_entries_through_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found at the first look-up; one that fails, or takes a name, is said with its package in one line."""
+
+    def found(*values: str) -> Registry[object]:
+        points = [EntryPoint(name=f"their-{place}", value=value, group="g") for place, value in enumerate(values)]
+        monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: points if group == "g" else [])
+        return Registry("thing", "bench.attacks", group="g")
+
+    monkeypatch.setattr("bench.attacks.THEIRS", SimpleNamespace(name="theirs"), raising=False)
+    monkeypatch.setattr("bench.attacks.TAKEN", SimpleNamespace(name="fgsm"), raising=False)
+    assert "theirs" in found("bench.attacks:THEIRS").names()
+    for value in ("bench.attacks:TAKEN", "bench.attacks:NONE", "no_such.thing:X"):
+        with pytest.raises(BenchError, match="their-0") as caught:
+            found(value).names()
+        assert "mend or uninstall" in str(caught.value)

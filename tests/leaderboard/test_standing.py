@@ -111,3 +111,10 @@ def test_unlike_questions_are_other_tables(strong: Record) -> None:
         ("Linf:8/255", "adaptive-v1", 1),
         ("Linf:8/255", "standard-v1", 2),
     ]
+
+
+def test_a_suite_of_ones_own_ranks_nothing(strong: Record) -> None:
+    """Nobody has looked at what its attacks are worth."""
+    (entry,) = table(dataclasses.replace(strong, suite="own-standard-v1")).entries
+    assert entry.rank is None
+    assert entry.unranked == ("a suite of somebody's own",)
