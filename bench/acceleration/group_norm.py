@@ -13,9 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from bench.acceleration.bit_relu import quick_relu_, relu_slope
 from bench.acceleration.pixel_rows import as_images, as_rows, channel_sums, repeated
-from bench.acceleration.relus import is_relu
+from bench.acceleration.relus import is_relu, quick_relu_, relu_slope
 
 __all__ = ["GroupNorm", "fuse_group_norms"]
 

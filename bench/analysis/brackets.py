@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.analysis.radial import climb, distance, onto_radius
-from bench.attacks.ascent import Best
+from bench.attacks.search.best_so_far import BestSoFar, Verdict
 from bench.attacks.search.targets import rank
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier
@@ -119,15 +119,15 @@ class Bisection:
         """The iterate of smallest margin over all targets; what one of them breaks is spared the next."""
         with torch.no_grad():
             targets = rank(counted(start), part.labels, self.targets)
-        best = Best(start, torch.full_like(part.inputs.flatten(1)[:, 0], torch.inf))
+        best = BestSoFar(start)
         for target in targets.unbind(dim=1):
-            left = (best.margin >= 0).nonzero().squeeze(1)
+            left = best.open()
             if not len(left):
                 break
             norm = self.ceiling.norm
             found = climb(counted, part[left], target[left], radius[left], start[left], norm=norm, steps=self.steps)
-            best = best.entered(left, best.rows(left).improved(*found))
-        return best.inputs
+            best.note(found.points, Verdict(found.margins, found.broken), rows=left)
+        return best.points
 
     def _shrunk(self, counted: CountingClassifier, examples: Examples, old: Brackets, rows: Tensor) -> Brackets:
         """Draw breaks towards their inputs as far as they stay breaks, but not below the lower end: forward passes."""

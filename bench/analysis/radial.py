@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
-import functools
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from bench.attacks.ascent import Best, gradient, random_start
+from bench.attacks.search.ball import random_start
+from bench.attacks.search.best_so_far import Best, BestSoFar
+from bench.attacks.search.projected_gradient import Logits, Runs, ascend
 from bench.attacks.search.targets import gap
 from bench.core.types import Classifier, Examples, Norm, ThreatModel
-from bench.ops import losses, norms
+from bench.ops import norms
 from bench.ops.sampling import Stream
 
 __all__ = ["climb", "distance", "inside_radius", "onto_radius"]
 
 FIRST_STEP = 0.5  # of the radius; steps shrink linearly to nothing
 _STREAM = "curve"
+
+
+@dataclass(kw_only=True)
+class _ShrinkingStep:
+    """Steps along the steepest direction, each shorter than the one before, in balls of radii of their own.
+
+    Args:
+        examples: the clean inputs of each run.
+        radius: float64 `(M,)`.
+        norm: of the balls.
+        steps: how many there are.
+    """
+
+    examples: Examples
+    radius: Tensor
+    norm: Norm
+    steps: int
+
+    def step(self, current: Tensor, values: Tensor, gradient: Tensor, *, number: int) -> Tensor:
+        length = self.radius.to(current) * FIRST_STEP * (1 - number / self.steps)
+        ahead = current + norms.per_example(length, current) * norms.direction(gradient, self.norm)
+        return inside_radius(ahead, self.examples, self.radius, self.norm)
 
 
 def distance(points: Tensor, examples: Examples, norm: Norm) -> Tensor:
@@ -86,23 +110,13 @@ def climb(
         norm: of the balls.
         steps: how many, each shorter than the one before.
     """
-    best = Best(start.clone(), torch.full_like(radius, float("inf"), dtype=start.dtype))
-    left = torch.arange(len(examples), device=start.device)
-    moved = start
-    for step in range(steps):
-        part = examples[left]
-        slope, logits = gradient(classifier, moved, part.labels, functools.partial(gap, targets=targets[left]))
-        seen = best.rows(left).improved(moved, losses.margin(logits, part.labels))
-        best = best.entered(left, seen)
-        goes_on = seen.margin >= 0
-        left, moved, slope = left[goes_on], moved[goes_on], slope[goes_on]
-        if not len(left):
-            break
-        length = radius[left].to(moved) * FIRST_STEP * (1 - step / steps)
-        ahead = moved + norms.per_example(length, moved) * norms.direction(slope, norm)
-        moved = inside_radius(ahead, examples[left], radius[left], norm)
-    if len(left):
-        with torch.no_grad():
-            margin = losses.margin(classifier(moved), examples.labels[left])
-        best = best.entered(left, best.rows(left).improved(moved, margin))
-    return best
+    best = BestSoFar(start)
+    rule = _ShrinkingStep(examples=examples, radius=radius, norm=norm, steps=steps)
+    ascend(
+        Logits(classifier=classifier),
+        Runs.at(start, rule, examples.labels, targets=targets),
+        gap,
+        steps=steps,
+        best=best,
+    )
+    return best.best

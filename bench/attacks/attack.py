@@ -1,21 +1,27 @@
-"""What all attacks of one piece share, and how any attack's parameters are recorded."""
+"""What attacks share: what they answer the harness unless they say otherwise, and how their parameters are recorded."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from bench.core.types import Attack, Norm
+import torch
+from torch import Tensor
 
-__all__ = ["UNRECORDED", "Finish", "SingleAttack", "StepSize", "parameters"]
+from bench.core.types import Attack, CascadeRules, Classifier, Engine, Examples, Finish, Norm, ThreatModel
+from bench.ops import losses, norms
 
-UNRECORDED = {"recorded": False}
+__all__ = ["UNRECORDED", "Ensemble", "SingleAttack", "StepSize", "parameters", "recorded_as"]
+
+UNRECORDED = {"recorded_as": None}
 """Metadata of a field that changes how an attack is computed, not what it is."""
 
-Finish = Literal["cross-entropy", "margin", "nothing"]
-"""What float32 steps climb after a search in lower precision; nothing where an attack is defined by its steps."""
+
+def recorded_as(name: str) -> dict[str, str]:
+    """Metadata of a field that rows and digests know by another name."""
+    return {"recorded_as": name}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,10 +42,39 @@ class StepSize:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SingleAttack:
-    """Base of attacks in one piece, for Linf and L2."""
+class _Answers:
+    """What an attack answers the harness unless it says otherwise (`bench.core.types.Attack` has the questions)."""
 
     norms: ClassVar[frozenset[Norm]] = frozenset(Norm)
+
+    @property
+    def needs_gradients(self) -> bool:
+        return True
+
+    @property
+    def logits_only(self) -> bool:
+        return False
+
+    @property
+    def per_chunk(self) -> bool:
+        return False
+
+    @property
+    def engine(self) -> Engine | None:
+        return None
+
+    @property
+    def finish(self) -> Finish | None:
+        return None
+
+    @property
+    def cascade_rules(self) -> CascadeRules | None:
+        return None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SingleAttack(_Answers):
+    """Base of attacks in one piece, for Linf and L2."""
 
     @property
     def stages(self) -> Sequence[Attack]:
@@ -47,19 +82,38 @@ class SingleAttack:
         return (self,)  # type: ignore[return-value]  # subclasses add `name` and `perturb`
 
     @property
-    def needs_gradients(self) -> bool:
-        """Whether it cannot run on a model through which no gradient flows."""
-        return True
+    def n_passes(self) -> int:
+        """One gradient: attacks that take more say so."""
+        return 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ensemble(_Answers):
+    """Stages in order; the harness runs each on the examples that those before it left robust.
+
+    Args:
+        name: how rows call it.
+        stages: the attacks.
+    """
+
+    name: str
+    stages: tuple[Attack, ...]
 
     @property
-    def logits_only(self) -> bool:
-        """Whether it asks for logits and their gradients alone, so that a faster form of the model may answer."""
-        return False
+    def n_passes(self) -> int:
+        """Of all stages together."""
+        return sum(stage.n_passes for stage in self.stages)
 
-    @property
-    def finish(self) -> Finish | None:
-        """What float32 steps climb after a search in lower precision; None where it always searches in float32."""
-        return None
+    def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
+        """Run all stages at once, for use outside the harness: the point of the first stage that breaks an example."""
+        found = examples.inputs.clone()
+        left = torch.arange(len(examples), device=found.device)
+        for stage in self.stages:
+            part = examples[left]
+            moved = stage.perturb(classifier, part, threat_model, seed=seed)
+            found[left] = moved
+            left = left[_robust(classifier, moved, part, threat_model)]
+        return found
 
 
 def parameters(attack: object) -> dict[str, Any]:
@@ -70,8 +124,8 @@ def parameters(attack: object) -> dict[str, Any]:
     """
     if not dataclasses.is_dataclass(attack) or isinstance(attack, type):
         raise TypeError(f"Expected `attack` to be a dataclass, but got {attack!r}.")
-    recorded = [field for field in dataclasses.fields(attack) if field.metadata.get("recorded", True)]
-    return {field.name: _as_json(getattr(attack, field.name)) for field in recorded}
+    names = {field.name: field.metadata.get("recorded_as", field.name) for field in dataclasses.fields(attack)}
+    return {recorded: _as_json(getattr(attack, name)) for name, recorded in names.items() if recorded is not None}
 
 
 def _as_json(value: Any) -> Any:
@@ -80,3 +134,12 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_as_json(item) for item in value]
     return parameters(value) if dataclasses.is_dataclass(value) else value
+
+
+def _robust(classifier: Classifier, moved: Tensor, examples: Examples, threat_model: ThreatModel) -> Tensor:
+    if not len(examples):
+        return torch.zeros(0, dtype=torch.bool, device=moved.device)
+    with torch.no_grad():
+        right = losses.margin(classifier(moved), examples.labels) >= 0
+    length = norms.size(moved - examples.inputs, threat_model.norm)
+    return right | (length > float(threat_model.epsilon) * (1 + 1e-5))

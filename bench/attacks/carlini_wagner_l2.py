@@ -43,6 +43,10 @@ class CarliniWagnerL2(SingleAttack):
     step_size: float = 0.01
     confidence: float = 0.0
 
+    @property
+    def n_passes(self) -> int:
+        return 2 * self.steps * self.binary_search_steps
+
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return the smallest perturbed input found for each example, the input itself where none was."""
         if not len(examples):

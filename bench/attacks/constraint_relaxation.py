@@ -33,18 +33,17 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from bench.attacks.adaptive.search import Loss, View
-from bench.attacks.attack import Finish, SingleAttack
+from bench.attacks.attack import SingleAttack
 from bench.attacks.search.ball import Ball
-from bench.attacks.search.batching import joined, waves
-from bench.attacks.search.best_so_far import Best, Ledger, judge
+from bench.attacks.search.batching import batches, joined, pick
+from bench.attacks.search.best_so_far import Best, BestSoFar, judge
 from bench.attacks.search.gradients import differentiate, predict
-from bench.attacks.search.rows import pick
+from bench.attacks.search.projected_gradient import Logits, Loss, View, untargeted
 from bench.attacks.search.targets import gap, rank
-from bench.core.types import Classifier, Examples, ThreatModel
+from bench.core.types import Classifier, Examples, Finish, ThreatModel
 from bench.ops import losses, norms, sampling
 
-__all__ = ["ENTRY", "ConstraintRelaxation", "Relaxation", "negative_margin"]
+__all__ = ["ENTRY", "ConstraintRelaxation", "Relaxation"]
 
 _SMALLEST_SCALE = 0.05
 _PHASES = 3
@@ -85,12 +84,17 @@ class ConstraintRelaxation(SingleAttack):
         """Breaks that float32 refuses are searched again; no step is added."""
         return "nothing"
 
+    @property
+    def n_passes(self) -> int:
+        """Of one cycle for each target: most runs end in their first."""
+        return 2 * self.steps * self.targets
+
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return a broken point or that of smallest margin, `(N, C, H, W)`."""
         if not len(examples):
             return examples.inputs
-        relaxation = Relaxation.of(self, _Logits(classifier=classifier), examples, threat_model, seed=seed)
-        logits = relaxation.ascend(negative_margin)
+        relaxation = Relaxation.of(self, Logits(classifier=classifier), examples, threat_model, seed=seed)
+        logits = relaxation.ascend(untargeted(losses.negative_margin))
         relaxation.relax(gap, rank(logits, examples.labels, self.targets))
         return relaxation.points
 
@@ -134,7 +138,7 @@ class Relaxation:
         examples: what it attacks, at least one.
         threat_model: within which ball.
         stream: of its draws.
-        ledger: the best point of every example so far.
+        best: the best point of every example so far.
     """
 
     attack: ConstraintRelaxation
@@ -142,42 +146,41 @@ class Relaxation:
     examples: Examples
     threat_model: ThreatModel
     stream: sampling.Stream
-    ledger: Ledger
+    best: BestSoFar
 
     @classmethod
     def of(
         cls, attack: ConstraintRelaxation, view: View, examples: Examples, threat_model: ThreatModel, *, seed: int
     ) -> Relaxation:
-        """Begin with an empty ledger."""
+        """Begin with nothing."""
         return cls(
             attack=attack,
             view=view,
             examples=examples,
             threat_model=threat_model,
             stream=sampling.Stream(seed=seed, attack=attack.name),
-            ledger=Ledger(examples),
+            best=BestSoFar(examples.inputs),
         )
 
     @property
     def points(self) -> Tensor:
         """The best point of every example, `(N, C, H, W)`."""
-        return self.ledger.points
+        return self.best.points
 
     def ascend(self, loss: Loss) -> Tensor:
         """Break what is easy by steps of half epsilon; return the view's outputs `(N, K')` where the steps ended."""
         labels = self.examples.labels
         everyone = torch.arange(len(labels), device=labels.device)
         outputs = predict(functools.partial(self.view.outputs, rows=everyone), self.examples.inputs)
-        self.ledger.best.note(self.examples.inputs, judge(self.view.decided(outputs), labels))
-        self.ledger.close()
-        positions = self.ledger.open()
+        self.best.note(self.examples.inputs, judge(self.view.decided(outputs), labels))
+        positions = self.best.open()
         zeros = torch.zeros_like(positions)
         runs = self._begin(positions, zeros, zeros, labels[positions])
         for step in range(self.attack.first_steps):
             if not len(runs.positions):
                 return outputs
             self._look(runs, loss, inside=True)
-            runs = self.ledger.dismiss(runs, step=step)
+            runs = self.best.dismiss(runs, step=step)
             runs.current = self._stepped(runs, 1 / 2, 1.0)
         if len(runs.positions):
             outputs[runs.positions] = self._end(runs)
@@ -192,12 +195,12 @@ class Relaxation:
         """
         n_targets = targets.shape[1]
         closest = torch.full(targets.shape, float("inf"), device=targets.device)
-        for wave in waves(n_targets, self.ledger.open, size=len(self.examples)):
-            self._relax(*joined(wave), loss, targets, closest)
+        for batch in batches(n_targets, self.best.open, size=len(self.examples)):
+            self._relax(*joined(batch), loss, targets, closest)
         close = (closest < float(self.attack.retry)).repeat(1, 1 + self.attack.rounds)
         close[:, :n_targets] = False
-        for wave in waves(close.shape[1], self.ledger.open, size=len(self.examples), wanted=close):
-            self._relax(*joined(wave), loss, targets, closest)
+        for batch in batches(close.shape[1], self.best.open, size=len(self.examples), wanted=close):
+            self._relax(*joined(batch), loss, targets, closest)
 
     def _relax(self, positions: Tensor, numbers: Tensor, loss: Loss, targets: Tensor, closest: Tensor) -> None:
         """One batch of runs, numbered from 0 on over targets and rounds; notes in `closest` how near each came."""
@@ -213,12 +216,12 @@ class Relaxation:
                     self._look(runs, loss, inside=phase > 0 or step == 0)
                     nearer = torch.minimum(closest[runs.positions, runs.columns], runs.distance)
                     closest[runs.positions, runs.columns] = nearer
-                    runs = self.ledger.dismiss(runs, step=step)
+                    runs = self.best.dismiss(runs, step=step)
                     if not len(runs.positions):
                         return
                     runs.current = self._stepped(runs, scale, radius)
                 if phase == _LAST - 1:
-                    self.ledger.settle(runs)
+                    self.best.settle(runs)
                     near = runs.distance <= float(self.attack.give_up) * scale
                     runs = pick(runs, near.nonzero().squeeze(1))
         if len(runs.positions):
@@ -259,7 +262,7 @@ class Relaxation:
         """Judge the last iterate, and enter what the runs found; return the view's outputs there."""
         outputs = predict(functools.partial(self.view.outputs, rows=runs.positions), runs.current)
         runs.found.note(runs.current, judge(self.view.decided(outputs), runs.labels))
-        self.ledger.settle(runs)
+        self.best.settle(runs)
         return outputs
 
     def _stepped(self, runs: _Runs, length: float, radius: float) -> Tensor:
@@ -285,28 +288,6 @@ class Relaxation:
     @property
     def _epsilon(self) -> float:
         return float(self.threat_model.epsilon)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Logits:
-    """A model without structure: its logits are climbed and decide."""
-
-    classifier: Classifier
-
-    def outputs(self, inputs: Tensor, rows: Tensor) -> Tensor:
-        """Logits `(M, K)`."""
-        del rows
-        return self.classifier(inputs)
-
-    def decided(self, outputs: Tensor) -> Tensor:
-        """The same."""
-        return outputs
-
-
-def negative_margin(outputs: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
-    """Minus the margin, `(N,)`: above 0 where an example is misclassified."""
-    del targets
-    return -losses.margin(outputs, labels)
 
 
 ENTRY = ConstraintRelaxation()

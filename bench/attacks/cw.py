@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.attacks.attack import StepSize
-from bench.attacks.pgd import PGD, TENTH, ascend_with_restarts
-from bench.core.types import Classifier, Examples, ThreatModel
+from bench.attacks.pgd import PGD, TENTH
 from bench.ops import losses
 
 __all__ = ["CW"]
@@ -29,13 +28,9 @@ class CW(PGD):
     steps: int = 50
     relative_step_size: StepSize = TENTH
 
-    def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
-        """Return the iterate with the smallest margin over all steps and restarts, `(N, C, H, W)`."""
-        return ascend_with_restarts(self, _negative_margin, classifier, examples, threat_model, seed=seed)
-
-
-def _negative_margin(logits: Tensor, labels: Tensor) -> Tensor:
-    return -losses.margin(logits, labels)
+    def loss(self, logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+        del targets
+        return losses.negative_margin(logits, labels)
 
 
 ENTRY = CW()

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from bench.attacks.ascent import gradient
 from bench.attacks.attack import SingleAttack
+from bench.attacks.search.ball import Ball
+from bench.attacks.search.projected_gradient import Logits, Runs, ascend, untargeted
+from bench.attacks.search.step_rules import FixedStep
 from bench.core.types import Classifier, Examples, ThreatModel
-from bench.ops import losses, norms
-from bench.ops.projections import project
+from bench.ops import losses
 
 __all__ = ["FGSM"]
 
@@ -36,9 +37,9 @@ class FGSM(SingleAttack):
         """Return the only iterate `(N, C, H, W)`."""
         if not len(examples):
             return examples.inputs
-        slope, _ = gradient(classifier, examples.inputs, examples.labels, losses.cross_entropy)
-        moved = examples.inputs + float(threat_model.epsilon) * norms.direction(slope, threat_model.norm)
-        return project(moved, examples.inputs, threat_model)
+        ball = Ball.around(examples.inputs, threat_model)
+        runs = Runs.at(examples.inputs, FixedStep(ball=ball, length=ball.radius), examples.labels)
+        return ascend(Logits(classifier=classifier), runs, untargeted(losses.cross_entropy), steps=1).current
 
 
 ENTRY = FGSM()

@@ -8,20 +8,21 @@ and an example that is broken takes no further restart; step sizes are relative 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-import torch
 from torch import Tensor
 
-from bench.attacks.ascent import Ascent, Best, Loss, random_start
-from bench.attacks.attack import UNRECORDED, Finish, SingleAttack, StepSize
-from bench.core.types import Classifier, Examples, ThreatModel
+from bench.attacks.attack import UNRECORDED, SingleAttack, StepSize
+from bench.attacks.search.ball import Ball, random_start
+from bench.attacks.search.best_so_far import Best, BestSoFar
+from bench.attacks.search.projected_gradient import Logits, Runs, ascend
+from bench.attacks.search.step_rules import FixedStep
+from bench.core.types import Classifier, Examples, Finish, ThreatModel
 from bench.ops import losses
 from bench.ops.sampling import Stream
 
-__all__ = ["PGD", "PGD_20_STEP", "TENTH", "ascend_with_restarts"]
+__all__ = ["PGD", "PGD_20_STEP", "TENTH"]
 
 TENTH = StepSize(linf=Fraction(1, 10), l2=Fraction(1, 10))
 PGD_20_STEP = StepSize(linf=Fraction(1, 4), l2=Fraction(15, 128))
@@ -60,28 +61,38 @@ class PGD(SingleAttack):
         """Where the verdict alone matters, refused breaks are searched again in float32, and no step is added."""
         return "nothing" if self.verdict_only else None
 
+    @property
+    def n_passes(self) -> int:
+        return 2 * self.steps * self.restarts
+
+    def loss(self, logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+        """What is climbed, `(N,)`."""
+        del targets
+        return losses.cross_entropy(logits, labels)
+
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return the iterate with the smallest margin over all steps and restarts, `(N, C, H, W)`."""
-        return ascend_with_restarts(self, losses.cross_entropy, classifier, examples, threat_model, seed=seed)
+        best = BestSoFar(examples.inputs)
+        for restart in range(self.restarts):
+            left = best.open()
+            if not len(left):
+                break
+            part, stream = examples[left], Stream(seed=seed, attack=self.name, restart=restart)
+            start = random_start(part, threat_model, stream) if self.random_start else part.inputs
+            runs = Runs.at(
+                start,
+                self.rule(part, threat_model),
+                part.labels,
+                positions=left,
+                found=Best.none_yet(start, until_broken=self.verdict_only),
+            )
+            ascend(Logits(classifier=classifier), runs, self.loss, steps=self.steps, best=best)
+        return best.points
 
-
-def ascend_with_restarts(
-    attack: PGD, loss: Loss, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int
-) -> Tensor:
-    """Run `attack` on `loss`, each restart on the examples that are not broken yet."""
-    step_size = float(attack.relative_step_size.of(threat_model.norm) * threat_model.epsilon)
-    ascent = Ascent(loss=loss, steps=attack.steps, step_size=step_size, until_broken=attack.verdict_only)
-    best = Best(examples.inputs, torch.full(examples.labels.shape, math.inf, device=examples.inputs.device))
-    for restart in range(attack.restarts):
-        left = (best.margin >= 0).nonzero().squeeze(1)
-        if not len(left):
-            break
-        part = examples[left]
-        start = part.inputs
-        if attack.random_start:
-            start = random_start(part, threat_model, Stream(seed=seed, attack=attack.name, restart=restart))
-        best = best.entered(left, best.rows(left).improved(*ascent.run(classifier, part, threat_model, start)))
-    return best.inputs
+    def rule(self, examples: Examples, threat_model: ThreatModel) -> FixedStep:
+        """Steps of the attack's length."""
+        length = float(self.relative_step_size.of(threat_model.norm) * threat_model.epsilon)
+        return FixedStep(ball=Ball.around(examples.inputs, threat_model), length=length)
 
 
 ENTRY = (PGD(), PGD(name="pgd-100", steps=100, relative_step_size=TENTH))

@@ -10,14 +10,20 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from bench.core.errors import BenchError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Attack", "Classifier", "Examples", "Norm", "ThreatModel"]
+__all__ = ["Attack", "CascadeRules", "Classifier", "Engine", "Examples", "Finish", "Norm", "ThreatModel"]
+
+Engine = Literal["reference", "fast"]
+"""Which implementation of AutoAttack's stages: the authors' package, or our own."""
+Finish = Literal["cross-entropy", "margin", "nothing"]
+"""What float32 steps climb after a search in lower precision; nothing where an attack is defined by its steps."""
+
 
 _NUMBER = re.compile(r"[+-]?([0-9]+/[0-9]+|([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?)")
 _LONGEST_NUMBER = 60
@@ -175,15 +181,50 @@ class Classifier(Protocol):
     def __call__(self, inputs: Tensor, /) -> Tensor: ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class CascadeRules:
+    """Which survivors the later stages of an attack see, and when they see all of them after all.
+
+    Shares are rounded up. All survivors are tried if an audited one breaks, if an input has no gradient, or if
+    `largest_gap` is exceeded.
+
+    Args:
+        n_on_all: stages that see everything; at least two, the first on cross-entropy, the second on margins.
+        closest: share of the survivors, those of smallest margin, that is tried.
+        least_closest: at least so many.
+        audited: share of the other survivors that is drawn by key and tried.
+        least_audited: at least so many.
+        largest_gap: share of all examples that the second stage may break after the first. Above it, the first is
+            misled. Plainly trained models lie below a tenth, on 64 examples too; models that mask gradients above.
+    """
+
+    n_on_all: int = 2
+    closest: Fraction = Fraction(1, 20)
+    least_closest: int = 4
+    audited: Fraction = Fraction(1, 10)
+    least_audited: int = 16
+    largest_gap: Fraction = Fraction(1, 8)
+
+
 @runtime_checkable
 class Attack(Protocol):
     """Searches for adversarial examples. A frozen dataclass: its fields are its parameters.
+
+    This is all that the harness asks of an attack; `bench.attacks.SingleAttack` answers for attacks in one piece.
 
     Attributes:
         name: how rows and messages call it.
         norms: the norms that it knows.
         stages: what runs, in order, each on the examples that those before it left robust;
             an attack in one piece is its own only stage.
+        needs_gradients: whether it cannot run on a model through which no gradient flows.
+        logits_only: whether it asks for logits and their gradients alone, so that a faster form of the model will do.
+        per_chunk: whether its draws depend on the batch, so that batches have to be the fixed chunks.
+        n_passes: about how many passes, forwards or back, an example takes that withstands it; plans are made from it
+            before anything is measured.
+        engine: what runs it; None where there is no choice.
+        finish: what float32 steps climb after a search in lower precision; None where it always searches in float32.
+        cascade_rules: which survivors its later stages see; None where they see all.
     """
 
     @property
@@ -192,6 +233,20 @@ class Attack(Protocol):
     def norms(self) -> frozenset[Norm]: ...
     @property
     def stages(self) -> Sequence[Attack]: ...
+    @property
+    def needs_gradients(self) -> bool: ...
+    @property
+    def logits_only(self) -> bool: ...
+    @property
+    def per_chunk(self) -> bool: ...
+    @property
+    def n_passes(self) -> int: ...
+    @property
+    def engine(self) -> Engine | None: ...
+    @property
+    def finish(self) -> Finish | None: ...
+    @property
+    def cascade_rules(self) -> CascadeRules | None: ...
 
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return one candidate per example, `(N, C, H, W)`: the best iterate seen.

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.attacks.ascent import random_start
+from bench.attacks.search.ball import Ball, random_start
+from bench.attacks.search.best_so_far import BestSoFar
+from bench.attacks.search.projected_gradient import Logits, Runs, ascend, untargeted
+from bench.attacks.search.step_rules import FixedStep
 from bench.core.types import Classifier, Examples, ThreatModel
-from bench.diagnostics.asking import BATCH, is_wrong, predict, slope
-from bench.ops import losses, norms
-from bench.ops.projections import project
+from bench.diagnostics.asking import BATCH
+from bench.ops import losses
+from bench.ops.choosing import chosen_rows
 from bench.ops.sampling import Stream
 
 __all__ = ["Found", "Objective", "Search", "margin"]
@@ -81,26 +84,12 @@ class Search:
         )
 
     def _run(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, seed: int) -> Found:
-        points = examples.inputs.clone()
+        start = examples.inputs
         if self.random_start:
-            points = random_start(examples, threat_model, Stream(seed=seed, attack=f"doctor-{self.name}"))
-        broken = torch.zeros(len(examples), dtype=torch.bool, device=points.device)
-        left = torch.arange(len(examples), device=points.device)
-        for _ in range(self.steps):
-            wrong, moved = self._step(classifier, points[left], examples[left], threat_model)
-            broken[left[wrong]] = True
-            points[left[~wrong]] = moved[~wrong]
-            left = left[~wrong]
-            if not len(left):
-                return Found(points=points, broken=broken)
-        broken[left] = is_wrong(predict(classifier, points[left]), examples.labels[left])
-        return Found(points=points, broken=broken)
-
-    def _step(
-        self, classifier: Classifier, points: Tensor, examples: Examples, threat_model: ThreatModel
-    ) -> tuple[Tensor, Tensor]:
-        """Which points are misclassified already, `(N,)`, and where one step leads, `(N, C, H, W)`."""
-        seen = slope(classifier, points, lambda logits, rows: self.objective(logits, examples.labels[rows]))
-        heading = norms.direction(seen.gradient.nan_to_num(0.0, 0.0, 0.0), threat_model.norm)
-        moved = points + self.step * float(threat_model.epsilon) * heading
-        return is_wrong(seen.logits, examples.labels), project(moved, examples.inputs, threat_model)
+            start = random_start(examples, threat_model, Stream(seed=seed, attack=f"doctor-{self.name}"))
+        ball, best = Ball.around(examples.inputs, threat_model), BestSoFar(start)
+        rule = FixedStep(ball=ball, length=self.step * ball.radius)
+        runs = Runs.at(start, rule, examples.labels)
+        left = ascend(Logits(classifier=classifier), runs, untargeted(self.objective), steps=self.steps, best=best)
+        last = start.index_copy(0, left.positions, left.current)
+        return Found(points=chosen_rows(best.best.broken, best.points, last), broken=best.best.broken)

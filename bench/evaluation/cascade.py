@@ -14,8 +14,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from bench.attacks.autoattack import Triage
-from bench.core.types import Examples
+from bench.core.types import CascadeRules, Examples
 from bench.ops import losses
 from bench.ops.sampling import Stream, random_bits
 
@@ -41,12 +40,12 @@ class Selection:
 
 
 def select(
-    triage: Triage, survivors: Sequence[bool], margins: Sequence[float], indices: Sequence[int], *, seed: int
+    rules: CascadeRules, survivors: Sequence[bool], margins: Sequence[float], indices: Sequence[int], *, seed: int
 ) -> Selection:
     """Split the survivors.
 
     Args:
-        triage: the shares.
+        rules: the shares.
         survivors: one item per example.
         margins: the smallest margin found for each example.
         indices: position of each example in the official split, which keys its draw.
@@ -54,31 +53,33 @@ def select(
     """
     alive = [position for position, robust in enumerate(survivors) if robust]
     alive.sort(key=lambda position: (margins[position], indices[position]))
-    n_closest = _part(triage.closest, triage.least_closest, len(alive))
+    n_closest = _part(rules.closest, rules.least_closest, len(alive))
     closest, others = set(alive[:n_closest]), alive[n_closest:]
     draws = random_bits(Stream(seed=seed, attack="audit"), torch.tensor(indices, dtype=torch.int64), (2,)).tolist()
     others.sort(key=lambda position: (draws[position], indices[position]))
-    audited = set(others[: _part(triage.audited, triage.least_audited, len(others))])
+    audited = set(others[: _part(rules.audited, rules.least_audited, len(others))])
     return Selection(
         closest=tuple(position in closest for position in range(len(survivors))),
         audited=tuple(position in audited for position in range(len(survivors))),
     )
 
 
-def share_tried(triage: Triage, n_survivors: float) -> float:
+def share_tried(rules: CascadeRules, n_survivors: float) -> float:
     """The share of so many expected survivors that the later stages will see if nothing speaks against it."""
     if n_survivors < 1:
         return 1.0
-    closest = min(n_survivors, max(triage.least_closest, float(triage.closest) * n_survivors))
+    closest = min(n_survivors, max(rules.least_closest, float(rules.closest) * n_survivors))
     others = n_survivors - closest
-    return (closest + min(others, max(triage.least_audited, float(triage.audited) * others))) / n_survivors
+    return (closest + min(others, max(rules.least_audited, float(rules.audited) * others))) / n_survivors
 
 
-def doubts(triage: Triage, *, n_broken_by_second: int, n_examples: int, n_without_gradient: int) -> tuple[str, ...]:
+def doubts(
+    rules: CascadeRules, *, n_broken_by_second: int, n_examples: int, n_without_gradient: int
+) -> tuple[str, ...]:
     """Why all survivors have to be tried from the start, a phrase each; empty where nothing speaks for it.
 
     Args:
-        triage: the threshold.
+        rules: the threshold.
         n_broken_by_second: examples that the second stage, on margins, broke after the first, on cross-entropy.
         n_examples: examples in all.
         n_without_gradient: examples at which a gradient is zero.
@@ -86,7 +87,7 @@ def doubts(triage: Triage, *, n_broken_by_second: int, n_examples: int, n_withou
     found = []
     if n_without_gradient:
         found.append(f"no gradient at {n_without_gradient} examples")
-    if Fraction(n_broken_by_second, n_examples) > triage.largest_gap:
+    if Fraction(n_broken_by_second, n_examples) > rules.largest_gap:
         found.append(f"margins broke {n_broken_by_second} of {n_examples} examples that cross-entropy had not")
     return tuple(found)
 

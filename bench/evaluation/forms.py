@@ -1,4 +1,4 @@
-"""The model in the forms that attacks search on, every pass counted, and the ladder between them."""
+"""The model in the forms that attacks search on, every pass counted, and which of them an attack searches on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.acceleration.forms import inference_form, low_form, trial_inputs
-from bench.attacks.search.mixed_precision import Rungs, climb
+from bench.attacks.search.mixed_precision import ModelForms, search_and_settle
 from bench.core.errors import BenchError
 from bench.core.types import Attack, Classifier, Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier, Passes
@@ -81,16 +81,16 @@ class Forms:
 
     def search(self, attack: Attack, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Searched:
         """Run an attack on what it may search on."""
-        finish = getattr(attack, "finish", None)
+        finish = attack.finish
         if finish is None or (finish == "nothing" and self.low is None):
-            classifier = self.exact if getattr(attack, "logits_only", False) else self.original
+            classifier = self.exact if attack.logits_only else self.original
             return Searched.without_claims(attack.perturb(classifier, examples, threat_model, seed=seed))
-        rungs = Rungs(original=self.original, exact=self.exact, low=self.low)
+        forms = ModelForms(original=self.original, exact=self.exact, low=self.low)
         perturb = functools.partial(_perturb, attack=attack, threat_model=threat_model, seed=seed)
-        climbed = climb(perturb, rungs, examples, threat_model, finish=finish)
+        settled = search_and_settle(perturb, forms, examples, threat_model, finish=finish)
         if self.low is None:
-            return Searched.without_claims(climbed.points)
-        return Searched(climbed.points, claimed=climbed.claimed, rejected=climbed.refused)
+            return Searched.without_claims(settled.points)
+        return Searched(settled.points, claimed=settled.claimed, rejected=settled.rejected)
 
     def reset(self) -> None:
         """Start counting from zero."""

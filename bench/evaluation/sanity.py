@@ -86,7 +86,7 @@ def check_model(module: nn.Module, inputs: Tensor, attacks: Sequence[Attack]) ->
             "The model gives different logits for the same inputs. Stochastic models are not supported:"
             " fix its noise, or evaluate its mean."
         )
-    needing = [part.name for each in attacks for part in each.stages if getattr(part, "needs_gradients", False)]
+    needing = [part.name for each in attacks for part in each.stages if part.needs_gradients]
     if needing:
         _check_gradient(module, inputs[:1], needing[0])
 

@@ -6,8 +6,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.attacks.autoattack import Triage
-from bench.core.types import Attack
+from bench.core.types import Attack, CascadeRules
 from bench.evaluation.cascade import Selection, audit_breaks, doubts, has_gradient, select
 from bench.evaluation.evaluation import AuditCounts
 from bench.evaluation.progress import Tracker
@@ -71,11 +70,11 @@ class Course:
         clean = self._run(CLEAN, [True] * len(self._indices), attack=CLEAN.key, name=CLEAN.key)
         audit = None
         for attack in self._attacks:
-            triage = getattr(attack, "triage", None)
-            if triage is None:
+            rules = attack.cascade_rules
+            if rules is None:
                 self._run_stages(attack, range(len(attack.stages)), clean.robust)
             else:
-                audit = self._run_cascade(attack, triage, clean.robust)
+                audit = self._run_cascade(attack, rules, clean.robust)
         return Found(clean=clean, stages=self._stages, audit=audit)
 
     def _run_stages(
@@ -91,13 +90,13 @@ class Course:
             survivors = result.robust
         return survivors
 
-    def _run_cascade(self, attack: Attack, triage: Triage, correct: Sequence[bool]) -> AuditCounts:
+    def _run_cascade(self, attack: Attack, rules: CascadeRules, correct: Sequence[bool]) -> AuditCounts:
         """Run the later stages on a part of the survivors, and on the rest if anything speaks against sparing it."""
         n_stages = len(attack.stages)
-        later = range(triage.n_on_all, n_stages)
-        survivors = self._run_stages(attack, range(triage.n_on_all), correct)
-        reasons = self._doubts(attack, triage, correct)
-        chosen = self._select(attack, triage, survivors)
+        later = range(rules.n_on_all, n_stages)
+        survivors = self._run_stages(attack, range(rules.n_on_all), correct)
+        reasons = self._doubts(attack, rules, correct)
+        chosen = self._select(attack, rules, survivors)
         tried = chosen.tried if not reasons else survivors
         held = self._run_stages(attack, later, tried)
         n_breaks = audit_breaks(chosen, held)
@@ -113,20 +112,20 @@ class Course:
             n_audited=sum(chosen.audited), n_unaudited=sum(rest), n_breaks=n_breaks, escalated="; ".join(reasons)
         )
 
-    def _doubts(self, attack: Attack, triage: Triage, correct: Sequence[bool]) -> tuple[str, ...]:
+    def _doubts(self, attack: Attack, rules: CascadeRules, correct: Sequence[bool]) -> tuple[str, ...]:
         first, second = (sum(self._stages[attack.name, position].robust) for position in (0, 1))
         gradients = self._runner.ask(has_gradient, correct, f"gradients for {attack.name}")
         return doubts(
-            triage,
+            rules,
             n_broken_by_second=first - second,
             n_examples=len(correct),
             n_without_gradient=gradients.count(False),
         )
 
-    def _select(self, attack: Attack, triage: Triage, survivors: Sequence[bool]) -> Selection:
-        columns = [self._stages[attack.name, position].margin for position in range(triage.n_on_all)]
+    def _select(self, attack: Attack, rules: CascadeRules, survivors: Sequence[bool]) -> Selection:
+        columns = [self._stages[attack.name, position].margin for position in range(rules.n_on_all)]
         margins = [min(values) for values in zip(*columns, strict=True)]
-        return select(triage, survivors, margins, self._indices, seed=self._seed)
+        return select(rules, survivors, margins, self._indices, seed=self._seed)
 
     def _run(
         self, stage: Stage, attacked: Sequence[bool], base: Stage | None = None, *, attack: str, name: str

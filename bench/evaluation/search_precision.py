@@ -58,7 +58,7 @@ def settled_precision(asked: str, suite: AttackSuite) -> str:
     """
     if asked not in PRECISIONS:
         raise UnknownNameError("precision", asked, PRECISIONS)
-    if engine_of(suite) == "fast" and any(getattr(part, "finish", None) for part in _stages(suite)):
+    if engine_of(suite) == "fast" and any(part.finish is not None for part in _stages(suite)):
         return asked
     if asked == LADDER:
         raise BenchError(

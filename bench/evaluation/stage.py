@@ -37,7 +37,7 @@ class Stage:
     @property
     def per_chunk(self) -> bool:
         """Whether the attack's draws depend on its batch, so that chunks must not share one."""
-        return bool(getattr(self.attack, "per_chunk", False))
+        return self.attack is not None and self.attack.per_chunk
 
 
 CLEAN = Stage(key="clean", attack=None)

@@ -213,7 +213,7 @@ def _refuse_undividable(request: RunRequest, setting: Setting) -> None:
     if request.precision == MEASURED:
         raise BenchError("Shards would each measure for themselves: name another --precision, or leave --shard out.")
     for attack in setting.suite.attacks:
-        if getattr(attack, "triage", None) is not None:
+        if attack.cascade_rules is not None:
             raise BenchError(
                 f"Suite {setting.suite.label} chooses among the survivors of all examples, which no shard sees."
                 " Take another suite, or --executor ray."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["cross_entropy", "dlr", "margin", "targeted_dlr"]
+__all__ = ["cross_entropy", "dlr", "margin", "negative_margin", "targeted_dlr"]
 
 SMALLEST_GAP = 1e-12
 
@@ -31,6 +31,11 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     """
     own = logits.gather(1, labels[:, None]).squeeze(1)
     return own - _strongest_other(logits, labels)
+
+
+def negative_margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """`max_{k != y} z_k - z_y`, `(N,)`: above 0 where the example is misclassified."""
+    return -margin(logits, labels)
 
 
 def dlr(logits: Tensor, labels: Tensor) -> Tensor:

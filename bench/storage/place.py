@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Protocol
 
 from bench.core.errors import BenchError
+from bench.storage.remote import RemotePath
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -78,8 +79,6 @@ def place(where: str | Place) -> Place:
         if not rest.startswith("/"):
             raise BenchError(f"Expected an absolute path, such as file:///data/journal, but got {where!r}.")
         return Path(rest)
-    from bench.storage.remote import RemotePath
-
     return RemotePath.parse(protocol.lower(), rest)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
-from bench.attacks.autoattack import Engine
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.registry import Registry
+from bench.core.types import Engine
 from bench.row.record import OWN_SUITE
 from bench.suites import own
 from bench.suites.suite import AttackSuite, with_engine

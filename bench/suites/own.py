@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.core import digest
 from bench.core.errors import BenchError
+from bench.core.types import Attack
 from bench.models.digest import contents
 from bench.models.imports import imported_anew
 from bench.models.sources.user_file import matches, value_in
@@ -38,6 +39,13 @@ def load(name: str) -> AttackSuite:
         found = value_in(path, entry, kind="suite")
     if not isinstance(found, AttackSuite):
         raise BenchError(f"Expected {name} to be an AttackSuite, but it is a {type(found).__name__}.")
+    attacks: tuple[object, ...] = found.attacks
+    strangers = [type(part).__name__ for part in attacks if not isinstance(part, Attack)]
+    if strangers:
+        raise BenchError(
+            f"Expected {name} to hold attacks, but a {strangers[0]} is none: let it extend bench.attacks.SingleAttack"
+            " (docs/adding-an-attack.md)."
+        )
     names = [attack.name for attack in found.attacks]
     if not names or len(set(names)) < len(names):
         raise BenchError(f"Expected {name} to have attacks of different names, but got {', '.join(names) or 'none'}.")

@@ -124,10 +124,9 @@ def with_engine(suite: AttackSuite, engine: str) -> AttackSuite:
 
 
 def _attack_with_engine(attack: Any, engine: str) -> Any:
-    fields = {field.name for field in dataclasses.fields(attack)}
-    if "engine" in fields:
+    if attack.engine is not None:
         return dataclasses.replace(attack, engine=engine)
-    if "stages" in fields:
+    if len(attack.stages) > 1:
         return dataclasses.replace(attack, stages=tuple(_attack_with_engine(stage, engine) for stage in attack.stages))
     return attack
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.attacks.attack import UNRECORDED, Ensemble, SingleAttack
 from bench.attacks.fgsm import FGSM
 from bench.attacks.pgd import PGD
-from bench.core.types import Classifier, Examples, Norm, ThreatModel
+from bench.core.types import Classifier, Examples, ThreatModel
 from bench.suites import AttackSuite
 
 
@@ -38,29 +39,23 @@ class Linear(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scripted:
+class Scripted(SingleAttack):
     """An attack that does what a test says; the function is not recorded."""
 
     name: str = "scripted"
-    norms: ClassVar[frozenset[Norm]] = frozenset(Norm)
-    act: Callable[..., Tensor] = field(metadata={"recorded": False}, compare=False)
+    act: Callable[..., Tensor] = field(metadata=UNRECORDED, compare=False)
     per_chunk: bool = False
-
-    @property
-    def stages(self) -> tuple[Any, ...]:
-        return (self,)
+    needs_gradients: bool = False
 
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         return self.act(classifier, examples, threat_model)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Staged:
+class Staged(Ensemble):
     """Several stages under one name."""
 
-    stages: tuple[Any, ...]
     name: str = "staged"
-    norms: ClassVar[frozenset[Norm]] = frozenset(Norm)
 
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         raise AssertionError("the harness runs the stages")

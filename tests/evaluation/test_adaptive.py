@@ -13,7 +13,7 @@ from bench.attacks.adaptive import FrozenRoute, Joint
 from bench.attacks.adaptive.measurements import DummyShare, RouterBehaviour
 from bench.attacks.adaptive.naive import NaivePgd
 from bench.attacks.adaptive.report import ReportedAttack
-from bench.attacks.ensemble import Ensemble
+from bench.attacks.attack import Ensemble
 from bench.attacks.fgsm import FGSM
 from bench.attacks.pgd import PGD
 from bench.core.errors import BenchError

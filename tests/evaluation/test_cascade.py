@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from bench import data
-from bench.attacks.autoattack import ApgdCe, ApgdT, AutoAttack, Cascade, FabT, Square, Triage
+from bench.attacks.autoattack import ApgdCe, ApgdT, AutoAttack, Cascade, FabT, Square
 from bench.core.errors import WorkFailedError
-from bench.core.types import ThreatModel
+from bench.core.types import CascadeRules, ThreatModel
 from bench.evaluation import Progress, evaluate, result_of
 from bench.suites import AttackSuite
 
@@ -56,8 +56,9 @@ class Bench:
 
             return self.make["Scripted"](name=name, act=options.get("act", {}).get(name, act))
 
-        cascade = Cascade(stages=tuple(stage(name) for name in NAMES), triage=options.get("triage", Triage()))
-        more = {key: value for key, value in options.items() if key not in ("triage", "act")}
+        rules = options.get("rules", CascadeRules())
+        cascade = Cascade(stages=tuple(stage(name) for name in NAMES), cascade_rules=rules)
+        more = {key: value for key, value in options.items() if key not in ("rules", "act")}
         chosen = self.examples if examples is None else examples
         return evaluate(self.model, chosen, threat_model=WIDE, suite=self.make["suite"](cascade), **more)
 
@@ -228,11 +229,11 @@ def winners_take_all():
     return net.eval()
 
 
-def attack(net, triage, *, epsilon, seed=0):
+def attack(net, rules, *, epsilon, seed=0):
     """The cascade and the full ensemble, with few steps, on the same examples and draws."""
     stages = (ApgdCe(steps=20), ApgdT(steps=10, targets=2), FabT(steps=3, targets=1), Square(queries=200))
     fast = tuple(dataclasses.replace(stage, engine="fast") for stage in stages)
-    suite = AttackSuite(name="test", version=1, attacks=(Cascade(stages=fast, triage=triage),))
+    suite = AttackSuite(name="test", version=1, attacks=(Cascade(stages=fast, cascade_rules=rules),))
     full = AttackSuite(name="full", version=1, attacks=(AutoAttack(stages=fast),))
     examples = data.load("digits").examples[:128]
     return tuple(
@@ -242,7 +243,7 @@ def attack(net, triage, *, epsilon, seed=0):
 
 def test_a_net_that_misleads_gradients_is_escalated(winners_take_all):
     """Random search breaks what gradients leave; everybody is tried, and the number is that of the full ensemble."""
-    found, full = attack(winners_take_all, Triage(), epsilon=0.1)
+    found, full = attack(winners_take_all, CascadeRules(), epsilon=0.1)
     stages = [stage.n_robust for stage in found.attacks[0].stages]
     assert found.n_clean > 90 and stages[3] < 0.9 * stages[2]
     assert found.audit.escalated and found.audit.n_unaudited == 0
@@ -251,7 +252,7 @@ def test_a_net_that_misleads_gradients_is_escalated(winners_take_all):
 
 def test_where_gradients_mislead_the_audit_alone_is_enough(winners_take_all):
     """With every other doubt silenced: the interval holds for each seed, and most audits notice."""
-    blind, escalated = Triage(largest_gap=Fraction(1)), 0
+    blind, escalated = CascadeRules(largest_gap=Fraction(1)), 0
     for seed in range(4):
         found, full = attack(winners_take_all, blind, epsilon=0.1, seed=seed)
         assert result_of(found).audit.at_least <= full.n_robust <= found.n_robust

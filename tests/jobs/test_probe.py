@@ -13,7 +13,7 @@ from torch import nn
 
 from bench import models
 from bench.attacks.pgd import PGD
-from bench.attacks.search.apgd_state import ApgdState
+from bench.attacks.search.step_rules import HalvingStep
 from bench.core.errors import BenchError
 from bench.jobs.probe import Probed, ProbeRequest, probe
 from bench.jobs.run import RunRequest, run
@@ -105,7 +105,7 @@ def test_a_changed_buffer_is_the_models(row: Record, monkeypatch: pytest.MonkeyP
 
 def test_an_apgd_that_never_halves_its_step_is_an_attacks(row: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its verdicts hardly tell; its margins do, and no other attack is blamed."""
-    monkeypatch.setattr(ApgdState, "check", lambda self, *, window, rho: None)
+    monkeypatch.setattr(HalvingStep, "check", lambda self, current, gradient, *, window: (current, gradient))
     change = probed(row).change
     assert (change.level, change.cause) == (Level.FAIL, Cause.ATTACK)
     assert "apgd-ce: " in change.evidence and "pgd-20: " not in change.evidence and "fgsm: " not in change.evidence

@@ -15,6 +15,7 @@ ENTRY = AttackSuite(name="mine", version=1, attacks=(get("fgsm"), get("pgd-20"))
 EMPTY = AttackSuite(name="mine", version=1, attacks=())
 TWICE = AttackSuite(name="mine", version=1, attacks=(get("fgsm"), get("fgsm")))
 PATH = AttackSuite(name="../mine", version=1, attacks=(get("fgsm"),))
+STRANGER = AttackSuite(name="mine", version=1, attacks=(get("fgsm"), object()))
 NUMBER = 3
 """
 
@@ -70,8 +71,9 @@ def test_attacks_in_the_file_are_part_of_what_the_suite_is(written):
 @pytest.mark.parametrize(
     ("entry", "text"),
     [
-        ("ENTRIES", "Known: EMPTY, ENTRY, NUMBER, PATH, TWICE"),
+        ("ENTRIES", "Known: EMPTY, ENTRY, NUMBER, PATH, STRANGER, TWICE"),
         ("NUMBER", "to be an AttackSuite, but it is a int"),
+        ("STRANGER", "extend bench.attacks.SingleAttack"),
         ("EMPTY", "attacks of different names"),
         ("TWICE", "fgsm, fgsm"),
         ("PATH", "'../mine'"),

@@ -14,7 +14,7 @@ from bench.attacks.adaptive.frozen_route import FrozenRoute
 from bench.attacks.adaptive.joint import Joint, JointTargeted
 from bench.attacks.adaptive.merged import Merged
 from bench.attacks.adaptive.steered_route import SteeredRoute
-from bench.attacks.ensemble import Ensemble
+from bench.attacks.attack import Ensemble
 from bench.core.types import Attack
 
 __all__ = ["AdaptivePairs", "AdaptiveRoutes"]

@@ -28,9 +28,9 @@ from bench.attacks.adaptive.routes import (
     with_branch,
     with_router,
 )
-from bench.attacks.adaptive.search import Search
 from bench.attacks.attack import SingleAttack
 from bench.attacks.pgd import PGD
+from bench.attacks.search.projected_gradient import Search
 from bench.core.structure import Route, Routed
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import losses
@@ -59,6 +59,10 @@ class FrozenRoute(SingleAttack):
     def __post_init__(self) -> None:
         if self.route not in get_args(RouteName):
             raise ValueError(f"Expected `route` to be one of {', '.join(get_args(RouteName))}, but got {self.route!r}.")
+
+    @property
+    def n_passes(self) -> int:
+        return 2 * self.steps * self.restarts
 
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return the iterate with the smallest margin of the full model, `(N, C, H, W)`.
@@ -91,4 +95,4 @@ class FrozenRoute(SingleAttack):
 
 def _static_margin(outputs: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     del targets
-    return -losses.margin(outputs[:, : outputs.shape[1] // 2], labels)
+    return losses.negative_margin(outputs[:, : outputs.shape[1] // 2], labels)

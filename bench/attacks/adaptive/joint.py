@@ -65,6 +65,10 @@ class JointTargeted(PairAttack):
     targets: int = 18
     temperature: float = TEMPERATURE
 
+    @property
+    def n_passes(self) -> int:
+        return 2 * self.steps * self.restarts * self.targets
+
     def targeted(self, raw: Tensor, labels: Tensor) -> Tensor:
         """The strongest wrong classes, each followed by its dummy."""
         return raw_targets(raw, labels, self.targets)

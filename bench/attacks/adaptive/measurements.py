@@ -13,8 +13,9 @@ from torch import Tensor
 
 from bench.attacks.adaptive.pairs import with_dummies
 from bench.attacks.adaptive.routes import ADVERSARIAL, CLEAN, log_types, with_router
-from bench.attacks.ascent import gradient, random_start
 from bench.attacks.pgd import PGD, PGD_20_STEP
+from bench.attacks.search.ball import random_start
+from bench.attacks.search.gradients import differentiate
 from bench.core.structure import Routed
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import losses
@@ -93,7 +94,9 @@ class RouterBehaviour:
 
 def _has_gradient(model: Routed, typed: Examples) -> Tensor:
     """Whether the predicted type moves with the input at all; a router cut out of the graph does not."""
-    slope, _ = gradient(
-        lambda inputs: log_types(model.route(inputs), inputs), typed.inputs, typed.labels, losses.margin
+    seen = differentiate(
+        lambda inputs: log_types(model.route(inputs), inputs),
+        typed.inputs,
+        lambda types: losses.margin(types, typed.labels),
     )
-    return (slope != 0).flatten(1).any(dim=1)
+    return (seen.gradient != 0).flatten(1).any(dim=1)

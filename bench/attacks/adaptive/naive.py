@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.attacks.adaptive.pairs import with_dummies
-from bench.attacks.ascent import gradient, random_start
 from bench.attacks.attack import SingleAttack, StepSize
-from bench.attacks.autoattack.stages import ApgdCe
+from bench.attacks.autoattack import ApgdCe
 from bench.attacks.pgd import PGD_20_STEP
+from bench.attacks.search.ball import Ball, random_start
+from bench.attacks.search.projected_gradient import Logits, Runs, ascend, untargeted
+from bench.attacks.search.step_rules import FixedStep
 from bench.core.types import Attack, Classifier, Examples, ThreatModel
-from bench.ops import losses, norms
-from bench.ops.projections import project
+from bench.ops import losses
 from bench.ops.sampling import Stream
 
 __all__ = ["APGD", "NaivePgd", "OnRawLogits"]
@@ -41,6 +42,10 @@ class NaivePgd(SingleAttack):
     steps: int = 20
     relative_step_size: StepSize = PGD_20_STEP
 
+    @property
+    def n_passes(self) -> int:
+        return 2 * self.steps
+
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return the last iterate, `(N, C, H, W)`.
 
@@ -50,14 +55,11 @@ class NaivePgd(SingleAttack):
         model = with_dummies(classifier, self.name)
         if not len(examples):
             return examples.inputs
-        step_size = float(self.relative_step_size.of(threat_model.norm) * threat_model.epsilon)
-        moved = random_start(examples, threat_model, Stream(seed=seed, attack=self.name))
-        for _ in range(self.steps):
-            slope, _ = gradient(model.raw, moved, examples.labels, losses.cross_entropy)
-            moved = project(
-                moved + step_size * norms.direction(slope, threat_model.norm), examples.inputs, threat_model
-            )
-        return moved
+        length = float(self.relative_step_size.of(threat_model.norm) * threat_model.epsilon)
+        rule = FixedStep(ball=Ball.around(examples.inputs, threat_model), length=length)
+        start = random_start(examples, threat_model, Stream(seed=seed, attack=self.name))
+        runs = Runs.at(start, rule, examples.labels)
+        return ascend(Logits(classifier=model.raw), runs, untargeted(losses.cross_entropy), steps=self.steps).current
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,10 @@ class OnRawLogits(SingleAttack):
 
     name: str = "naive-apgd"
     attack: Attack = APGD
+
+    @property
+    def n_passes(self) -> int:
+        return self.attack.n_passes
 
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return what the attack takes for its best point on the raw logits, `(N, C, H, W)`.

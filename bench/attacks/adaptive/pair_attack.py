@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.attacks.adaptive.pairs import PairView, with_dummies
-from bench.attacks.adaptive.search import Search
 from bench.attacks.attack import SingleAttack
+from bench.attacks.search.projected_gradient import Search
 from bench.core.types import Classifier, Examples, ThreatModel
 
 __all__ = ["PairAttack"]
@@ -28,6 +28,10 @@ class PairAttack(SingleAttack, ABC):
     name: str
     steps: int = 100
     restarts: int = 1
+
+    @property
+    def n_passes(self) -> int:
+        return 2 * self.steps * self.restarts
 
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return the iterate with the smallest recovered margin, `(N, C, H, W)`.

@@ -76,7 +76,7 @@ def merged_cross_entropy(raw: Tensor, labels: Tensor) -> Tensor:
 
 def smooth_margin(raw: Tensor, labels: Tensor) -> Tensor:
     """`max_{k != y} l_k - l_y` of the pairs' logits l, which have a gradient in both members of every pair."""
-    return -losses.margin(pair_logits(raw), labels)
+    return losses.negative_margin(pair_logits(raw), labels)
 
 
 def pair_weights(raw: Tensor, labels: Tensor, temperature: float) -> Tensor:

@@ -17,10 +17,11 @@ from torch import Tensor
 from bench.attacks.adaptive.joint import TEMPERATURE, raw_targets
 from bench.attacks.adaptive.pairs import PairView, smooth_margin, targeted_joint_margin, with_dummies
 from bench.attacks.adaptive.routes import SteerableView, with_router
-from bench.attacks.adaptive.steered_route import LADDER, steering
-from bench.attacks.attack import Finish
-from bench.attacks.constraint_relaxation import ConstraintRelaxation, Relaxation, negative_margin
-from bench.core.types import Classifier, Examples, ThreatModel
+from bench.attacks.adaptive.steered_route import WEIGHTS, steering
+from bench.attacks.constraint_relaxation import ConstraintRelaxation, Relaxation
+from bench.attacks.search.projected_gradient import untargeted
+from bench.core.types import Classifier, Examples, Finish, ThreatModel
+from bench.ops import losses
 
 __all__ = ["RelaxedPairs", "RelaxedSteering"]
 
@@ -62,7 +63,7 @@ class RelaxedPairs(_OnStructure):
         if not len(examples):
             return examples.inputs
         relaxation = Relaxation.of(self, view, examples, threat_model, seed=seed)
-        raw = relaxation.ascend(lambda outputs, labels, targets: smooth_margin(outputs, labels))
+        raw = relaxation.ascend(untargeted(smooth_margin))
         loss = functools.partial(targeted_joint_margin, temperature=self.temperature)
         relaxation.relax(loss, raw_targets(raw, examples.labels, self.targets))
         return relaxation.points
@@ -78,7 +79,11 @@ class RelaxedSteering(_OnStructure):
     """
 
     name: str = "relaxed-steering"
-    weights: tuple[Fraction, ...] = (*LADDER, *(-weight for weight in LADDER))
+    weights: tuple[Fraction, ...] = (*WEIGHTS, *(-weight for weight in WEIGHTS))
+
+    @property
+    def n_passes(self) -> int:
+        return 2 * self.steps * len(self.weights)
 
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return a broken point or that of smallest margin, `(N, C, H, W)`.
@@ -90,7 +95,7 @@ class RelaxedSteering(_OnStructure):
         if not len(examples):
             return examples.inputs
         relaxation = Relaxation.of(self, view, examples, threat_model, seed=seed)
-        relaxation.ascend(lambda outputs, labels, targets: negative_margin(view.decided(outputs), labels, targets))
+        relaxation.ascend(untargeted(lambda outputs, labels: losses.negative_margin(view.decided(outputs), labels)))
         weights = examples.inputs.new_tensor([float(weight) for weight in self.weights]).expand(len(examples), -1)
         relaxation.relax(steering, weights)
         return relaxation.points

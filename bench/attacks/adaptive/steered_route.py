@@ -1,4 +1,4 @@
-"""Steered routes: one loss for the class and for the router, over a ladder of weights of both signs.
+"""Steered routes: one loss for the class and for the router, over weights of both signs.
 
 The attacker need not accept the route that the router picks: `-margin + w log P(clean)` drives the input to be called
 clean, so that the weights for clean inputs are used, and a negative w drives it to be called adversarial. With w = 0 it
@@ -16,15 +16,15 @@ import torch
 from torch import Tensor
 
 from bench.attacks.adaptive.routes import ADVERSARIAL, CLEAN, SteerableView, with_router
-from bench.attacks.adaptive.search import Search
 from bench.attacks.attack import SingleAttack
+from bench.attacks.search.projected_gradient import Search
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import losses
 
 __all__ = ["SteeredRoute", "steering"]
 
 TYPES = 2
-LADDER = tuple(Fraction(weight) for weight in ("1/10", "1/2", "1", "2", "5", "10"))
+WEIGHTS = tuple(Fraction(weight) for weight in ("1/10", "1/2", "1", "2", "5", "10"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +39,13 @@ class SteeredRoute(SingleAttack):
     """
 
     name: str = "steered"
-    weights: tuple[Fraction, ...] = (*LADDER, *(-weight for weight in LADDER))
+    weights: tuple[Fraction, ...] = (*WEIGHTS, *(-weight for weight in WEIGHTS))
     steps: int = 100
     restarts: int = 1
+
+    @property
+    def n_passes(self) -> int:
+        return 2 * self.steps * self.restarts * len(self.weights)
 
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return the iterate with the smallest margin over all weights, `(N, C, H, W)`.
@@ -63,4 +67,4 @@ def steering(outputs: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """`-margin + |w| log P(type)` of a steerable view's outputs, for one w each `(N,)`; the type is clean if w > 0."""
     types = outputs[:, -TYPES:]
     pushed = torch.where(weights > 0, types[:, CLEAN], types[:, ADVERSARIAL])
-    return -losses.margin(outputs[:, :-TYPES], labels) + weights.abs() * pushed
+    return losses.negative_margin(outputs[:, :-TYPES], labels) + weights.abs() * pushed

@@ -10,119 +10,89 @@ last step, which nothing uses, is not taken; the returned iterate is the one of 
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from bench.attacks.search.apgd_state import ApgdState
-from bench.attacks.search.ball import Ball
-from bench.attacks.search.batching import Part, joined, waves
-from bench.attacks.search.best_so_far import Ledger, judge, open_ledger
-from bench.attacks.search.checkpoints import windows
-from bench.attacks.search.gradients import differentiate, predict
+from bench.attacks.autoattack.reference import InPackage
+from bench.attacks.autoattack.stage import Stage
+from bench.attacks.search.projected_gradient import Logits, Search, untargeted
+from bench.attacks.search.step_rules import RHO
 from bench.attacks.search.targets import rank, targeted_loss
-from bench.core.types import Classifier, Examples, ThreatModel
-from bench.ops import losses, sampling
+from bench.core.types import Classifier, Examples, Finish, ThreatModel
+from bench.ops import losses
 
-if TYPE_CHECKING:
-    from bench.attacks.autoattack.stages import ApgdCe, ApgdT
-
-__all__ = ["cross_entropy_search", "targeted_search"]
-
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Of logits `(N, K)`, labels `(N,)` and targets `(N,)`; one value per example, to be raised."""
+__all__ = ["ApgdCe", "ApgdT"]
 
 
-def cross_entropy_search(
-    classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, stage: ApgdCe, seed: int
-) -> Tensor:
-    """APGD-CE: the best iterate of each example, `(N, C, H, W)`.
+@dataclass(frozen=True, kw_only=True)
+class ApgdCe(Stage):
+    """APGD on the cross-entropy.
 
     Args:
-        classifier: the model.
-        examples: what to attack.
-        threat_model: within which ball.
-        stage: the numbers of the attack.
-        seed: of the random starts.
+        name: how rows call it.
+        steps: number of steps.
+        restarts: number of random starts.
+        rho: share of improving steps below which the step size is halved.
     """
-    ledger, _ = open_ledger(classifier, examples)
-    streams = [sampling.Stream(seed=seed, attack="apgd-ce", restart=restart) for restart in range(stage.restarts)]
-    for wave in waves(len(streams), ledger.open, size=len(examples)):
-        state = _start(examples, threat_model, wave, streams, targets=examples.labels[:, None])
-        _climb(classifier, state, ledger, _untargeted, stage)
-    return ledger.points
+
+    _finish: ClassVar[Finish] = "cross-entropy"  # OUR CHOICE: margins here would hide how far the two losses differ
+
+    name: str = "apgd-ce"
+    steps: int = 100
+    restarts: int = 1
+    rho: float = RHO
+
+    @property
+    def n_passes(self) -> int:
+        return 2 * self.steps * self.restarts
+
+    def _search(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
+        search = Search.of(Logits(classifier=classifier), examples, threat_model, seed=seed, attack="apgd-ce")
+        search.note(examples.inputs)
+        search.climb(untargeted(losses.cross_entropy), steps=self.steps, restarts=self.restarts, rho=self.rho)
+        return search.points
+
+    @property
+    def _in_package(self) -> InPackage:
+        return InPackage("apgd", n_iter=self.steps, n_restarts=self.restarts, thr_decr=self.rho, loss="ce")
 
 
-def targeted_search(
-    classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, stage: ApgdT, seed: int
-) -> Tensor:
-    """APGD-T: as `cross_entropy_search`, towards each of the strongest other classes in turn."""
-    ledger, logits = open_ledger(classifier, examples)
-    targets = rank(logits, examples.labels, stage.targets)
-    streams = [
-        sampling.Stream(seed=seed, attack="apgd-t", target=number, restart=restart)
-        for number in range(targets.shape[1])
-        for restart in range(stage.restarts)
-    ]
-    for wave in waves(len(streams), ledger.open, size=len(examples)):
-        state = _start(examples, threat_model, wave, streams, targets=targets)
-        _climb(classifier, state, ledger, targeted_loss, stage)
-    return ledger.points
+@dataclass(frozen=True, kw_only=True)
+class ApgdT(Stage):
+    """APGD on the targeted DLR loss, one run for each of the most likely wrong classes.
 
-
-def _untargeted(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
-    del targets
-    return losses.cross_entropy(logits, labels)
-
-
-def _start(
-    examples: Examples,
-    threat_model: ThreatModel,
-    wave: list[Part],
-    streams: Sequence[sampling.Stream],
-    *,
-    targets: Tensor,
-) -> ApgdState:
-    """A wave of runs, each at a random point on the surface of its ball (clipped to [0, 1]).
-
-    Column `t` of `targets` `(N, T)` is what runs of target number `t` move to.
+    Args:
+        name: how rows call it.
+        steps: number of steps for each target.
+        restarts: number of random starts for each target.
+        targets: how many targets; at most the number of wrong classes.
+        rho: share of improving steps below which the step size is halved.
     """
-    positions, runs = joined(wave)
-    chosen = examples[positions]
-    ball = Ball.around(chosen.inputs, threat_model)
-    noise = [ball.surface_noise(streams[part.run], examples.indices[part.positions]) for part in wave]
-    return ApgdState.at(
-        ball.project(chosen.inputs + torch.cat(noise)),
-        ball,
-        positions=positions,
-        runs=runs,
-        labels=chosen.labels,
-        targets=torch.cat([targets[part.positions, streams[part.run].target] for part in wave]),
-    )
 
+    name: str = "apgd-t"
+    steps: int = 100
+    restarts: int = 1
+    targets: int = 9
+    rho: float = RHO
 
-def _climb(classifier: Classifier, state: ApgdState, ledger: Ledger, loss: Loss, stage: ApgdCe | ApgdT) -> None:
-    """Take the stage's steps from where the runs start, and enter the best iterates into the ledger."""
-    checkpoints = windows(stage.steps)
-    for step in range(stage.steps + 1):  # the first evaluation is that of the start
-        if not len(state.positions):
-            return
-        if step == stage.steps:
-            state.found.note(state.current, judge(predict(classifier, state.current), state.labels))
-            break
-        objective = functools.partial(_objective, loss=loss, state=state)
-        seen = differentiate(classifier, state.current, objective)
-        state.found.note(state.current, judge(seen.logits, state.labels))
-        state.observe(seen.values, seen.gradient, first=step == 0)
-        if step in checkpoints:
-            state.check(window=checkpoints[step], rho=stage.rho)
-        state = ledger.dismiss(state, step=step)
-        state.advance(first=step == 0)
-    ledger.settle(state)
+    @property
+    def n_passes(self) -> int:
+        return 2 * self.steps * self.restarts * self.targets
 
+    def _search(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
+        search = Search.of(Logits(classifier=classifier), examples, threat_model, seed=seed, attack="apgd-t")
+        targets = rank(search.note(examples.inputs), examples.labels, self.targets)
+        search.climb(targeted_loss, steps=self.steps, restarts=self.restarts, targets=targets, rho=self.rho)
+        return search.points
 
-def _objective(logits: Tensor, *, loss: Loss, state: ApgdState) -> Tensor:
-    return loss(logits, state.labels, state.targets)
+    @property
+    def _in_package(self) -> InPackage:
+        return InPackage(
+            "apgd_targeted",
+            n_iter=self.steps,
+            n_restarts=self.restarts,
+            n_target_classes=self.targets,
+            thr_decr=self.rho,
+        )

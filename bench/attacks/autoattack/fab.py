@@ -14,27 +14,78 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from bench.attacks.autoattack.hyperplane import move_onto_hyperplane
+from bench.attacks.autoattack.reference import InPackage
+from bench.attacks.autoattack.stage import Stage
 from bench.attacks.search.ball import Ball, length
-from bench.attacks.search.batching import Part, joined, waves
-from bench.attacks.search.best_so_far import Best, Ledger, Verdict, judge, open_ledger
+from bench.attacks.search.batching import Part, batches, joined
+from bench.attacks.search.best_so_far import Best, BestSoFar, Verdict, judge
 from bench.attacks.search.gradients import Evaluated, differentiate, predict
 from bench.attacks.search.targets import gap, rank
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import norms, sampling
 from bench.ops.choosing import chosen_rows
 
-if TYPE_CHECKING:
-    from bench.attacks.autoattack.stages import FabT
-
-__all__ = ["boundary_search"]
+__all__ = ["FabT"]
 
 _SHORTEST_MOVE = 1e-8
+
+
+@dataclass(frozen=True, kw_only=True)
+class FabT(Stage):
+    """Targeted FAB: steps to the linearised decision boundary of each target, biased towards the input.
+
+    Args:
+        name: how rows call it.
+        steps: number of steps for each target.
+        restarts: number of starts for each target.
+        targets: how many targets; at most the number of wrong classes.
+        alpha_max: largest weight of the step from the original point.
+        eta: overshoot over the boundary.
+        beta: backward step after a success.
+    """
+
+    name: str = "fab-t"
+    steps: int = 100
+    restarts: int = 1
+    targets: int = 9
+    alpha_max: float = 0.1
+    eta: float = 1.05
+    beta: float = 0.9
+
+    @property
+    def n_passes(self) -> int:
+        """Each step is two passes forwards and one back."""
+        return 3 * self.steps * self.restarts * self.targets
+
+    def _search(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
+        best, logits = BestSoFar.from_clean(classifier, examples)
+        targets = rank(logits, examples.labels, self.targets)
+        streams = [
+            sampling.Stream(seed=seed, attack="fab-t", target=number, restart=restart)
+            for number in range(targets.shape[1])
+            for restart in range(self.restarts)
+        ]
+        for batch in batches(len(streams), best.open, size=len(examples)):
+            _walk(classifier, _start(examples, threat_model, batch, streams, targets), best, self)
+        return best.points
+
+    @property
+    def _in_package(self) -> InPackage:
+        return InPackage(
+            "fab",
+            targeted=True,
+            n_iter=self.steps,
+            n_restarts=self.restarts,
+            n_target_classes=self.targets,
+            alpha_max=self.alpha_max,
+            eta=self.eta,
+            beta=self.beta,
+        )
 
 
 @dataclass(kw_only=True)
@@ -64,48 +115,24 @@ class _State:
     found: Best
 
 
-def boundary_search(
-    classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, stage: FabT, seed: int
-) -> Tensor:
-    """FAB-T: the best point inside the ball of each example, `(N, C, H, W)`.
-
-    Args:
-        classifier: the model.
-        examples: what to attack.
-        threat_model: within which ball a break counts.
-        stage: the numbers of the attack.
-        seed: of the random starts of restarts.
-    """
-    ledger, logits = open_ledger(classifier, examples)
-    targets = rank(logits, examples.labels, stage.targets)
-    streams = [
-        sampling.Stream(seed=seed, attack="fab-t", target=number, restart=restart)
-        for number in range(targets.shape[1])
-        for restart in range(stage.restarts)
-    ]
-    for wave in waves(len(streams), ledger.open, size=len(examples)):
-        _walk(classifier, _start(examples, threat_model, wave, streams, targets), ledger, stage)
-    return ledger.points
-
-
 def _start(
     examples: Examples,
     threat_model: ThreatModel,
-    wave: list[Part],
+    batch: list[Part],
     streams: Sequence[sampling.Stream],
     targets: Tensor,
 ) -> _State:
-    """A wave of runs at the clean inputs, those of restarts near them; `targets` `(N, T)` has a column per target."""
-    positions, runs = joined(wave)
+    """A batch of runs at the clean inputs, those of restarts near them; `targets` `(N, T)` has a column per target."""
+    positions, runs = joined(batch)
     chosen = examples[positions]
     ball = Ball.around(chosen.inputs, threat_model)
     return _State(
         positions=positions,
         runs=runs,
         labels=chosen.labels,
-        targets=torch.cat([targets[part.positions, streams[part.run].target] for part in wave]),
+        targets=torch.cat([targets[part.positions, streams[part.run].target] for part in batch]),
         ball=ball,
-        current=torch.cat([_first(examples[part.positions], threat_model, streams[part.run]) for part in wave]),
+        current=torch.cat([_first(examples[part.positions], threat_model, streams[part.run]) for part in batch]),
         closest=chosen.inputs,
         distance=chosen.inputs.new_full((len(chosen),), float("inf")),
         found=Best.none_yet(chosen.inputs),
@@ -119,8 +146,8 @@ def _first(chosen: Examples, threat_model: ThreatModel, stream: sampling.Stream)
     return ball.project(chosen.inputs + 0.5 * ball.surface_noise(stream, chosen.indices))
 
 
-def _walk(classifier: Classifier, state: _State, ledger: Ledger, stage: FabT) -> None:
-    """Iterate, and enter the best points inside the ball into the ledger."""
+def _walk(classifier: Classifier, state: _State, best: BestSoFar, stage: FabT) -> None:
+    """Iterate, and enter the best points inside the ball."""
     for step in range(stage.steps):
         if not len(state.positions):
             return
@@ -131,11 +158,11 @@ def _walk(classifier: Classifier, state: _State, ledger: Ledger, stage: FabT) ->
         verdict = judge(predict(classifier, state.current), state.labels)
         _enter(state, verdict)
         _step_back(state, verdict, stage.beta)
-        state = ledger.dismiss(state, step=step)
+        state = best.dismiss(state, step=step)
     if len(state.positions):
         nearest = state.ball.project(state.closest)
         state.found.note(nearest, judge(predict(classifier, nearest), state.labels))
-        ledger.settle(state)
+        best.settle(state)
 
 
 def _toward_boundary(state: _State, seen: Evaluated, stage: FabT) -> Tensor:

@@ -14,9 +14,9 @@ no parameter's gradient. The package's warnings go to its logger `auto-attack`, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,96 +24,51 @@ from pyautoattack import AutoAttack as Package
 from torch import Tensor
 
 from bench.attacks.isolation import IsolatedClassifier
+from bench.attacks.search.targets import DLR_CLASSES, gap
 from bench.core.types import Classifier, Examples, ThreatModel
 
-if TYPE_CHECKING:
-    from bench.attacks.autoattack.stages import ApgdCe, ApgdT, FabT, Square
-
-__all__ = ["apgd_ce", "apgd_t", "fab_t", "square"]
-
-TARGETED_DLR_CLASSES = 4
+__all__ = ["InPackage"]
 
 # Without a handler of its own, Python would print its warnings.
 logging.getLogger("auto-attack").addHandler(logging.NullHandler())
 
 
-def apgd_ce(
-    stage: ApgdCe, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int
-) -> Tensor:
-    """The package's APGD on the cross-entropy."""
-    search = _package(classifier, examples, threat_model, seed).apgd
-    _set_apgd(search, stage, seed)
-    search.loss = "ce"
-    return _run(search.perturb, examples)
+class InPackage:
+    """An attack of the package, with the values of its attributes.
 
+    Args:
+        attack: as the package's AutoAttack calls it.
+        values: what its attributes are set to.
+    """
 
-def apgd_t(stage: ApgdT, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
-    """The package's APGD on the targeted DLR loss, or on the difference of logits below four classes."""
-    search = _package(classifier, examples, threat_model, seed).apgd_targeted
-    _set_apgd(search, stage, seed)
-    classes = _count_classes(classifier, examples)
-    search.n_target_classes = min(stage.targets, classes - 1)
-    if classes < TARGETED_DLR_CLASSES:
-        search.dlr_loss_targeted = lambda logits, labels: _difference(logits, labels, search.y_target)
-    return _run(search.perturb, examples)
+    def __init__(self, attack: Literal["apgd", "apgd_targeted", "fab", "square"], **values: Any) -> None:
+        self._attack = attack
+        self._values = values
 
-
-def fab_t(stage: FabT, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
-    """The package's targeted FAB."""
-    search = _package(classifier, examples, threat_model, seed).fab
-    search.targeted = True
-    search.seed = seed
-    search.n_iter, search.n_restarts = stage.steps, stage.restarts
-    search.alpha_max, search.eta, search.beta = stage.alpha_max, stage.eta, stage.beta
-    search.n_target_classes = min(stage.targets, _count_classes(classifier, examples) - 1)
-    return _run(search.perturb, examples)
-
-
-def square(
-    stage: Square, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int
-) -> Tensor:
-    """The package's Square attack."""
-    search = _package(classifier, examples, threat_model, seed).square
-    search.seed = seed
-    search.n_queries, search.n_restarts, search.p_init = stage.queries, stage.restarts, stage.initial_share
-    return _run(search.perturb, examples)
-
-
-def _package(classifier: Classifier, examples: Examples, threat_model: ThreatModel, seed: int) -> Package:
-    return Package(
-        IsolatedClassifier(classifier),
-        norm=str(threat_model.norm),
-        eps=float(threat_model.epsilon),
-        seed=seed,
-        device=examples.inputs.device,
-        attacks=[],
-        version="custom",
-    )
-
-
-def _difference(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
-    own, target = (logits.gather(1, which[:, None]).squeeze(1) for which in (labels, targets))
-    return target - own
-
-
-def _set_apgd(search: object, stage: ApgdCe | ApgdT, seed: int) -> None:
-    for name, value in (("seed", seed), ("n_iter", stage.steps), ("n_restarts", stage.restarts)):
-        setattr(search, name, value)
-    search.thr_decr = stage.rho  # type: ignore[attr-defined]
-
-
-def _count_classes(classifier: Classifier, examples: Examples) -> int:
-    if not len(examples):
-        return TARGETED_DLR_CLASSES
-    with torch.no_grad():
-        return classifier(examples.inputs[:1]).shape[1]
-
-
-def _run(perturb: Callable[[Tensor, Tensor], Tensor], examples: Examples) -> Tensor:
-    if not len(examples):
-        return examples.inputs
-    with _random_state_kept(examples.inputs.device), torch.no_grad():
-        return perturb(examples.inputs.clone(), examples.labels.clone()).detach()
+    def run(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
+        """Return the points that it finds for at least one example, `(N, C, H, W)`."""
+        package = Package(
+            IsolatedClassifier(classifier),
+            norm=str(threat_model.norm),
+            eps=float(threat_model.epsilon),
+            seed=seed,
+            device=examples.inputs.device,
+            attacks=[],
+            version="custom",
+        )
+        search = vars(package)[self._attack]
+        for name, value in self._values.items():
+            setattr(search, name, value)
+        search.seed = seed
+        if "n_target_classes" in self._values:
+            with torch.no_grad():
+                classes = classifier(examples.inputs[:1]).shape[1]
+            search.n_target_classes = min(search.n_target_classes, classes - 1)
+            if self._attack == "apgd_targeted" and classes < DLR_CLASSES:
+                search.dlr_loss_targeted = lambda logits, labels: gap(logits, labels, search.y_target)
+        with _random_state_kept(examples.inputs.device), torch.no_grad():
+            found: Tensor = search.perturb(examples.inputs.clone(), examples.labels.clone())
+        return found.detach()
 
 
 @contextmanager

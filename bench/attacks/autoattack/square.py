@@ -13,24 +13,58 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from bench.attacks.autoattack import square_l2, square_linf
-from bench.attacks.autoattack.square_draws import QUERIES_PER_DRAW, Draws, KeyedDraws
-from bench.attacks.autoattack.square_schedule import l2_side, linf_side
+from bench.attacks.autoattack.reference import InPackage
+from bench.attacks.autoattack.square_windows import QUERIES_PER_DRAW, Draws, KeyedDraws, l2_side, linf_side
+from bench.attacks.autoattack.stage import Stage
 from bench.attacks.search.ball import Ball
-from bench.attacks.search.best_so_far import Best, Ledger, judge, open_ledger
+from bench.attacks.search.batching import pick
+from bench.attacks.search.best_so_far import Best, BestSoFar, judge
 from bench.attacks.search.gradients import predict
-from bench.attacks.search.rows import pick
 from bench.core.types import Classifier, Examples, Norm, ThreatModel
 
-if TYPE_CHECKING:
-    from bench.attacks.autoattack.stages import Square
+__all__ = ["Square", "random_search"]
 
-__all__ = ["random_search", "square_search"]
+
+@dataclass(frozen=True, kw_only=True)
+class Square(Stage):
+    """Random search with square-shaped updates; no gradients.
+
+    Args:
+        name: how rows call it.
+        queries: forward passes per example.
+        restarts: number of runs.
+        initial_share: share of pixels that a square covers at the start.
+    """
+
+    name: str = "square"
+    queries: int = 5_000
+    restarts: int = 1
+    initial_share: float = 0.8
+
+    @property
+    def needs_gradients(self) -> bool:
+        """It asks for logits alone."""
+        return False
+
+    @property
+    def n_passes(self) -> int:
+        return self.queries * self.restarts
+
+    def _search(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
+        best, _ = BestSoFar.from_clean(classifier, examples)
+        for restart in range(self.restarts):
+            draws = KeyedDraws(seed=seed, restart=restart, channels=examples.inputs.shape[1])
+            random_search(classifier, examples, threat_model, best, draws=draws, stage=self, restart=restart)
+        return best.points
+
+    @property
+    def _in_package(self) -> InPackage:
+        return InPackage("square", n_queries=self.queries, n_restarts=self.restarts, p_init=self.initial_share)
 
 
 @dataclass(kw_only=True)
@@ -54,37 +88,18 @@ class _State:
     found: Best
 
 
-def square_search(
-    classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, stage: Square, seed: int
-) -> Tensor:
-    """Square on the margin loss: the best point of each example, `(N, C, H, W)`.
-
-    Args:
-        classifier: the model.
-        examples: what to attack.
-        threat_model: within which ball.
-        stage: the numbers of the attack.
-        seed: of all draws.
-    """
-    ledger, _ = open_ledger(classifier, examples)
-    for restart in range(stage.restarts):
-        draws = KeyedDraws(seed=seed, restart=restart, channels=examples.inputs.shape[1])
-        random_search(classifier, examples, threat_model, ledger, draws=draws, stage=stage, restart=restart)
-    return ledger.points
-
-
 def random_search(
     classifier: Classifier,
     examples: Examples,
     threat_model: ThreatModel,
-    ledger: Ledger,
+    best: BestSoFar,
     *,
     draws: Draws,
     stage: Square,
     restart: int = 0,
 ) -> None:
-    """One run on the examples that the ledger leaves open, with the choices that `draws` makes."""
-    state = _start(examples, threat_model, ledger.open(), draws, restart)
+    """One run on the examples that are not broken yet, with the choices that `draws` makes."""
+    state = _start(examples, threat_model, best.open(), draws, restart)
     if not len(state.positions):
         return
     moves = _moves(state.ball)
@@ -93,7 +108,7 @@ def random_search(
         state.found.note(proposal, judge(predict(classifier, proposal), state.labels))
         rows = state.found.remaining(step=query)
         if rows is not None:
-            ledger.settle(state)
+            best.settle(state)
             state = pick(state, rows)
             plan = None if plan is None else pick(plan, rows)
         if not len(state.positions) or query == stage.queries:
@@ -103,7 +118,7 @@ def random_search(
             sides = _sides(state.ball, query - number, stage)
             plan = moves.plan(draws.block(state.indices, block), sides, examples.inputs.shape[2:])
         proposal = moves.move(state.found.points, state.ball, plan, number)
-    ledger.settle(state)
+    best.settle(state)
 
 
 def _sides(ball: Ball, first: int, stage: Square) -> list[int]:

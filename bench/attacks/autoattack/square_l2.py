@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.attacks.autoattack.square_draws import Choices, Draws
-from bench.attacks.autoattack.square_linf import corners, covered
+from bench.attacks.autoattack.square_windows import Choices, Draws, corners, covered
 from bench.attacks.search.ball import Ball
 from bench.core.types import Norm
 from bench.ops import norms

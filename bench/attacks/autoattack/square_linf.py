@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.attacks.autoattack.square_draws import Choices, Draws
+from bench.attacks.autoattack.square_windows import Choices, Draws, corners, covered
 from bench.attacks.search.ball import Ball
 from bench.ops.choosing import chosen
 
-__all__ = ["Plan", "corners", "covered", "move", "plan", "start"]
+__all__ = ["Plan", "move", "plan", "start"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,17 +56,3 @@ def move(best: Tensor, ball: Ball, plan: Plan, number: int) -> Tensor:
     inside = plan.rows[:, number, None, :, None] * plan.columns[:, number, None, None, :]
     ends = chosen(plan.up[:, number, :, None, None], ball.upper, ball.lower)
     return chosen(inside, ends, best)
-
-
-def corners(places: Tensor, side: Tensor, length: int) -> Tensor:
-    """First row (or column) of each window, int64 `(N, Q)`, uniform over all that fit into `length`.
-
-    The reference never draws the last one, so that its squares leave the last row and column alone.
-    """
-    return (places * (length - side + 1)).long()
-
-
-def covered(first: Tensor, side: Tensor, length: int) -> Tensor:
-    """Which of `length` rows (or columns) lie in windows that begin at `first`: bool `(N, Q, length)`."""
-    offset = torch.arange(length, device=first.device) - first[..., None]
-    return (offset >= 0) & (offset < side[:, None])

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.core.types import Norm, ThreatModel
+from bench.core.types import Examples, Norm, ThreatModel
 from bench.ops import norms, sampling
 
-__all__ = ["Ball", "length"]
+__all__ = ["Ball", "length", "random_start"]
 
 
 def length(delta: Tensor, norm: Norm) -> Tensor:
@@ -79,3 +79,13 @@ class Ball:
             noise = sampling.normal(stream, indices, shape)
         length = norms.size(noise, self.norm).clamp_min(norms.SMALLEST_LENGTH)
         return self.radius * noise / norms.per_example(length, noise)
+
+
+def random_start(examples: Examples, threat_model: ThreatModel, stream: sampling.Stream) -> Tensor:
+    """A point uniform in the ball around each input, clipped to [0, 1]; the draw is keyed by the example's index.
+
+    For L2: a uniform direction times epsilon u^(1/d), u uniform, which is uniform in the d-dimensional ball.
+    """
+    unit = sampling.in_unit_ball(stream, examples.indices, examples.inputs.shape[1:], threat_model.norm)
+    ball = Ball.around(examples.inputs, threat_model)
+    return ball.project(examples.inputs + ball.radius * unit)

@@ -8,17 +8,18 @@ from typing import NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from bench.attacks.ascent import LOOK_EVERY
+from bench.attacks.search.batching import pick
 from bench.attacks.search.gradients import predict
-from bench.attacks.search.rows import pick
 from bench.core.types import Classifier, Examples
 from bench.ops import losses
 from bench.ops.choosing import chosen_rows
 
-__all__ = ["Best", "Ledger", "Rows", "Verdict", "judge", "open_ledger"]
+__all__ = ["Best", "BestSoFar", "Rows", "Verdict", "judge"]
 
 LOWEST = float(torch.finfo(torch.float32).min)
 """The margin of logits that are not finite."""
+LOOK_EVERY = 8
+"""On an accelerator, how many steps pass between two looks at what is broken: each look waits for the device."""
 NO_RUN = 2**62
 """Later than every run."""
 
@@ -26,8 +27,8 @@ NO_RUN = 2**62
 class Verdict(NamedTuple):
     """What logits say about examples: the margin `(N,)`, and whether the example is broken, bool `(N,)`.
 
-    Broken is what torch's argmax says, ties included. A margin that is not finite counts as broken and as the lowest,
-    since the harness never counts such logits as robust.
+    Broken is what torch's argmax says, ties included. Logits that are not finite count as broken, with the lowest
+    margin, since the harness never counts them as robust.
     """
 
     margins: Tensor
@@ -36,34 +37,36 @@ class Verdict(NamedTuple):
 
 def judge(logits: Tensor, labels: Tensor) -> Verdict:
     """Judge logits `(N, K)` against labels `(N,)`."""
-    margins = losses.margin(logits, labels)
-    margins = torch.nan_to_num(margins, nan=LOWEST, posinf=LOWEST, neginf=LOWEST)
-    return Verdict(margins=margins, broken=(logits.argmax(dim=1) != labels) | (margins == LOWEST))
+    finite = logits.abs().amax(dim=1) < float("inf")
+    margins = torch.where(finite, losses.margin(logits, labels), LOWEST)
+    return Verdict(margins=margins, broken=(logits.argmax(dim=1) != labels) | ~finite)
 
 
 @dataclass(kw_only=True)
 class Best:
     """The best point of each row of a run: a broken one, else the one of smallest margin.
 
-    A row is final once it is broken, so that results do not depend on when it leaves its batch.
-
     Args:
         points: `(N, C, H, W)`.
         margins: `(N,)`.
         broken: bool `(N,)`.
+        until_broken: whether a row is final once it is broken, so that results do not depend on when it leaves its
+            batch; else it stays, and goes on to smaller margins.
     """
 
     points: Tensor
     margins: Tensor
     broken: Tensor
+    until_broken: bool = True
 
     @classmethod
-    def none_yet(cls, like: Tensor) -> Best:
+    def none_yet(cls, like: Tensor, *, until_broken: bool = True) -> Best:
         """Before anything was judged; `like` is `(N, C, H, W)`."""
         return cls(
             points=like,
             margins=like.new_full((len(like),), float("inf")),
             broken=torch.zeros(len(like), dtype=torch.bool, device=like.device),
+            until_broken=until_broken,
         )
 
     def note(self, points: Tensor, verdict: Verdict, *, allowed: Tensor | None = None) -> None:
@@ -74,7 +77,9 @@ class Best:
             verdict: of their logits.
             allowed: bool `(N,)`, which points lie inside the ball; None means all.
         """
-        better = (verdict.broken | (verdict.margins < self.margins)) & ~self.broken
+        better = verdict.margins < self.margins
+        if self.until_broken:
+            better = (verdict.broken | better) & ~self.broken
         if allowed is not None:
             better &= allowed
         self.points = chosen_rows(better, points, self.points)
@@ -88,7 +93,7 @@ class Best:
         half go on, so that the device is seldom waited for and shapes seldom change.
         """
         on_cpu = self.broken.device.type == "cpu"
-        if not on_cpu and step % LOOK_EVERY:
+        if not self.until_broken or (not on_cpu and step % LOOK_EVERY):
             return None
         n_broken = int(self.broken.sum())
         if n_broken == 0 or (not on_cpu and 2 * n_broken < len(self.broken) and n_broken < len(self.broken)):
@@ -107,24 +112,42 @@ class Rows(Protocol):
 R = TypeVar("R", bound=Rows)
 
 
-class Ledger:
+class BestSoFar:
     """The best point of every example of a stage, over all its runs.
 
     A break belongs to the earliest run that has one. Where nothing broke the smallest margin counts, of equal ones that
     of the earliest run. So it does not matter which runs share a batch.
 
     Args:
-        examples: those that the stage attacks.
+        points: what an example keeps of which nothing was judged, `(N, C, H, W)`.
     """
 
-    def __init__(self, examples: Examples) -> None:
-        self.best = Best.none_yet(examples.inputs.clone())
-        self._broken_by = torch.full_like(examples.labels, NO_RUN)
+    def __init__(self, points: Tensor) -> None:
+        self.best = Best.none_yet(points.clone())
+        self._broken_by = torch.full((len(points),), NO_RUN, dtype=torch.int64, device=points.device)
+
+    @classmethod
+    def from_clean(cls, classifier: Classifier, examples: Examples) -> tuple[BestSoFar, Tensor]:
+        """Begin with the clean inputs; return their logits `(N, K)` too, the stage's only clean forward pass."""
+        best = cls(examples.inputs)
+        logits = predict(classifier, examples.inputs)
+        best.note(examples.inputs, judge(logits, examples.labels))
+        return best, logits
 
     @property
     def points(self) -> Tensor:
         """What the stage returns, `(N, C, H, W)`."""
         return self.best.points
+
+    def note(self, points: Tensor, verdict: Verdict, *, rows: Tensor | None = None) -> None:
+        """Take in a point of every example, or of `rows` `(M,)`, that is no run's; what it breaks, no run gets."""
+        if rows is None:
+            self.best.note(points, verdict)
+        else:
+            found = pick(self.best, rows)
+            found.note(points, verdict)
+            self._enter(rows, found)
+        self._broken_by[self.best.broken] = -1
 
     def settle(self, rows: Rows) -> None:
         """Enter what the rows of a batch found; an example may have several, of different runs."""
@@ -138,13 +161,13 @@ class Ledger:
         closest = torch.where((margins < float("inf")) & (margins == least[positions]), runs, NO_RUN)
         earliest = torch.full_like(self._broken_by, NO_RUN).scatter_reduce(0, positions, closest, "amin")
         wins = (breaking == first) & found.broken | (closest == earliest[positions]) & (closest < NO_RUN)
-        self._enter(positions, found, wins.nonzero().squeeze(1))
+        winners = wins.nonzero().squeeze(1)
+        self._enter(positions[winners], pick(found, winners))
 
-    def _enter(self, positions: Tensor, found: Best, winners: Tensor) -> None:
-        places = positions[winners]
-        self.best.points[places] = found.points[winners]
-        self.best.margins[places] = found.margins[winners]
-        self.best.broken[places] = found.broken[winners]
+    def _enter(self, places: Tensor, found: Best) -> None:
+        self.best.points[places] = found.points
+        self.best.margins[places] = found.margins
+        self.best.broken[places] = found.broken
 
     def dismiss(self, rows: R, *, step: int) -> R:
         """Let rows go that are broken, or whose example an earlier run has broken, after settling all of them."""
@@ -154,19 +177,6 @@ class Ledger:
         goes_on = ~rows.found.broken & (rows.runs < self._broken_by[rows.positions])
         return pick(rows, goes_on.nonzero().squeeze(1))
 
-    def close(self) -> None:
-        """Keep what is broken already from every run."""
-        self._broken_by[self.best.broken] = -1
-
     def open(self) -> Tensor:
         """Positions of the examples that are not broken, int64 `(M,)`."""
         return (~self.best.broken).nonzero().squeeze(1)
-
-
-def open_ledger(classifier: Classifier, examples: Examples) -> tuple[Ledger, Tensor]:
-    """A ledger that holds the clean inputs, and their logits `(N, K)`: the stage's only clean forward pass."""
-    ledger = Ledger(examples)
-    logits = predict(classifier, examples.inputs)
-    ledger.best.note(examples.inputs, judge(logits, examples.labels))
-    ledger.close()
-    return ledger, logits

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from bench.ops import losses
 
-__all__ = ["gap", "rank", "targeted_loss"]
+__all__ = ["DLR_CLASSES", "gap", "rank", "targeted_loss"]
 
-_DLR_CLASSES = 4
+DLR_CLASSES = 4
 
 
 def rank(logits: Tensor, labels: Tensor, count: int) -> Tensor:
@@ -38,6 +38,6 @@ def targeted_loss(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     OUR CHOICE for K < 4: the ratio needs the fourth largest logit, and any ratio over the two or three that exist is
     constant for one of the targets, so its gradient is 0.
     """
-    if logits.shape[1] < _DLR_CLASSES:
+    if logits.shape[1] < DLR_CLASSES:
         return gap(logits, labels, targets)
     return losses.targeted_dlr(logits, labels, targets)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bench.core.types import Attack
-from bench.evaluation.cost.effort import effort
 from bench.evaluation.stage import Stage
 
 __all__ = ["IN_PASSES", "Costs", "StageCost", "share_of_broken"]
@@ -17,7 +16,7 @@ _SOON_BROKEN = 0.2
 
 def share_of_broken(attack: Attack | None) -> float:
     """What an example that breaks costs beside one that holds: our engine drops it, the authors' package does not."""
-    return _SOON_BROKEN if getattr(attack, "engine", None) == "fast" else 1.0
+    return _SOON_BROKEN if attack is not None and attack.engine == "fast" else 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +67,7 @@ class Costs:
         known = self.stages.get(stage.key)
         if known is not None:
             return known
-        passes = effort(stage.attack) if stage.attack is not None else 1.0
+        passes = stage.attack.n_passes if stage.attack is not None else 1
         return StageCost(batch=0.0, example=self.per_pass * passes, broken=share_of_broken(stage.attack))
 
 

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.attacks.autoattack import Triage
-from bench.core.types import Attack
+from bench.core.types import Attack, CascadeRules
 from bench.evaluation.cascade import share_tried
 from bench.evaluation.cost.costs import Costs, StageCost
 from bench.evaluation.journal.chunks import chunks_of
@@ -56,7 +55,7 @@ class _Expected:
     cost: StageCost
     attacked: _Array
     held: _Array
-    triage: Triage | None = None
+    rules: CascadeRules | None = None
     measured: float = 0.0
     predicted: float = 0.0
     fresh: bool = False
@@ -90,9 +89,9 @@ class Forecast:
         stages = [[CLEAN], *([Stage.of(attack, part) for part in attack.stages] for attack in attacks)]
         self._chains = [[self._expect(stage, costs.of(stage)) for stage in chain] for chain in stages]
         for attack, chain in zip(attacks, self._chains[1:], strict=True):
-            triage: Triage | None = getattr(attack, "triage", None)
-            if triage is not None:
-                chain[triage.n_on_all].triage = triage
+            rules = attack.cascade_rules
+            if rules is not None:
+                chain[rules.n_on_all].rules = rules
         self._extra: list[_Expected] = []
 
     @property
@@ -102,7 +101,7 @@ class Forecast:
             before: Stage | None = CLEAN if number else None
             selects = False
             for each in chain:
-                selects = selects or each.triage is not None
+                selects = selects or each.rules is not None
                 yield Step(stage=each.stage, before=before, selects=selects)
                 before = each.stage
 
@@ -195,8 +194,8 @@ class Forecast:
         for chain in self._chains[1:]:
             entering, sifted = correct, np.zeros(len(correct), dtype=bool)
             for each in chain:
-                if each.triage is not None:
-                    entering = entering * share_tried(each.triage, float(entering.sum()))
+                if each.rules is not None:
+                    entering = entering * share_tried(each.rules, float(entering.sum()))
                 entering = np.where(np.isnan(each.attacked), entering, each.attacked)
                 unknown = np.isnan(each.held)
                 leaving = np.where(unknown, entering * np.where(sifted, 1.0, withstands), each.held)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, NamedTuple
 
-from bench.attacks.attack import Finish
-from bench.core.types import Attack
+from bench.core.types import Attack, Finish
 
 __all__ = ["Miniature", "SearchAlone", "miniature"]
 
@@ -44,7 +43,7 @@ class SearchAlone:
     @property
     def finish(self) -> Finish | None:
         """No steps, but lower precision where the attack has it."""
-        return "nothing" if getattr(self._attack, "finish", None) else None
+        return "nothing" if self._attack.finish is not None else None
 
 
 def miniature(attack: Attack, n_steps: int, *, n_classes: int) -> Miniature:

@@ -23,7 +23,6 @@ from bench.attacks.pgd import PGD_20_STEP
 from bench.core.errors import WorkFailedError
 from bench.core.types import Attack, Examples
 from bench.evaluation.cost.costs import Costs, StageCost, share_of_broken
-from bench.evaluation.cost.effort import effort
 from bench.evaluation.cost.miniature import Miniature, SearchAlone, miniature
 from bench.evaluation.journal.chunks import CHUNK_SIZE, chunks_of
 from bench.evaluation.results import StageResult
@@ -109,7 +108,7 @@ class Probe:
         indices = sifted.indices.tolist()
         stages = {CLEAN.key: StageCost(batch=0.0, example=clean.seconds / len(sifted))}
         timing = _Timing(runner, indices, held, clean.robust, n_classes=self._n_classes, batch_size=self._batch_size)
-        todo = [(Stage.of(attack, part), math.sqrt(effort(part))) for attack in attacks for part in attack.stages]
+        todo = [(Stage.of(attack, part), math.sqrt(part.n_passes)) for attack in attacks for part in attack.stages]
         total = sum(weight for _, weight in todo)
         for stage, weight in todo:
             seconds = max(_LEAST_SECONDS, (1 - _SHARE_FOR_SIFTING) * limit * weight / total)
@@ -197,8 +196,8 @@ class _Timing:
 
     def _finish(self, stage: Stage, positions: Sequence[int]) -> float:
         """Seconds of each example for the float32 steps at the end of a stage."""
-        kind = getattr(stage.attack, "finish", None)
-        if kind in (None, "nothing"):
+        kind = stage.attack.finish if stage.attack is not None else None
+        if kind is None or kind == "nothing":
             return 0.0
         if kind not in self._finishes:
             alone, all_of_it = (

@@ -122,7 +122,7 @@ def make_header(
 def engine_of(suite: AttackSuite) -> str:
     """Which engine the suite's attacks run on; "fast" where none of them has a choice."""
     parts = [part for attack in suite.attacks for part in (attack, *attack.stages)]
-    return next((str(part.engine) for part in parts if hasattr(part, "engine")), "fast")
+    return next((part.engine for part in parts if part.engine is not None), "fast")
 
 
 @cache

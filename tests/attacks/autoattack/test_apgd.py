@@ -4,9 +4,8 @@ import pytest
 import torch
 from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
 
-from bench.attacks.autoattack import fast
-from bench.attacks.autoattack.stages import ApgdCe, ApgdT
-from bench.attacks.search.checkpoints import windows
+from bench.attacks.autoattack import ApgdCe, ApgdT
+from bench.attacks.search.step_rules import windows
 from bench.core.types import Norm, ThreatModel
 
 # So small that nothing breaks: the trajectories can be compared to their end.
@@ -20,7 +19,7 @@ def test_cross_entropy_iterates_are_those_of_the_reference(net, digits, record, 
     threat_model, steps = GENTLE[norm], 50
     examples = digits[net(digits.inputs).argmax(1) == digits.labels]
     ours, theirs = record(net), record(net)
-    fast.apgd(ours, examples, threat_model, stage=ApgdCe(steps=steps), seed=3)
+    ApgdCe(engine="fast", steps=steps).perturb(ours, examples, threat_model, seed=3)
     reference = APGDAttack(theirs, n_iter=steps, norm=str(norm), eps=float(threat_model.epsilon), seed=0)
     reference.init_hyperparam(examples.inputs)
     reference.attack_single_run(examples.inputs, examples.labels, x_init=ours.seen[1])
@@ -46,7 +45,7 @@ def test_targeted_iterates_are_those_of_the_reference(net, digits, record, norm)
     threat_model, steps = GENTLE[norm], 40
     examples = digits[net(digits.inputs).argmax(1) == digits.labels]
     ours = record(net)
-    fast.apgd(ours, examples, threat_model, stage=ApgdT(steps=steps, targets=3), seed=3)
+    ApgdT(engine="fast", steps=steps, targets=3).perturb(ours, examples, threat_model, seed=3)
     ranked = net(examples.inputs).sort(dim=1).indices
     for number in range(3):
         visited = ours.seen[1 + number * (steps + 1) :][: steps + 1]
@@ -70,5 +69,5 @@ def test_steps_cost_one_pass_each_and_the_last_takes_no_gradient(net, digits) ->
         return logits
 
     examples = digits[net(digits.inputs).argmax(1) == digits.labels][:10]
-    fast.apgd(counting, examples, GENTLE[Norm.LINF], stage=ApgdCe(steps=20), seed=0)
+    ApgdCe(engine="fast", steps=20).perturb(counting, examples, GENTLE[Norm.LINF], seed=0)
     assert counts == {"forwards": 10 * 22, "backwards": 10 * 20}

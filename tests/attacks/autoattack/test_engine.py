@@ -5,24 +5,22 @@ import dataclasses
 import pytest
 import torch
 
-from bench.attacks.autoattack import fast
-from bench.attacks.autoattack.stages import ApgdCe, ApgdT, FabT, Square
+from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.ops import norms
 
 STAGES = {
-    "apgd-ce": (fast.apgd, ApgdCe(steps=20)),
-    "apgd-t": (fast.apgd, ApgdT(steps=20)),
-    "fab-t": (fast.fab, FabT(steps=20)),
-    "square": (fast.square, Square(queries=300)),
+    "apgd-ce": ApgdCe(engine="fast", steps=20),
+    "apgd-t": ApgdT(engine="fast", steps=20),
+    "fab-t": FabT(engine="fast", steps=20),
+    "square": Square(engine="fast", queries=300),
 }
 GRADIENT_STAGES = {name: STAGES[name] for name in ("apgd-ce", "apgd-t", "fab-t")}
 DIGITS = {Norm.LINF: ThreatModel.parse("Linf:1/10"), Norm.L2: ThreatModel.parse("L2:1/2")}
 
 
 def run(name, classifier, examples, threat_model, *, seed=0):
-    search, stage = STAGES[name]
-    return search(classifier, examples, threat_model, stage=stage, seed=seed)
+    return STAGES[name].perturb(classifier, examples, threat_model, seed=seed)
 
 
 def smallest_perturbation(linear, examples, norm) -> torch.Tensor:
@@ -166,9 +164,8 @@ def test_the_seed_decides_the_draws(net, digits, name) -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_restarts_only_help(net, digits, name) -> None:
     """A second run leaves what the first broke as it is, and breaks at least as many."""
-    search, stage = STAGES[name]
     once, twice = (
-        search(net, digits, DIGITS[Norm.LINF], stage=dataclasses.replace(stage, restarts=restarts), seed=0)
+        dataclasses.replace(STAGES[name], restarts=restarts).perturb(net, digits, DIGITS[Norm.LINF], seed=0)
         for restarts in (1, 2)
     )
     broken = [net(each).argmax(1) != digits.labels for each in (once, twice)]

@@ -4,8 +4,7 @@ import pytest
 import torch
 from pyautoattack.fab_pt import FABAttack_PT
 
-from bench.attacks.autoattack import fast
-from bench.attacks.autoattack.stages import FabT
+from bench.attacks.autoattack import FabT
 from bench.core.types import Norm, ThreatModel
 
 GENTLE = {Norm.LINF: ThreatModel.parse("Linf:1/500"), Norm.L2: ThreatModel.parse("L2:1/100")}
@@ -17,7 +16,7 @@ def test_iterates_are_those_of_the_reference(net, digits, record, norm) -> None:
     threat_model, steps = GENTLE[norm], 15
     examples = digits[net(digits.inputs).argmax(1) == digits.labels]
     ours = record(net)
-    fast.fab(ours, examples, threat_model, stage=FabT(steps=steps, targets=2), seed=0)
+    FabT(engine="fast", steps=steps, targets=2).perturb(ours, examples, threat_model, seed=0)
     for number in range(2):
         visited = ours.seen[1 + number * (2 * steps + 1) :][: 2 * steps]
         theirs = record(net)
@@ -35,7 +34,7 @@ def test_iterates_are_those_of_the_reference(net, digits, record, norm) -> None:
 def test_the_returned_point_lies_inside_the_ball(net, digits, norm) -> None:
     """Whatever FAB walks through, what it returns is a point that the threat model allows."""
     threat_model = {Norm.LINF: ThreatModel.parse("Linf:1/20"), Norm.L2: ThreatModel.parse("L2:1/4")}[norm]
-    found = fast.fab(net, digits, threat_model, stage=FabT(steps=20), seed=0)
+    found = FabT(engine="fast", steps=20).perturb(net, digits, threat_model, seed=0)
     order = float("inf") if norm is Norm.LINF else 2
     distance = torch.linalg.vector_norm((found - digits.inputs).flatten(1), ord=order, dim=1)
     assert distance.max() <= float(threat_model.epsilon) * (1 + 1e-6)
@@ -46,6 +45,6 @@ def test_the_returned_point_lies_inside_the_ball(net, digits, norm) -> None:
 def test_broken_examples_leave_at_once(net, digits, record) -> None:
     """With a ball that holds the whole image no example stays for the second target."""
     ours = record(net)
-    stage = FabT(steps=100)
-    fast.fab(ours, digits, ThreatModel.parse("Linf:0.9"), stage=stage, seed=0)
+    stage = FabT(engine="fast", steps=100)
+    stage.perturb(ours, digits, ThreatModel.parse("Linf:0.9"), seed=0)
     assert len(ours.seen) < 2 * stage.steps

@@ -7,13 +7,18 @@ import torch
 from pyautoattack.square import SquareAttack
 from torch.nn.functional import pad
 
-from bench.attacks.autoattack import square_linf
+from bench.attacks.autoattack import Square, square_linf
 from bench.attacks.autoattack.square import random_search
-from bench.attacks.autoattack.square_draws import QUERIES_PER_DRAW, Choices, KeyedDraws
 from bench.attacks.autoattack.square_l2 import pattern
-from bench.attacks.autoattack.square_schedule import l2_side, linf_side, share
-from bench.attacks.autoattack.stages import Square
-from bench.attacks.search.best_so_far import Ledger
+from bench.attacks.autoattack.square_windows import (
+    QUERIES_PER_DRAW,
+    Choices,
+    KeyedDraws,
+    l2_side,
+    linf_side,
+    share,
+)
+from bench.attacks.search.best_so_far import BestSoFar
 from bench.core.types import Norm, ThreatModel
 
 GENTLE = {Norm.LINF: ThreatModel.parse("Linf:1/100"), Norm.L2: ThreatModel.parse("L2:1/20")}
@@ -120,7 +125,7 @@ def test_queries_are_those_of_the_reference(net, digits, record, norm, number) -
             ours,
             examples,
             threat_model,
-            Ledger(examples),
+            BestSoFar(examples.inputs),
             draws=draws,
             stage=Square(queries=queries, initial_share=0.8),
         )

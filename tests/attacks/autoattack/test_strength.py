@@ -5,8 +5,7 @@ import logging
 import pytest
 from pyautoattack import AutoAttack as Package
 
-from bench.attacks.autoattack import fast
-from bench.attacks.autoattack.stages import ApgdCe, ApgdT, FabT, Square
+from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
 from bench.core.types import Norm, ThreatModel
 from bench.ops import norms
 
@@ -35,13 +34,13 @@ def test_each_stage_breaks_as_many_as_the_reference(net, digits, name, norm) -> 
         "fab-t": package.fab.perturb,
         "square": package.square.perturb,
     }[name](examples.inputs, examples.labels)
-    search, stage = {
-        "apgd-ce": (fast.apgd, ApgdCe()),
-        "apgd-t": (fast.apgd, ApgdT()),
-        "fab-t": (fast.fab, FabT()),
-        "square": (fast.square, Square(queries=QUERIES)),
+    stage = {
+        "apgd-ce": ApgdCe(engine="fast"),
+        "apgd-t": ApgdT(engine="fast"),
+        "fab-t": FabT(engine="fast"),
+        "square": Square(engine="fast", queries=QUERIES),
     }[name]
-    ours = search(net, examples, threat_model, stage=stage, seed=0)
+    ours = stage.perturb(net, examples, threat_model, seed=0)
     broken = [
         (net(each).argmax(1) != examples.labels)
         & (norms.size(each - examples.inputs, norm) <= float(threat_model.epsilon) + 1e-6)

@@ -9,10 +9,9 @@ import random
 import pytest
 
 from bench import suites
-from bench.attacks.autoattack import Triage
+from bench.core.types import CascadeRules
 from bench.evaluation.cascade import share_tried
 from bench.evaluation.cost.costs import IN_PASSES, Costs, StageCost, share_of_broken
-from bench.evaluation.cost.effort import effort
 from bench.evaluation.cost.forecast import Forecast
 from bench.evaluation.journal.chunks import each_alone, groups_of
 from bench.evaluation.stage import CLEAN, Stage
@@ -35,7 +34,7 @@ class Simulation:
         self.costs = {CLEAN.key: StageCost(batch=0.001, example=0.0005)}
         for attack in self.suite.attacks:
             for part in attack.stages:
-                passes = effort(part)
+                passes = part.n_passes
                 cost = StageCost(batch=1e-4 * passes, example=5e-4 * passes, broken=share_of_broken(part))
                 self.costs[Stage.of(attack, part).key] = cost
 
@@ -60,7 +59,7 @@ class Simulation:
             attacked = [True] * len(self.indices) if step.before is None else verdicts[step.before.key]
             if step.selects and step.stage.key == "cascade.fab-t":  # the cascade's choice, here any so many
                 alive = [position for position, seen in enumerate(attacked) if seen]
-                chosen = set(self.random.sample(alive, math.ceil(share_tried(Triage(), len(alive)) * len(alive))))
+                chosen = set(self.random.sample(alive, math.ceil(share_tried(CascadeRules(), len(alive)) * len(alive))))
                 attacked = [position in chosen for position in range(len(attacked))]
             forecast.begin(step.stage, attacked)
             held = [seen and verdict for seen, verdict in zip(attacked, self._outcome(step.stage), strict=True)]
@@ -210,8 +209,8 @@ def test_a_stage_that_did_not_begin_cannot_be_done():
     ("name", "passes"),
     [("fgsm", 2), ("pgd-20", 40), ("apgd-ce", 200), ("apgd-t", 1800), ("fab-t", 2700), ("square", 5000)],
 )
-def test_passes_are_counted_from_an_attacks_own_fields(name, passes):
+def test_an_attack_says_how_many_passes_it_takes(name, passes):
     """A query is one pass, a step two, a step of FAB three."""
     from bench import attacks
 
-    assert effort(attacks.get(name)) == passes
+    assert attacks.get(name).n_passes == passes

@@ -41,7 +41,7 @@ class PlantedRunner:
             steps *= getattr(stage.attack, name, 1)
         n_seen = sum(attacked)
         seconds = self.SET_UP + steps * (self.STEP + self.EXAMPLE * n_seen)
-        seconds += FINISH.get(getattr(stage.attack, "finish", None), 0.0) * n_seen
+        seconds += FINISH.get(stage.attack and stage.attack.finish, 0.0) * n_seen
         if self.STALL_EVERY and len(self.log) % self.STALL_EVERY == 0:
             seconds += self.STALL
         self.log.append(seconds)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.attacks.search.checkpoints import windows
+from bench.attacks.search.step_rules import windows
 
 
 def test_the_hundred_step_schedule_is_that_of_the_paper() -> None:

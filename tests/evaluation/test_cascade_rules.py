@@ -10,19 +10,18 @@ import pytest
 import torch
 from torch import nn
 
-from bench.attacks.autoattack import Triage
-from bench.core.types import Examples
+from bench.core.types import CascadeRules, Examples
 from bench.evaluation.cascade import audit_breaks, doubts, has_gradient, select
 from bench.evaluation.evaluation import AuditCounts
 
-TRIAGE = Triage()
+RULES = CascadeRules()
 
 
 def test_the_closest_survivors_go_on():
     """A twentieth, those of smallest margin, and no broken example; the audit draws from the others alone."""
     survivors = [position % 3 != 0 for position in range(300)]
     margins = [float((position * 7919) % 300) for position in range(300)]
-    chosen = select(TRIAGE, survivors, margins, range(300), seed=0)
+    chosen = select(RULES, survivors, margins, range(300), seed=0)
     alive = sorted((position for position in range(300) if survivors[position]), key=lambda each: margins[each])
     assert [position for position in range(300) if chosen.closest[position]] == sorted(alive[:10])
     audited = {position for position in range(300) if chosen.audited[position]}
@@ -34,7 +33,7 @@ def test_the_closest_survivors_go_on():
 def test_few_survivors_are_tried_at_least(n_survivors, n_closest, n_audited):
     """At least four of the closest and sixteen of the others, as far as there are so many."""
     survivors = [position < n_survivors for position in range(60)]
-    chosen = select(TRIAGE, survivors, [1.0] * 60, range(60), seed=0)
+    chosen = select(RULES, survivors, [1.0] * 60, range(60), seed=0)
     assert (sum(chosen.closest), sum(chosen.audited)) == (n_closest, n_audited)
 
 
@@ -45,7 +44,7 @@ def test_the_draw_is_keyed_by_seed_and_index():
     shuffled = random.Random(0).sample(indices, len(indices))
 
     def drawn(order, seed):
-        chosen = select(TRIAGE, [True] * 400, [margins[index] for index in order], order, seed=seed)
+        chosen = select(RULES, [True] * 400, [margins[index] for index in order], order, seed=seed)
         return {index for index, yes in zip(order, chosen.audited, strict=True) if yes}
 
     assert drawn(indices, 0) == drawn(shuffled, 0) != drawn(indices, 1)
@@ -59,7 +58,7 @@ def test_the_interval_covers_a_planted_number_of_missed_breaks(rate):
     for seed in range(trials):
         breaks = set(random.Random(seed).sample(range(n_survivors), round(rate * n_survivors)))
         held = [position not in breaks for position in range(n_survivors)]
-        chosen = select(TRIAGE, [True] * n_survivors, margins, range(n_survivors), seed=seed)
+        chosen = select(RULES, [True] * n_survivors, margins, range(n_survivors), seed=seed)
         found = audit_breaks(chosen, held)
         unaudited = 0 if found else n_survivors - sum(chosen.tried)
         counts = AuditCounts(n_audited=sum(chosen.audited), n_unaudited=unaudited, n_breaks=found, escalated="")
@@ -73,14 +72,14 @@ def test_the_interval_covers_a_planted_number_of_missed_breaks(rate):
 def test_a_gap_between_cross_entropy_and_margins_is_a_doubt():
     """Above an eighth of all examples, not at it."""
     few = {"n_examples": 64, "n_without_gradient": 0}
-    assert doubts(TRIAGE, n_broken_by_second=8, **few) == ()
-    assert doubts(TRIAGE, n_broken_by_second=9, **few) == ("margins broke 9 of 64 examples that cross-entropy had not",)
-    assert TRIAGE.largest_gap == Fraction(1, 8)
+    assert doubts(RULES, n_broken_by_second=8, **few) == ()
+    assert doubts(RULES, n_broken_by_second=9, **few) == ("margins broke 9 of 64 examples that cross-entropy had not",)
+    assert RULES.largest_gap == Fraction(1, 8)
 
 
 def test_any_missing_gradient_is_a_doubt():
     """One example is enough."""
-    assert doubts(TRIAGE, n_broken_by_second=0, n_examples=64, n_without_gradient=1) == ("no gradient at 1 examples",)
+    assert doubts(RULES, n_broken_by_second=0, n_examples=64, n_without_gradient=1) == ("no gradient at 1 examples",)
 
 
 class Partly(nn.Module):

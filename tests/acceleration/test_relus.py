@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import fx, nn
 
-from bench.acceleration.bit_relu import quick_relu, quick_relu_, relu_slope
 from bench.acceleration.forms import inference_form, low_form
-from bench.acceleration.relus import is_relu, use_quick_relus
+from bench.acceleration.relus import is_relu, quick_relu, quick_relu_, relu_slope, use_quick_relus
 
 EVERY = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(torch.bfloat16)
 """All bfloat16 numbers, infinities, NaN and both zeros included."""

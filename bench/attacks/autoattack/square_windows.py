@@ -1,7 +1,12 @@
-"""Square's random choices, keyed per example: where the windows lie, their signs and their orientation."""
+"""Square's windows: how large they are, query by query, and where they lie, with random choices keyed per example.
+
+Andriushchenko et al. 2020, arXiv 1912.00049, sections 3 and 4.1.
+"""
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,7 +16,11 @@ from torch import Tensor
 
 from bench.ops import sampling
 
-__all__ = ["QUERIES_PER_DRAW", "Choices", "Draws", "KeyedDraws"]
+__all__ = ["QUERIES_PER_DRAW", "Choices", "Draws", "KeyedDraws", "corners", "covered", "l2_side", "linf_side", "share"]
+
+_HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+"""After these queries the share halves: the schedule for 10,000 queries, which AutoAttack uses without rescaling."""
+_SMALLEST_L2_SIDE = 3
 
 QUERIES_PER_DRAW = 64
 _FIRST_DRAW = 0
@@ -76,3 +85,42 @@ class KeyedDraws:
     @property
     def _stream(self) -> sampling.Stream:
         return sampling.Stream(seed=self.seed, attack="square", restart=self.restart)
+
+
+def share(query: int, initial: float) -> float:
+    """Share of the image that the square of a query covers, in (0, 1].
+
+    Args:
+        query: number of the query, from 0.
+        initial: the share at query 0 (`p_init`).
+
+    >>> share(10, 0.8), share(11, 0.8), share(4999, 0.8)
+    (0.8, 0.4, 0.00625)
+    """
+    return initial / float(2 ** bisect_left(_HALVINGS, query))
+
+
+def linf_side(query: int, initial: float, height: int, width: int) -> int:
+    """Side of the square for Linf, in pixels; at least 1."""
+    side = round(math.sqrt(share(query, initial) * height * width))
+    return min(max(side, 1), height, width)
+
+
+def l2_side(query: int, initial: float, height: int, width: int) -> int:
+    """Side of the square for L2, in pixels: odd and at least 3, where the image is large enough."""
+    side = max(round(math.sqrt(share(query, initial) * height * width)), _SMALLEST_L2_SIDE)
+    return min(side + (side + 1) % 2, height, width)
+
+
+def corners(places: Tensor, side: Tensor, length: int) -> Tensor:
+    """First row (or column) of each window, int64 `(N, Q)`, uniform over all that fit into `length`.
+
+    The reference never draws the last one, so that its squares leave the last row and column alone.
+    """
+    return (places * (length - side + 1)).long()
+
+
+def covered(first: Tensor, side: Tensor, length: int) -> Tensor:
+    """Which of `length` rows (or columns) lie in windows that begin at `first`: bool `(N, Q, length)`."""
+    offset = torch.arange(length, device=first.device) - first[..., None]
+    return (offset >= 0) & (offset < side[:, None])
