@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bench.core.errors import BenchError
+from bench.row.manifest import Accuracy, ArchitectureSpec, Manifest
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -147,3 +150,40 @@ def net() -> nn.Module:
         functional.cross_entropy(model(moved), chosen.labels).backward()
         optimizer.step()
     return model.eval().requires_grad_(False)
+
+
+@pytest.fixture
+def manifest() -> Manifest:
+    return Manifest(
+        model="pgd-at",
+        dataset="digits",
+        architecture=ArchitectureSpec(name="resnet18", kwargs={"num_classes": 10, "in_channels": 1, "width": 2}),
+        recipe="pgd-at",
+        scale="tiny",
+        seed=3,
+        data_digest="d" * 64,
+        commit="c" * 40,
+        date="2026-01-02T03:04:05+00:00",
+        training_seconds=12.5,
+        hardware="2 cores",
+        licence="MIT",
+        accuracies=(Accuracy(name="clean", checkpoint="best", split="validation", n_examples=200, n_correct=150),),
+        differences=("a network of width 2",),
+        versions={"torch": "2.6.0"},
+    )
+
+
+@pytest.fixture
+def refused():
+    """Run something that must raise a `BenchError` of one line that contains every given text."""
+
+    def check(call, *texts: str) -> str:
+        with pytest.raises(BenchError) as caught:
+            call()
+        message = str(caught.value)
+        assert "\n" not in message
+        for text in texts:
+            assert text in message
+        return message
+
+    return check

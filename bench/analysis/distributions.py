@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
-__all__ = ["Separation", "ks", "separation", "wasserstein"]
+__all__ = ["Separation", "ks", "separation"]
 
 PERMUTATIONS = 999
 
@@ -37,23 +38,16 @@ class Separation:
 
 
 def ks(first: ArrayLike, second: ArrayLike) -> float:
-    """Two-sample Kolmogorov-Smirnov statistic of `(N,)` and `(M,)`.
+    """Two-sample Kolmogorov-Smirnov statistic of `(N,)` and `(M,)`; scipy's comes with a p-value, fifty times as long.
 
     >>> ks([0.0, 1.0], [2.0, 3.0]), ks([0.0, 1.0], [0.0, 1.0])
     (1.0, 0.0)
     """
-    steps, _ = _difference(np.sort(np.asarray(first, np.float64)), np.sort(np.asarray(second, np.float64)))
-    return float(np.abs(steps).max())
-
-
-def wasserstein(first: ArrayLike, second: ArrayLike) -> float:
-    """Wasserstein-1 distance of `(N,)` and `(M,)`.
-
-    >>> wasserstein([0.0, 1.0], [2.0, 3.0])
-    2.0
-    """
-    steps, values = _difference(np.sort(np.asarray(first, np.float64)), np.sort(np.asarray(second, np.float64)))
-    return float((np.abs(steps[:-1]) * np.diff(values)).sum())
+    left, right = np.sort(np.asarray(first)), np.sort(np.asarray(second))
+    values = np.concatenate((left, right))
+    below = np.searchsorted(left, values, side="right") / len(left)
+    other = np.searchsorted(right, values, side="right") / len(right)
+    return float(np.abs(below - other).max())
 
 
 def separation(first: ArrayLike, second: ArrayLike, *, seed: int, permutations: int = PERMUTATIONS) -> Separation:
@@ -76,16 +70,7 @@ def separation(first: ArrayLike, second: ArrayLike, *, seed: int, permutations: 
         chance[number] = ks(mixed[: len(left)], mixed[len(left) :])
     return Separation(
         ks=found,
-        wasserstein=wasserstein(left, right) / scale,
+        wasserstein=float(stats.wasserstein_distance(left, right)) / scale,
         by_chance=float(np.quantile(chance, 0.95)),
         p_value=float((1 + (chance >= found - 1e-12).sum()) / (1 + permutations)),
     )
-
-
-def _difference(first: Array, second: Array) -> tuple[Array, Array]:
-    """Difference of the two distribution functions just after each value, and the values, ascending."""
-    values = np.concatenate((first, second))
-    values.sort()
-    below = np.searchsorted(first, values, side="right") / len(first)
-    other = np.searchsorted(second, values, side="right") / len(second)
-    return below - other, values

@@ -13,7 +13,6 @@ from bench.analysis.analysis import Analysis, Values
 
 __all__ = ["Look", "canvas", "drawn", "legend", "look", "rendered"]
 
-INK = "#000000"
 GREY = "#777777"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 """Colours that are told apart by the colour-blind (Okabe and Ito 2008), the darker ones first."""

@@ -11,6 +11,7 @@ from typing import Any
 from bench.analysis.analysis import Task, Values
 from bench.core import digest, strict_json
 from bench.core.errors import BenchError, WorkFailedError
+from bench.core.plain_text import first_line
 from bench.row.fingerprint import Fingerprint, same_function
 from bench.row.schema import from_json, to_json
 from bench.storage.atomic_write import write_durably
@@ -121,8 +122,7 @@ def _do(task: Task) -> _Kept:
     except BenchError:
         raise
     except (RuntimeError, MemoryError, ArithmeticError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise WorkFailedError(f"{task.name} failed: {reason}. What was finished is kept.") from error
+        raise WorkFailedError(f"{task.name} failed: {first_line(error)}. What was finished is kept.") from error
     found = _Kept(values=dict(values), seconds=time.perf_counter() - start, fingerprints=_fingerprints(task))
     try:
         # What a resumed run reads is what an uninterrupted one has.

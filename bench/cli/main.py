@@ -19,7 +19,6 @@ from bench.cli import analyze, check, compare, merge, publish, show, submit, tra
 from bench.cli import doctor as doctor_command
 from bench.cli import list as list_command
 from bench.cli import run as run_command
-from bench.cli import train as train_command
 from bench.cli.arguments import check_words
 from bench.cli.output import give_up, remark, say
 from bench.core.errors import BenchError, WorkFailedError
@@ -71,7 +70,6 @@ app.command("run")(run_command.run)
 app.command("merge")(merge.merge)
 app.command("doctor")(doctor_command.doctor)
 app.command("analyze")(analyze.analyze)
-app.command("train")(train_command.train)
 app.command("list")(list_command.list_names)
 app.command("show")(show.show)
 app.command("compare")(compare.compare)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 
-__all__ = ["one_line", "plain", "reason_of", "reasons_text"]
+__all__ = ["first_line", "one_line", "plain", "reason_of", "reasons_text"]
 
 _LONGEST = 300
 _JOINERS = "\u200c\u200d"  # several scripts are not written without them
@@ -33,14 +33,24 @@ def one_line(text: str) -> str:
     return f"{line[: _LONGEST * 2 // 3]} ... {line[5 - _LONGEST // 3 :]}"
 
 
+def first_line(error: BaseException) -> str:
+    r"""The first line of an exception's message; its kind where it has none.
+
+    >>> first_line(ValueError("two\nlines"))
+    'two'
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return one_line(lines[0])
+
+
 def reason_of(error: BaseException) -> str:
     r"""An exception as one line: its kind and the first line of its message.
 
     >>> reason_of(ValueError("two\nlines"))
     'ValueError: two'
     """
-    lines = str(error).strip().splitlines() or ["no message"]
-    return one_line(f"{type(error).__name__}: {lines[0]}")
+    said = first_line(error) if str(error).strip() else "no message"
+    return one_line(f"{type(error).__name__}: {said}")
 
 
 def reasons_text(reasons: Mapping[str, str]) -> str:

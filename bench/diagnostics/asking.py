@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.core.types import Classifier, Norm, ThreatModel
-from bench.ops import losses
 
-__all__ = ["BATCH", "Sloped", "is_wrong", "margin_of", "predict", "reach", "slope", "spread"]
+__all__ = ["BATCH", "Sloped", "is_wrong", "predict", "reach", "slope", "spread"]
 
 BATCH = 64
 
@@ -53,11 +52,6 @@ def is_wrong(logits: Tensor, labels: Tensor) -> Tensor:
 def spread(logits: Tensor) -> Tensor:
     """Largest less smallest logit, `(N,)`: the size of what the model says."""
     return logits.amax(1) - logits.amin(1)
-
-
-def margin_of(labels: Tensor) -> Callable[[Tensor, slice], Tensor]:
-    """The value `max_{k != y} z_k - z_y`, for `slope`."""
-    return lambda logits, rows: -losses.margin(logits, labels[rows])
 
 
 def reach(gradient: Tensor, threat_model: ThreatModel) -> Tensor:

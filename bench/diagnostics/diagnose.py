@@ -20,7 +20,7 @@ from bench.diagnostics.subject import Subject
 from bench.evaluation.model_guard import borrowed, device_of
 from bench.evaluation.precision import full_float32
 from bench.models.adapting import adapted
-from bench.models.manifest import Accuracy
+from bench.row.manifest import Accuracy
 from bench.row.record import Diagnostic
 
 __all__ = ["SHORT_EXAMPLES", "diagnose", "diagnose_briefly", "short_form", "short_passes"]

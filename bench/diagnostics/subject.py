@@ -15,7 +15,7 @@ from bench.diagnostics.asking import is_wrong, predict
 from bench.diagnostics.patience import Clock, Patient
 from bench.diagnostics.search import Found, Search, margin
 from bench.diagnostics.snapshot import Snapshot
-from bench.models.manifest import Accuracy
+from bench.row.manifest import Accuracy
 
 __all__ = ["Subject"]
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from bench.core import strict_json
 from bench.core.errors import BenchError, FoundSomethingError, OtherFileError, RowContradictionError
 from bench.core.plain_text import one_line, reasons_text
 from bench.core.types import ThreatModel
@@ -17,15 +16,15 @@ from bench.leaderboard.publish import outdated
 from bench.leaderboard.store import Identity, read
 from bench.leaderboard.suite_file import check_suite
 from bench.row.check_result import CheckResult, Level
+from bench.row.manifest import Manifest
 from bench.row.record import Record
 from bench.storage.listing import exists, matching
 from bench.storage.place import Place
-from bench.storage.regular_file import read_regular, sha256_of
+from bench.storage.regular_file import sha256_of
 
 __all__ = ["Inspection", "inspect_board", "inspect_checkpoints"]
 
 _ROW_DEPTH = 4
-_MANIFEST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,16 +207,13 @@ def _checkpoint(manifest: Path) -> str | None:
     for path in (manifest, weights):
         if path.is_symlink():
             raise BenchError(f"{path} is a symbolic link. Put the real file there.")
+    expected = Manifest.read(manifest).sha256
     try:
-        content = strict_json.loads(read_regular(manifest, most_bytes=_MANIFEST_BYTES))
-        expected = content["sha256"]
         actual = sha256_of(weights)
     except OSError as error:
-        raise BenchError(f"Cannot read {error.filename or manifest}: {error.strerror or error}.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise BenchError(f"Cannot read {manifest} as a manifest with a sha256: {error!s:.80}.") from error
+        raise BenchError(f"Cannot read {weights}: {error.strerror or error}.") from error
     if actual != expected:
-        return f"the weights' SHA-256 is {actual[:12]}, but their manifest says {str(expected)[:12]}"
+        return f"the weights' SHA-256 is {actual[:12]}, but their manifest says {expected[:12]}"
     return None
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import io
+import warnings
 
 from bench.core.errors import BenchError
-from bench.core.plain_text import plain
+from bench.core.plain_text import first_line, plain
 from bench.leaderboard.board import Board
 from bench.leaderboard.share import clean_share, robust_share
 from bench.leaderboard.standing import Entry, Group
@@ -41,6 +41,7 @@ COLUMNS = (
     "model_digest",
 )
 _ATTACK = "n_robust:"
+_KEY = ("suite", "dataset", "threat_model", "model")
 
 
 def to_csv(board: Board) -> str:
@@ -51,17 +52,17 @@ def to_csv(board: Board) -> str:
     A field that a spreadsheet would take for a formula gets an apostrophe in front; control characters are
     written as escapes.
     """
+    # Most commands need no table, and pandas takes longer to import than they do.
+    import pandas
+
     attacks = tuple(dict.fromkeys(name for group in board.groups for name in group.attacks))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, *(_harmless(_ATTACK + name) for name in attacks)])
+    lines = []
     for group in board.groups:
         for entry in group.entries:
             counts = {attack.name: str(attack.n_robust) for attack in entry.record.result.attacks}
-            writer.writerow(
-                [_harmless(value) for value in (*_fields(group, entry), *(counts.get(name, "") for name in attacks))]
-            )
-    return text.getvalue()
+            lines.append((*_fields(group, entry), *(counts.get(name, "") for name in attacks)))
+    frame = pandas.DataFrame(lines, columns=[*COLUMNS, *(_ATTACK + name for name in attacks)], dtype=str)
+    return str(frame.map(_harmless).rename(columns=_harmless).to_csv(index=False, lineterminator="\n"))
 
 
 def read_csv(text: str, *, source: str) -> tuple[dict[str, str], ...]:
@@ -70,13 +71,17 @@ def read_csv(text: str, *, source: str) -> tuple[dict[str, str], ...]:
     Raises:
         BenchError: if it is no CSV, or does not name its rows.
     """
+    import pandas
+
     try:
-        lines = tuple(csv.DictReader(io.StringIO(text, newline="")))
-    except csv.Error as error:
-        raise BenchError(f"Cannot read {source} as results: {error}.") from error
-    if any(line.get(name) is None for line in lines for name in ("suite", "dataset", "threat_model", "model")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pandas.errors.ParserWarning)  # a line longer than the first
+            frame = pandas.read_csv(io.StringIO(text, newline=""), dtype=str, keep_default_na=False, index_col=False)
+    except (ValueError, pandas.errors.ParserWarning) as error:
+        raise BenchError(f"Cannot read {source} as results: {first_line(error)}.") from error
+    if not set(_KEY) <= set(frame.columns) or (frame[list(_KEY)] == "").any(axis=None):
         raise BenchError(f"Cannot read {source} as results: expected columns suite, dataset, threat_model and model.")
-    return lines
+    return tuple({str(name): str(value) for name, value in line.items()} for line in frame.to_dict("records"))
 
 
 def _fields(group: Group, entry: Entry) -> tuple[str, ...]:

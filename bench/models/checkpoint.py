@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +18,8 @@ from torch import Tensor
 
 from bench.core.errors import BenchError, OtherFileError
 from bench.models import weights
-from bench.models.manifest import Accuracy, ArchitectureSpec, Manifest
-from bench.storage.atomic_write import sync_folder
+from bench.row.manifest import Accuracy, ArchitectureSpec, Manifest
+from bench.storage.atomic_write import write_together
 from bench.storage.regular_file import sha256_of
 
 __all__ = [
@@ -74,24 +71,14 @@ def write(folder: Path, dataset: str, state: Mapping[str, Tensor], manifest: Man
         The manifest as stored, with the SHA-256 of the weights file.
 
     Raises:
+        WorkFailedError: if the disk is full; the old pair is kept.
         BenchError: if the folder cannot be written.
         ValueError: if a weight is not finite.
     """
     content = save({name: _stored(name, tensor) for name, tensor in state.items()})
     stored = dataclasses.replace(manifest, sha256=hashlib.sha256(content).hexdigest())
-    weights_file, manifest_file = weights_path(folder, dataset), manifest_path(folder, dataset)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (
-            _prepared(weights_file, content) as new_weights,
-            _prepared(manifest_file, stored.to_json().encode()) as new,
-        ):
-            # Both files are durable before either name changes; a crash between the two shows as a SHA-256 mismatch.
-            new_weights.replace(weights_file)
-            new.replace(manifest_file)
-        sync_folder(folder)
-    except OSError as error:
-        raise BenchError(f"Cannot write checkpoint {weights_file}: {error.strerror or error}.") from None
+    # A crash between the two names shows as a SHA-256 mismatch.
+    write_together({weights_path(folder, dataset): content, manifest_path(folder, dataset): stored.to_json().encode()})
     return stored
 
 
@@ -150,19 +137,3 @@ def _stored(name: str, tensor: Tensor) -> Tensor:
     if not torch.isfinite(kept).all():
         raise ValueError(f"Expected `state` to be finite, but {name!r} is not.")
     return kept
-
-
-@contextmanager
-def _prepared(path: Path, content: bytes) -> Iterator[Path]:
-    """Write `content` durably to a new file beside `path`; remove it at the end where it was not renamed."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)

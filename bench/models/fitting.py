@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from bench.core.errors import BenchError, nearest
+from bench.core.plain_text import reason_of
 from bench.models.renaming import views
 from bench.models.weights import EXTRA_STATE, WRAPPERS
 
@@ -67,8 +68,7 @@ def fit(
     try:
         chosen.load(assign=assign)
     except Exception as error:
-        reason = (str(error).strip() or "no message").splitlines()[0][:120]
-        raise BenchError(f"Weights {path} do not load into {name}: {type(error).__name__}: {reason}.") from error
+        raise BenchError(f"Weights {path} do not load into {name}: {reason_of(error)}.") from error
     return (f"Weights {path.name}: {'; '.join(said)}.",) if said else ()
 
 

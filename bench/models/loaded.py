@@ -10,9 +10,9 @@ from torch.nn.parameter import is_lazy
 
 from bench.core.errors import BenchError
 from bench.core.plain_text import reason_of
-from bench.models.manifest import ArchitectureSpec, Manifest
 from bench.models.zoo.spec import ModelSpec
 from bench.row.fingerprint import Fingerprint
+from bench.row.manifest import ArchitectureSpec, Manifest
 
 __all__ = ["LoadedModel", "check_values", "freeze", "set_to_eval"]
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import BenchError
+from bench.core.plain_text import reason_of
 
 __all__ = ["probe"]
 
@@ -68,10 +69,7 @@ def _answer(module: nn.Module, inputs: Tensor, name: str, dataset: str) -> Tenso
         logits = module(inputs)
     except Exception as error:
         shape = tuple(inputs.shape)
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise BenchError(
-            f"Model {name!r} fails on images of {dataset}, {shape}: {type(error).__name__}: {reason}"
-        ) from error
+        raise BenchError(f"Model {name!r} fails on images of {dataset}, {shape}: {reason_of(error)}") from error
     if not isinstance(logits, Tensor):
         raise BenchError(
             f"Expected model {name!r} to return a tensor of logits, but got a {type(logits).__name__};"

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bench.core.errors import BenchError, nearest
+from bench.core.plain_text import first_line
 from bench.storage.regular_file import MOST_WEIGHTS_BYTES, open_regular
 
 __all__ = ["EXTRA_STATE", "WRAPPERS", "check", "read", "state_dicts"]
@@ -276,5 +277,4 @@ def _what_else(head: bytes, size: int) -> str:
 
 
 def _damaged(path: Path, error: Exception) -> BenchError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
-    return BenchError(f"Weights file {path} is truncated or damaged ({reason}); get it again.")
+    return BenchError(f"Weights file {path} is truncated or damaged ({first_line(error)}); get it again.")

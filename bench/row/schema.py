@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, TypeVar
+
+from bench.core.errors import nearest
 
 __all__ = ["from_json", "to_json"]
 
@@ -32,7 +35,7 @@ def to_json(value: Any) -> Any:
         }
     if isinstance(value, (tuple, list)):
         return [to_json(item) for item in value]
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: to_json(item) for key, item in value.items()}
     if isinstance(value, str) and not value.isascii():
         return value.encode(errors="backslashreplace").decode()
@@ -65,7 +68,7 @@ def _read(kind: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         _expect(isinstance(value, list), "a list", value, where)
         return tuple(_read(arguments[0], item, f"{where}[{position}]") for position, item in enumerate(value))
-    if origin is dict:
+    if origin in (dict, Mapping):
         _expect(isinstance(value, dict), "an object", value, where)
         return {key: _read(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     if origin in (typing.Union, types.UnionType):
@@ -89,7 +92,9 @@ def _read_dataclass(kind: type[Any], value: Any, where: str) -> Any:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     unknown = sorted(set(value) - set(fields))
     if unknown:
-        raise ValueError(f"Expected `{where}` to have only known fields, but got {', '.join(unknown)}.")
+        close = nearest(unknown[0], fields)
+        hint = f" Did you mean {close!r}?" if close else ""
+        raise ValueError(f"Expected `{where}` to have only known fields, but got {', '.join(unknown)}.{hint}")
     missing = [name for name, field in fields.items() if name not in value and not field.metadata.get("optional")]
     if missing:
         raise ValueError(f"Expected `{where}` to have {', '.join(missing)}, but it has not.")

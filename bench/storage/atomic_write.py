@@ -6,14 +6,14 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bench.core.errors import BenchError, WorkFailedError
 from bench.storage.place import Place
 from bench.storage.remote import RemotePath
 
-__all__ = ["explain_write_errors", "remove_unfinished", "sync_folder", "write_durably"]
+__all__ = ["explain_write_errors", "remove_unfinished", "sync_folder", "write_durably", "write_together"]
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -32,27 +32,45 @@ def write_durably(path: Place, content: bytes) -> None:
     if isinstance(path, RemotePath):
         path.write_bytes(content)
     elif isinstance(path, Path):
-        _replace(path, content)
+        write_together({path: content})
     else:
         raise TypeError(f"Expected `path` to be a path or in a store, but got {path!r}.")
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """A temporary file beside it, fsync, rename, fsync of the folder."""
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write files of this machine that belong together: all are durable before the first gets its name.
+
+    Args:
+        contents: the bytes of each file; missing folders are made.
+
+    Raises:
+        WorkFailedError: if the disk is full; what was there before is kept.
+        BenchError: if writing there is not allowed or fails otherwise.
+    """
+    with contextlib.ExitStack() as stack:
+        prepared = [(stack.enter_context(_prepared(path, content)), path) for path, content in contents.items()]
+        for temporary, path in prepared:
+            with explain_write_errors(path):
+                temporary.replace(path)
+                sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _prepared(path: Path, content: bytes) -> Iterator[Path]:
+    """A new file beside `path` that holds the content durably; removed at the end where it was not renamed."""
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = Path(name)
+    try:
+        with explain_write_errors(path), os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            temporary.chmod(0o644)
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def remove_unfinished(folder: Path, pattern: str) -> None:

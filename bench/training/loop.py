@@ -237,5 +237,4 @@ def _progress(run: Run, work: Work, loss: float, speed: float) -> Progress:
         loss=loss,
         images_per_second=speed,
         eta_seconds=left * work.plan.batch_size / speed,
-        latest=run.history[-1] if run.history else None,
     )

@@ -32,7 +32,7 @@ class EpochResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a run is: epoch and step in it, loss, speed, seconds to go, and the last finished epoch."""
+    """Where a run is: epoch and step in it, loss, speed, and seconds to go."""
 
     epoch: int
     epochs: int
@@ -41,7 +41,6 @@ class Progress:
     loss: float
     images_per_second: float
     eta_seconds: float
-    latest: EpochResult | None
 
 
 @dataclass(kw_only=True)

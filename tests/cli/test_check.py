@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -119,12 +120,12 @@ def test_pages_that_differ_are_found(check, board):
     assert [each["subject"] for each in found] == ["results.csv"] and "bench publish" in found[0]["message"]
 
 
-def test_other_weights_than_the_manifests_are_found(check, board, here):
+def test_other_weights_than_the_manifests_are_found(check, board, here, manifest):
     """One byte of the weights; and a manifest without weights is a mistake."""
     folder = here / "checkpoints" / "net"
     folder.mkdir(parents=True)
     (folder / "digits.safetensors").write_bytes(b"weights")
-    (folder / "digits.json").write_text(json.dumps({"sha256": "0" * 64}))
+    (folder / "digits.json").write_text(replace(manifest, sha256="0" * 64).to_json())
     code, found = check()
     assert code == 1 and found[0]["check"] == "checkpoint" and "SHA-256" in found[0]["message"]
     (folder / "digits.safetensors").unlink()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-from pathlib import Path
 
 import pytest
 
@@ -81,14 +80,15 @@ def test_a_whole_row_is_not_replaced_by_one_that_lacks_a_check(run, here, monkey
 def test_a_board_that_cannot_be_written_gives_one_line_and_the_journal_keeps_all(run, here, monkeypatch, number, code):
     """The same command goes on from there, without an attack."""
 
-    def refuse(path, content, write=atomic_write._replace):
-        if Path(path).suffix == ".json" and "leaderboard" in Path(path).parts:
-            with atomic_write.explain_write_errors(path):
-                raise OSError(number, "no")
-        write(path, content)
+    def refuse(contents, write=atomic_write.write_together):
+        for path in contents:
+            if path.suffix == ".json" and "leaderboard" in path.parts:
+                with atomic_write.explain_write_errors(path):
+                    raise OSError(number, "no")
+        write(contents)
 
     with monkeypatch.context() as patch:
-        patch.setattr(atomic_write, "_replace", refuse)
+        patch.setattr(atomic_write, "write_together", refuse)
         failed = run()
     assert failed.code == code and failed.message.count("\n") == 0
     assert not list((here / "leaderboard").rglob("good*.json"))

@@ -248,7 +248,7 @@ def test_published_numbers_are_possible() -> None:
         (lambda root: (root / "model-index" / "stray.md").mkdir(parents=True), "it is a folder"),
         (lambda root: (root / "index.html").mkdir(), "it is a folder"),
         (lambda root: os.mkfifo(root / "README.md"), "named pipe"),
-        (lambda root: (root / "results.csv").write_text("suite\n" + "x" * 200_000), "field larger"),
+        (lambda root: (root / "results.csv").write_text("suite\n" + "x" * 200_000), "expected columns"),
         (lambda root: (root / "standard-v1" / "suite.json").write_text("5"), "no object"),
     ],
 )

@@ -10,10 +10,10 @@ from bench.models import checkpoint, digest, store
 from bench.models.building import build_empty
 from bench.models.fitting import fit
 from bench.models.loaded import LoadedModel, freeze
-from bench.models.manifest import ArchitectureSpec, Manifest
 from bench.models.sources import robustbench
 from bench.models.sources.source import Source, Wanted
 from bench.models.zoo import ZOO, ModelSpec
+from bench.row.manifest import ArchitectureSpec, Manifest
 
 __all__ = ["ENTRY"]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.errors import BenchError
-from bench.models import Accuracy, ArchitectureSpec, Manifest
+from bench.row.manifest import Accuracy, ArchitectureSpec, Manifest
 
 PLAIN = st.one_of(
     st.booleans(), st.integers(-1000, 1000), st.text(max_size=20), st.lists(st.integers(0, 9), max_size=4)
@@ -38,12 +38,12 @@ def test_text_is_stable(manifest):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"seed": "3"}, "`seed`"),
-        ({"seed": True}, "`seed`"),
-        ({"training_seconds": "long"}, "`training_seconds`"),
-        ({"accuracies": {}}, "`accuracies`"),
-        ({"differences": [1]}, "`differences`"),
-        ({"versions": {"torch": 2}}, "`versions`"),
+        ({"seed": "3"}, "`manifest.seed`"),
+        ({"seed": True}, "`manifest.seed`"),
+        ({"training_seconds": "long"}, "`manifest.training_seconds"),
+        ({"accuracies": {}}, "`manifest.accuracies"),
+        ({"differences": [1]}, "`manifest.differences"),
+        ({"versions": {"torch": 2}}, "`manifest.versions"),
         ({"schema_version": 99}, "schema version 1, but got 99"),
         ({"sha256": "abc"}, "`sha256`"),
         ({"sedd": 3}, "Did you mean 'seed'?"),
@@ -51,7 +51,7 @@ def test_text_is_stable(manifest):
         ({"architecture": {"name": "resnet18", "kwargs": {"width": {"nested": 1}}}}, "'width'"),
         ({"architecture": {"name": "resnet18", "kwargs": {"a b": 1}}}, "'a b'"),
         ({"architecture": {"name": "resnet18", "kwargs": {f"a{i}": 1 for i in range(99)}}}, "at most 32 arguments"),
-        ({"architecture": {"kwargs": {}}}, "'name' is missing"),
+        ({"architecture": {"kwargs": {}}}, "to have name"),
         ({"architecture": {"name": "resnet18", "kwargs": {"width": float("nan")}}}, "NaN"),
     ],
 )

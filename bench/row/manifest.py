@@ -6,16 +6,16 @@ its type, sizes are limited, and a value that does not fit is named in one line.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from bench.core import strict_json
-from bench.core.errors import BenchError, nearest
+from bench.core.errors import BenchError
+from bench.row.schema import from_json, to_json
 from bench.storage.regular_file import read_regular
 
 __all__ = ["SCHEMA_VERSION", "Accuracy", "ArchitectureSpec", "Manifest"]
@@ -27,7 +27,6 @@ MAX_TEXT = 200
 MAX_LIST = 16
 MAX_NUMBER = 1_000_000
 
-T = TypeVar("T")
 _SHA256 = re.compile(r"[0-9a-f]{64}|")
 
 
@@ -148,7 +147,7 @@ class Manifest:
 
     def to_json(self) -> str:
         """The manifest as JSON text, keys in the order of the fields, with a final newline."""
-        return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False) + "\n"
+        return json.dumps(to_json(self), indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
@@ -159,15 +158,14 @@ class Manifest:
         """
         try:
             values = strict_json.loads(text)
+            if isinstance(values, dict) and values.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
+                got = _shown(values["schema_version"])
+                raise BenchError(
+                    f"Expected a manifest of schema version {SCHEMA_VERSION}, but got {got}. A newer bench may read it."
+                )
+            return from_json(cls, values, "manifest")
         except ValueError as error:
-            raise BenchError(f"It is no manifest in JSON: {str(error)[:MAX_TEXT]}") from None
-        values = _checked(values, dict, "the manifest")
-        version = _checked(values.get("schema_version"), int, "`schema_version`")
-        if version != SCHEMA_VERSION:
-            raise BenchError(
-                f"Expected a manifest of schema version {SCHEMA_VERSION}, but got {version}. A newer bench may read it."
-            )
-        return _record(cls, values)
+            raise BenchError(f"It is no manifest: {str(error)[:MAX_TEXT]}") from None
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -186,46 +184,6 @@ class Manifest:
             raise BenchError(f"Cannot read manifest {path}: {error}.") from None
         except BenchError as error:
             raise BenchError(f"Cannot use manifest {path}: {error}") from None
-
-
-def _record(kind: type[T], values: Mapping[str, Any]) -> T:
-    """Build the dataclass `kind` from JSON values, each checked by the field's annotation."""
-    fields = {each.name: each for each in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    for name in values:
-        if name not in fields:
-            close = nearest(name, fields)
-            hint = f" Did you mean {close!r}?" if close else ""
-            raise BenchError(f"Unknown field {name[:MAX_TEXT]!r}.{hint}")
-    arguments: dict[str, Any] = {}
-    for name, each in fields.items():
-        if name in values:
-            arguments[name] = _value(str(each.type), values[name], f"`{name}`")
-        elif each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING:
-            raise BenchError(f"Field {name!r} is missing.")
-    return kind(**arguments)
-
-
-def _value(annotation: str, value: Any, what: str) -> Any:
-    """`value` as the type that `annotation` names."""
-    if annotation == "ArchitectureSpec":
-        return _record(ArchitectureSpec, _checked(value, dict, what))
-    if annotation == "tuple[Accuracy, ...]":
-        return tuple(_record(Accuracy, _checked(each, dict, what)) for each in _checked(value, list, what))
-    if annotation == "tuple[str, ...]":
-        return tuple(_checked(each, str, what) for each in _checked(value, list, what))
-    if annotation == "Mapping[str, str]":
-        return {key: _checked(each, str, what) for key, each in _checked(value, dict, what).items()}
-    if annotation == "float":
-        return float(_checked(value, (int, float), what))
-    kinds: dict[str, type] = {"str": str, "int": int, "Mapping[str, Any]": dict}
-    return _checked(value, kinds[annotation], what)
-
-
-def _checked(value: Any, kind: type | tuple[type, ...], what: str) -> Any:
-    if not isinstance(value, kind) or isinstance(value, bool):
-        expected = " or ".join(each.__name__ for each in (kind if isinstance(kind, tuple) else (kind,)))
-        raise BenchError(f"Expected {what} to be of type {expected}, but got {_shown(value)}.")
-    return value
 
 
 def _is_plain(value: Any) -> bool:
