@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import BenchError
+from bench.core.plain_text import reason_of
 from bench.evaluation.model_guard import borrowed
 from bench.evaluation.precision import full_float32
 from bench.evaluation.verify import check_logits
@@ -46,11 +47,8 @@ def fingerprint(module: nn.Module, images: Tensor) -> Fingerprint:
         try:
             logits = module(inputs.clone().to(images.device))
         except Exception as error:
-            reason = (str(error).strip() or "no message").splitlines()[0][:200]
             shape = tuple(inputs.shape)
-            raise BenchError(
-                f"The model fails on images with noise, {shape} in [0, 1]: {type(error).__name__}: {reason}"
-            ) from error
+            raise BenchError(f"The model fails on images with noise, {shape} in [0, 1]: {reason_of(error)}") from error
         check_logits(logits, len(inputs))
         rows = logits.float().cpu().tolist()
     return Fingerprint(logits={_name(one): pack_logits(row) for one, row in zip(inputs, rows, strict=True)})

@@ -8,6 +8,7 @@ from typing import TypeVar
 import torch
 
 from bench.core.errors import BenchError, WorkFailedError
+from bench.core.plain_text import reason_of
 from bench.core.types import Examples
 
 __all__ = ["Batches"]
@@ -62,7 +63,4 @@ def _twice(work: Callable[[Examples], T], examples: Examples, what: str) -> T:
     except (BenchError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        reason = str(error).strip().splitlines() or [""]
-        raise WorkFailedError(
-            f"Failed twice: {what}: {type(error).__name__}: {reason[0]}. What was finished is kept."
-        ) from error
+        raise WorkFailedError(f"Failed twice: {what}: {reason_of(error)}. What was finished is kept.") from error

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from bench.core.errors import BenchError, WorkFailedError
+from bench.core.plain_text import first_line, reason_of
 from bench.core.types import Examples
 from bench.evaluation.execution.assignment import Assignment
 from bench.evaluation.execution.process_pool import ATTEMPTS
@@ -137,8 +138,7 @@ class RayCrew:
                 self._ray.init(address="local", num_cpus=self._most, include_dashboard=False, **quiet)
         except Exception as error:  # noqa: BLE001 - Ray raises bare ones where it cannot start or connect
             where = f"at {self._address}" if self._address is not None else "on this machine"
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-            raise BenchError(f"Cannot use Ray {where}: {reason}.") from None
+            raise BenchError(f"Cannot use Ray {where}: {first_line(error).rstrip('.')}.") from None
 
     def _place(self, digest: str, chunk: Examples) -> Any:
         """A chunk's examples in the object store, under the digest that stages and models have in common."""
@@ -169,10 +169,9 @@ class RayCrew:
                 return Failed(
                     message="A Ray worker has no bench: install the driver's version on every node.", users=True
                 )
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
             return Failed.of(
                 WorkFailedError(
-                    f"Failed: {task.what}: its worker died {ATTEMPTS} times ({type(error).__name__}: {lines[0][:200]})."
+                    f"Failed: {task.what}: its worker died {ATTEMPTS} times ({reason_of(error)})."
                     " What was finished is kept."
                 )
             )

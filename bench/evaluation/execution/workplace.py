@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 
 from bench.core.errors import BenchError, WorkFailedError
+from bench.core.plain_text import reason_of
 from bench.core.types import Examples
 from bench.evaluation.execution.assignment import Assignment, take_up
 from bench.evaluation.execution.computing import Computer
@@ -49,8 +50,7 @@ class Workplace:
         except BenchError as error:
             return Failed.of(error)
         except Exception as error:  # noqa: BLE001 - told to the driver, which ends the run with it
-            reason = (str(error).strip() or "no message").splitlines()[0]
-            return Failed.of(WorkFailedError(f"Failed: {task.what}: {type(error).__name__}: {reason}."))
+            return Failed.of(WorkFailedError(f"Failed: {task.what}: {reason_of(error)}."))
 
     def _computer(self, key: str, fetch: Callable[[str], Assignment]) -> Computer:
         if key not in self._at_hand:

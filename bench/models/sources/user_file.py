@@ -20,6 +20,7 @@ from typing import Any
 from torch import nn
 
 from bench.core.errors import BenchError, UnknownNameError
+from bench.core.plain_text import reason_of
 from bench.models import checkpoint, digest
 from bench.models.fitting import fit
 from bench.models.imports import Sources, imported_anew
@@ -173,8 +174,7 @@ def failure(error: BaseException, path: Path, doing: str) -> BenchError:
     if isinstance(error, SyntaxError) and error.lineno is not None:
         lines.append(error.lineno)
     where = f" (line {lines[-1]})" if lines else ""
-    reason = (str(error).strip() or "no message").splitlines()[0][:200]
-    return BenchError(f"{doing} failed{where}: {type(error).__name__}: {reason}")
+    return BenchError(f"{doing} failed{where}: {reason_of(error)}")
 
 
 ENTRY = Source(name="file", form=FORM, load=load, matches=matches)
