@@ -15,7 +15,7 @@ setup(
     package_data={
         "bench": ["py.typed"],
         "bench.data.datasets": ["*.txt"],
-        "bench.leaderboard.page": ["*.html", "*.css", "*.js", "vendor/*"],
+        "bench.leaderboard.pages.html": ["*.html", "*.css", "*.js", "vendor/*"],
         **{package: patterns for package, (_, patterns) in SHIPPED.items()},
     },
     exclude_package_data={"bench._checkpoints": ["*-r18/*"]},  # 20 MB each: in a checkout alone

@@ -13,8 +13,8 @@ from bench.cli.rows import Filter, single
 from bench.cli.tables import table
 from bench.core.errors import BenchError
 from bench.core.plain_text import plain
-from bench.leaderboard import Comparison
-from bench.leaderboard import compare as compare_rows
+from bench.leaderboard.compare import Comparison
+from bench.leaderboard.compare import compare as compare_rows
 
 __all__ = ["compare"]
 

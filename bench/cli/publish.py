@@ -11,7 +11,7 @@ from bench.cli.output import json_text, remark, say
 from bench.core.errors import FoundSomethingError
 
 if TYPE_CHECKING:
-    from bench.leaderboard.publish import Publication
+    from bench.leaderboard.pages import Publication
 
 __all__ = ["publish"]
 
@@ -33,8 +33,8 @@ def publish(
       bench publish --check
       bench publish --leaderboard my-board --json
     """
-    from bench.leaderboard.publish import outdated
-    from bench.leaderboard.publish import publish as job
+    from bench.leaderboard.pages import outdated
+    from bench.leaderboard.pages import publish as job
 
     if check:
         _check(outdated(leaderboard), as_json)

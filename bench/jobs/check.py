@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.types import ThreatModel
-from bench.leaderboard.inspection import Inspection, inspect_board, inspect_checkpoints
-from bench.leaderboard.past import against
+from bench.leaderboard.checks import Inspection, against, inspect_board, inspect_checkpoints
 from bench.leaderboard.store import Identity
 from bench.row.check_result import CheckResult, Level
 from bench.row.record import Record

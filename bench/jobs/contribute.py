@@ -20,7 +20,7 @@ from bench.jobs.evidence import pack
 from bench.jobs.paperwork import check_file, read_row
 from bench.jobs.request import pick_device
 from bench.jobs.verify import Lookup, Opened, open_row
-from bench.leaderboard.evidence import Kind
+from bench.leaderboard.store import Kind
 from bench.row.adversarials import Breaks, merge
 from bench.row.check_result import CheckResult, Level
 from bench.row.fingerprint import same_function

@@ -11,7 +11,7 @@ from bench.attacks import parameters
 from bench.core import strict_json
 from bench.core.errors import BenchError, OtherFileError, RowContradictionError
 from bench.core.structure import Structure
-from bench.leaderboard.evidence import Kind, broken_of, link_of, path_of, read_breaks
+from bench.leaderboard.store import Kind, broken_of, link_of, path_of, read_breaks
 from bench.row.adversarials import Breaks
 from bench.row.check_result import CheckResult, Level
 from bench.row.indices import listed, parse_indices

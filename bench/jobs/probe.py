@@ -12,9 +12,7 @@ from bench.core.errors import BenchError
 from bench.evaluation import ProgressCallback
 from bench.jobs.request import RunRequest
 from bench.jobs.run import Outcome, run
-from bench.leaderboard.agreement import Cause
-from bench.leaderboard.compare import compare
-from bench.leaderboard.regression import Change, new_checkpoint, same_checkpoint
+from bench.leaderboard.compare import Cause, Change, compare, new_checkpoint, same_checkpoint
 from bench.row.check_result import Level
 from bench.row.fingerprint import same_function
 from bench.row.indices import parse_indices

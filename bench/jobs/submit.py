@@ -16,9 +16,9 @@ from bench.evaluation import ProgressCallback
 from bench.jobs.doctor import DoctorRequest, doctor
 from bench.jobs.run import Outcome, RunRequest, attempted, diagnosed, run
 from bench.jobs.writable import check_writable
-from bench.leaderboard.evidence import Kind
-from bench.leaderboard.evidence import read as read_evidence
-from bench.leaderboard.publish import publish
+from bench.leaderboard.compare import compare
+from bench.leaderboard.pages import publish
+from bench.leaderboard.store import Kind, read_file
 from bench.row.record import Card, Record
 from bench.row.schema import to_json
 from bench.storage.atomic_write import write_durably
@@ -95,7 +95,7 @@ def submit(
         ran = run(dataclasses.replace(request.run, leaderboard=Path(folder)), tell=tell, on_progress=on_progress)
         if ran.outcome is Outcome.SAMPLE or ran.path is None:
             raise BenchError(f"A sample is no submission: {ran.notice} Name the data's folder with --data-dir.")
-        evidence = read_evidence(ran.path, ran.record, Kind.OWN)
+        evidence = read_file(ran.path, ran.record, Kind.OWN)
     record = _named(ran.record, request, tell, on_check)
     with leaderboard.locked(root, tell):
         written = leaderboard.write(
@@ -166,7 +166,7 @@ def _named(
 def _only_examined_again(record: Record, root: Place) -> bool:
     """Whether the row that is there says the same of every example: only diagnostics or the card are new."""
     old = leaderboard.find(root, leaderboard.Identity.of(record))
-    return old is not None and old.result.indices == record.result.indices and leaderboard.compare(old, record).same
+    return old is not None and old.result.indices == record.result.indices and compare(old, record).same
 
 
 def _write_manifest(request: SubmitRequest, root: Place) -> Place:

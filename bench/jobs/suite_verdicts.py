@@ -15,10 +15,8 @@ from bench.evaluation import Evaluation, Identity, Progress, default_journal, ev
 from bench.evaluation.search_precision import FLOAT32
 from bench.jobs.durations import in_words
 from bench.jobs.request import row_name
-from bench.leaderboard import evidence as files
-from bench.leaderboard.evidence import Kind
+from bench.leaderboard.store import Kind, read_breaks
 from bench.models import LoadedModel
-from bench.row import evidence_file
 from bench.row.adversarials import Breaks
 from bench.row.fingerprint import same_function
 from bench.row.indices import parse_indices
@@ -114,11 +112,7 @@ class Library:
 
     def _of_row(self, record: Record, model: LoadedModel, examples: Examples) -> SuiteVerdicts:
         path = self._identity(model, record.suite).path(self.root)
-        content = files.read(path, record, Kind.OWN)
-        shape = examples.shape
-        breaks = Breaks.none(shape)
-        if content is not None:
-            breaks = evidence_file.loads(content, most_bytes=evidence_file.most_bytes(record.result.n_examples, shape))
+        breaks = read_breaks(path, record, Kind.OWN, shape=examples.shape) or Breaks.none(examples.shape)
         asked = examples.indices.tolist()
         row = {index: position for position, index in enumerate(parse_indices(record.result.indices))}
         clean, robust = record.result.clean_verdicts(), record.result.verdicts()

@@ -22,7 +22,7 @@ from bench.jobs.evidence import clean_inputs
 from bench.jobs.paperwork import check_file
 from bench.jobs.request import pick_device
 from bench.jobs.verify import Lookup, load_data_of, open_row
-from bench.leaderboard.evidence import Kind
+from bench.leaderboard.store import Kind
 from bench.row.adversarials import Breaks, merge
 from bench.row.check_result import Level
 from bench.row.fingerprint import same_function

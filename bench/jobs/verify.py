@@ -18,7 +18,7 @@ from bench.jobs.paperwork import check_file, check_suite, read_row
 from bench.jobs.replay import count_again, replay_breaks, replay_clean
 from bench.jobs.request import fingerprinted, load_data, pick_device
 from bench.jobs.verification import Marginal, Verification
-from bench.leaderboard.evidence import Kind
+from bench.leaderboard.store import Kind
 from bench.models import LoadedModel
 from bench.row.check_result import CheckResult, Level
 from bench.row.fingerprint import TOLERANCE, distance

@@ -22,7 +22,7 @@ from bench.jobs import contribute
 from bench.jobs.contribute import Contribution, Found, add, store_found
 from bench.jobs.paperwork import check_file
 from bench.jobs.verify import Lookup, verify
-from bench.leaderboard.evidence import Kind, path_of
+from bench.leaderboard.store.evidence import Kind, path_of
 from bench.row.adversarials import Breaks
 from bench.row.packing import pack_margins, pack_verdicts
 from bench.row.serialization import dumps

@@ -17,7 +17,7 @@ from bench.attacks.search.step_rules import HalvingStep
 from bench.core.errors import BenchError
 from bench.jobs.probe import Probed, ProbeRequest, probe
 from bench.jobs.run import RunRequest, run
-from bench.leaderboard.agreement import Cause
+from bench.leaderboard.compare.agreement import Cause
 from bench.row.check_result import Level
 from bench.row.record import Record
 

@@ -10,7 +10,7 @@ from bench import leaderboard
 from bench.core.errors import BenchError, FoundSomethingError
 from bench.jobs.transfer import transfer
 from bench.jobs.verify import Lookup, verify
-from bench.leaderboard.evidence import Kind, path_of
+from bench.leaderboard.store.evidence import Kind, path_of
 from bench.row.serialization import dumps, row_digest
 
 CPU = Lookup(device="cpu")

@@ -15,7 +15,7 @@ from bench.core import digest
 from bench.core.errors import BenchError
 from bench.jobs.run import RunRequest, run
 from bench.jobs.verify import Lookup, verify
-from bench.leaderboard.evidence import Kind, path_of
+from bench.leaderboard.store.evidence import Kind, path_of
 from bench.row import evidence_file
 from bench.row.adversarials import Breaks
 from bench.row.check_result import Level

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.leaderboard.publish import outdated
-from bench.leaderboard.store import read_all
+from bench.leaderboard.pages.publication import outdated
+from bench.leaderboard.store.rows import read_all
 
 BOARD = Path(__file__).resolve().parent.parent.parent / "leaderboard"
 

@@ -12,11 +12,10 @@ import pytest
 from bench import leaderboard
 from bench.core import digest
 from bench.core.errors import BenchError
-from bench.leaderboard.evidence import Kind
-from bench.leaderboard.evidence import read as read_file
-from bench.leaderboard.inspection import inspect_board
-from bench.leaderboard.past import rows_at
-from bench.leaderboard.publish import outdated, publish
+from bench.leaderboard.checks.files import inspect_board
+from bench.leaderboard.checks.revision import rows_at
+from bench.leaderboard.pages.publication import outdated, publish
+from bench.leaderboard.store.evidence import Kind, read_file
 from bench.row import evidence_file
 from bench.row.adversarials import Breaks
 from bench.row.record import EvidenceFile, Record
@@ -72,7 +71,7 @@ def test_a_board_has_the_same_bytes_wherever_it_lies(store: str, tmp_path: Path,
         publish(root)
         assert outdated(root) == ()
     assert _files(remote) == _files(tmp_path) and "index.html" in _files(remote)
-    assert [case.message for case in inspect_board(remote).cases if case.message] == []
+    assert [found.evidence for found in inspect_board(remote).results if found.evidence] == []
     assert [row.model for _, row in leaderboard.read_all(remote)] == ["a", "b"]
 
 

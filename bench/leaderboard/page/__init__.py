@@ -1,5 +1,0 @@
-"""`index.html`: the whole board as one page that needs no network."""
-
-from bench.leaderboard.page.render import html_page
-
-__all__ = ["html_page"]

@@ -1,0 +1,105 @@
+"""The board as data: all rows under one folder, sorted into tables. No page is made here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from bench.core.errors import BenchError
+from bench.leaderboard.pages.tables import Entry, Group, Row, arrange
+from bench.leaderboard.store import evidence as files
+from bench.leaderboard.store.rows import read_all
+from bench.leaderboard.store.suite_file import NAME, read_suite
+from bench.row import evidence_file
+from bench.row.record import Record
+from bench.storage.place import Place
+
+__all__ = ["Board", "Suite", "load", "no_rows"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """A published suite, as its rows record it.
+
+    Args:
+        label: name with version.
+        digest: over all parameters.
+        attacks: name and parameters of each, those last that only models with some structure get.
+    """
+
+    label: str
+    digest: str
+    attacks: tuple[tuple[str, dict[str, Any]], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """Everything that is published.
+
+    Args:
+        groups: the tables.
+        suites: the suites that have rows, by label.
+    """
+
+    groups: tuple[Group, ...]
+    suites: tuple[Suite, ...]
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All rows, table by table."""
+        return tuple(entry for group in self.groups for entry in group.entries)
+
+    @property
+    def date(self) -> str:
+        """The day of the newest row, ISO 8601."""
+        return max((entry.record.provenance.date[:10] for entry in self.entries), default="")
+
+    def of_suite(self, label: str) -> Board:
+        """The part of the board that a suite's own page shows."""
+        return Board(
+            groups=tuple(group for group in self.groups if group.suite == label),
+            suites=tuple(suite for suite in self.suites if suite.label == label),
+        )
+
+
+def load(root: Place) -> Board:
+    """Read the board that lies in `root`.
+
+    Raises:
+        BenchError: if there is none, or a row, its evidence or a suite is damaged.
+    """
+    rows = [_row(root, path, record) for path, record in read_all(root)]
+    if not rows:
+        raise no_rows(root)
+    labels = sorted({row.record.suite for row in rows})
+    return Board(groups=arrange(rows), suites=tuple(_suite(root / label / NAME, label) for label in labels))
+
+
+def no_rows(root: Place) -> BenchError:
+    """What to tell who expects a board in `root`."""
+    return BenchError(f"No rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
+
+
+def _row(root: Place, path: Place, record: Record) -> Row:
+    content = files.read_file(path, record, files.Kind.OWN)
+    if record.evidence is None or content is None:
+        return Row(path=PurePosixPath(path.relative_to(root).as_posix()), record=record)
+    file = files.path_of(path, files.Kind.OWN, record.evidence)
+    try:
+        gallery = evidence_file.loads_gallery(content, shape=files.shape_of(record))
+    except ValueError as error:
+        raise BenchError(f"Cannot read evidence {file}: {error}") from error
+    return Row(
+        path=PurePosixPath(path.relative_to(root).as_posix()),
+        record=record,
+        evidence=PurePosixPath(file.relative_to(root).as_posix()),
+        gallery=gallery,
+    )
+
+
+def _suite(path: Place, label: str) -> Suite:
+    value = read_suite(path)
+    shown = [*value["attacks"], *(attack for rule in value.get("rules", ()) for attack in rule["attacks"])]
+    attacks = tuple((attack["name"], attack["parameters"]) for attack in shown)
+    return Suite(label=label, digest=value["digest"], attacks=attacks)

@@ -1,0 +1,62 @@
+"""Metadata for a model card, as Hugging Face reads it: a `model-index` of every row of a model.
+
+The format is YAML; strings are written as JSON, which YAML includes, so no text of a row can break out of its field.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from bench.leaderboard.pages.share import Share
+from bench.leaderboard.pages.tables import Entry, Group
+from bench.leaderboard.pages.wording import title_of
+
+__all__ = ["model_index"]
+
+_TASK = "image-classification"
+
+
+def model_index(rows: Sequence[tuple[Group, Entry]]) -> str:
+    """The front matter of one model's card.
+
+    Args:
+        rows: all rows of one model, at least one, each with its table.
+    """
+    lines = ["model-index:", f"- name: {_text(title_of(rows[0][1].record))}", "  results:"]
+    for group, entry in rows:
+        lines += _result(group, entry)
+    return "\n".join(["---", *lines, "---", ""])
+
+
+def _result(group: Group, entry: Entry) -> list[str]:
+    record = entry.record
+    lines = [
+        "  - task:",
+        f"      type: {_TASK}",
+        "      name: Adversarial robustness",
+        "    dataset:",
+        f"      type: {_text(group.dataset)}",
+        f"      name: {_text(f'{group.dataset}, test [{record.result.indices}]')}",
+        "      split: test",
+        "    metrics:",
+    ]
+    where = f"{group.threat_model}, {group.suite}"
+    lines += _metric("accuracy", "Clean accuracy", entry.clean)
+    lines += _metric("robust_accuracy", f"Robust accuracy ({where})", entry.robust)
+    for attack in record.result.attacks:
+        share = Share(count=attack.n_robust, total=record.result.n_examples)
+        lines += _metric("robust_accuracy", f"Accuracy under {attack.name} ({where})", share)
+    return lines
+
+
+def _metric(kind: str, name: str, share: Share) -> list[str]:
+    return [
+        f"    - type: {kind}",
+        f"      name: {_text(name)}",
+        f"      value: {share.fraction:.4f}",
+    ]
+
+
+def _text(value: str) -> str:
+    return json.dumps(value)

@@ -1,0 +1,120 @@
+"""Who is ranked with whom."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+
+from bench.leaderboard.compare.ranking import Rank
+from bench.leaderboard.pages.tables import Group, Row, arrange
+from bench.row.record import Audit, Diagnostic, ExternalBreak, Record
+
+Make = Callable[..., Record]
+FAILED = Diagnostic(id="R8", status="fail", statistic=0.1, threshold=0.5, evidence="", next="")
+
+
+def table(*records: Record) -> Group:
+    """The only table of these rows."""
+    (group,) = arrange([Row(path=PurePosixPath(record.model), record=record) for record in records])
+    return group
+
+
+def changed(record: Record, **change: Any) -> Record:
+    """The row with fields of its result replaced."""
+    return dataclasses.replace(record, result=dataclasses.replace(record.result, **change))
+
+
+@pytest.fixture
+def strong(record: Make) -> Record:
+    """350 of digits' 360 robust."""
+    return record([True] * 350 + [False] * 10, dataset="digits", model="strong")
+
+
+@pytest.fixture
+def weak(record: Make) -> Record:
+    """300 of 360 robust."""
+    return record([True] * 300 + [False] * 60, dataset="digits", model="weak")
+
+
+def test_rows_on_enough_examples_are_ranked(strong: Record, weak: Record) -> None:
+    """Best first, whatever order they come in."""
+    group = table(weak, strong)
+    assert [(entry.record.model, entry.rank) for entry in group.entries] == [
+        ("strong", Rank(1, 1)),
+        ("weak", Rank(2, 2)),
+    ]
+    assert (group.n_ranked, group.anchor) == (360, "standard-v1-digits-linf-8_255")
+
+
+def test_a_longer_row_enters_with_its_first_examples(record: Make) -> None:
+    """1,000 of cifar10; the number on all stands beside it."""
+    group = table(record([True] * 900 + [False] * 100 + [True] * 500))
+    (entry,) = group.entries
+    assert (entry.robust.count, entry.robust.total) == (900, 1000)
+    assert entry.full is not None and (entry.full.count, entry.full.total) == (1400, 1500)
+    share = entry.attack("pgd-20")
+    assert share is not None and (share.count, share.total) == (900, 1000)
+    assert entry.clean.total == 1000 and entry.attack("fgsm") is None
+
+
+def test_what_is_not_ranked_says_why(strong: Record, weak: Record, record: Make) -> None:
+    """Each obstacle by itself; the row stays in the table, behind the ranked ones, and others keep their rank."""
+    audit = Audit(at_least=323, confidence=0.95, n_audited=10, n_unaudited=100, n_breaks=0)
+    other_data = dataclasses.replace(strong, digests=dataclasses.replace(strong.digests, dataset="e" * 64), model="o")
+    cases = {
+        "upper bound only: R8 failed": changed(strong, diagnostics=(FAILED,)),
+        "checks not run: R8": changed(strong, diagnostics=(dataclasses.replace(FAILED, status="not run"),)),
+        "64 examples, not the first 360": record([True] * 64, dataset="digits", model="short"),
+        "359 examples, not the first 360": record([True] * 359, dataset="digits", model="later", start=1),
+        "seed 1, not 0": changed(strong, seed=1),
+        "an interval from an audit: at least 323 robust": changed(strong, audit=audit),
+        "another version of the data": other_data,
+    }
+    for reason, row in cases.items():
+        first, *rest = table(row, weak, dataclasses.replace(weak, model="weak-2")).entries
+        assert first.record.model == "weak" and first.rank == Rank(1, 2), reason
+        assert rest[-1].rank is None and rest[-1].unranked == (reason,)
+
+
+def test_a_suite_for_checking_ranks_nothing(strong: Record) -> None:
+    """The suite quick claims no robustness."""
+    (entry,) = table(dataclasses.replace(strong, suite="quick-v1")).entries
+    assert entry.rank is None and entry.unranked == ("a suite for regression checks",)
+
+
+def test_what_others_broke_lowers_headline_and_rank(strong: Record, weak: Record) -> None:
+    """The suite's own verdicts stay, and so do its columns."""
+    found = ExternalBreak(source="x", by="y", date="2026-01-01", n=100, indices=tuple(range(100)))
+    lower = dataclasses.replace(strong, external_breaks=(found,))
+    first, second = table(lower, weak).entries
+    assert (first.record.model, second.record.model) == ("weak", "strong")
+    assert second.robust.count == 250 and second.rank == Rank(2, 2)
+    share = second.attack("pgd-20")
+    assert share is not None and share.count == 350
+
+
+def test_unlike_questions_are_other_tables(strong: Record) -> None:
+    """Suite, data set and threat model; however a threat model is written."""
+    rows = [
+        strong,
+        dataclasses.replace(strong, suite="adaptive-v1"),
+        dataclasses.replace(strong, threat_model="L2:1/4"),
+        dataclasses.replace(strong, model="b", threat_model="linf: 8/255"),
+    ]
+    groups = arrange([Row(path=PurePosixPath("x"), record=row) for row in rows])
+    assert [(group.threat_model, group.suite, len(group.entries)) for group in groups] == [
+        ("L2:1/4", "standard-v1", 1),
+        ("Linf:8/255", "adaptive-v1", 1),
+        ("Linf:8/255", "standard-v1", 2),
+    ]
+
+
+def test_a_suite_of_ones_own_ranks_nothing(strong: Record) -> None:
+    """Nobody has looked at what its attacks are worth."""
+    (entry,) = table(dataclasses.replace(strong, suite="own-standard-v1")).entries
+    assert entry.rank is None
+    assert entry.unranked == ("a suite of somebody's own",)
