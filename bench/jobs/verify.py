@@ -207,9 +207,10 @@ def _model_name(record: Record, lookup: Lookup) -> str:
     name = _named(record, lookup)
     if lookup.model is not None or name in models.names() or name != record.model:
         return name
+    title = f" (its card says {record.card.title!r:.80})" if record.card is not None else ""
     raise BenchError(
-        f"The row is about a model of somebody's own, {record.model!r:.60}. Say where it is: --model FILE.py:FACTORY,"
-        " with --weights FILE if it had them."
+        f"The row is about a model of somebody's own, {record.model!r:.60}. Say where it is{title}: --model"
+        " FILE.py:FACTORY or as in its run, with --weights FILE if it had them."
     )
 
 

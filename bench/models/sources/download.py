@@ -82,8 +82,8 @@ def from_address(address: str, name: str) -> Path:
             torch.hub.download_url_to_file(address, str(file), stated[1] if stated else None, progress=False)
     except Exception as error:
         raise BenchError(
-            f"The weights of {name!r} are not in {file.parent} and cannot be downloaded ({reason_of(error)}): download"
-            f" {address} to {file}"
+            f"The weights of {name!r} are not in {file.parent} and cannot be downloaded ({reason_of(error):.80}):"
+            f" download {address} to {file}"
         ) from error
     return file
 
@@ -125,6 +125,6 @@ def _why_not(hub: Any, error: Exception, name: str, repository: str, revision: s
         return f"Expected a repository of the hub in {name!r}: {reason_of(error)}"
     at = f" --revision {revision}" if revision else ""
     return (
-        f"{name!r} is not in {hub.constants.HF_HUB_CACHE} and cannot be downloaded ({reason_of(error)}): run"
+        f"{name!r} is not in {hub.constants.HF_HUB_CACHE} and cannot be downloaded ({reason_of(error):.80}): run"
         f" `hf download {repository}{at}` where there is a network, and copy the folder that it names there."
     )

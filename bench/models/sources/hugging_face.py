@@ -37,6 +37,17 @@ PREFIX = "hf:"
 _MOST_BYTES = 16 << 20
 _MOST_LAYERS = 1000
 _LARGEST = 1_000_000
+_ELSEWHERE = frozenset(
+    {
+        "cache_dir",
+        "checkpoint_path",
+        "pretrained",
+        "pretrained_cfg_overlay",
+        "pretrained_filter_fn",
+        "use_pretrained_backbone",
+    }
+)
+"""Settings through which a library would read other files, and in other ways, than it is asked to here."""
 _NO_NAME = re.compile(r"LABEL_\d+")
 _BYTE = 1 / 255
 _TOLERANCE = 3 / 255
@@ -120,10 +131,15 @@ def _configuration(folder: Path) -> dict[str, Any]:
     configuration = _json(path)
     if "quantization_config" in configuration:
         raise BenchError(f"{path} asks for quantised weights, through which there are no gradients.")
-    for key, number in _numbers(configuration):
+    for key, value in _entries(configuration):
+        code = key.endswith("_implementation") and isinstance(value, str) and "/" in value  # a kernel of the hub's
+        if code or (key in _ELSEWHERE and value):
+            raise BenchError(f"{path} asks for {key!r}, which would bring code or files from elsewhere: refused.")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
         most = _MOST_LAYERS if "layer" in key or "depth" in key else _LARGEST
-        if abs(number) > most:
-            raise BenchError(f"Expected {key!r} in {path} to be at most {most:,}, but got {number:g}.")
+        if abs(value) > most:
+            raise BenchError(f"Expected {key!r} in {path} to be at most {most:,}, but got {value:g}.")
     return configuration
 
 
@@ -139,23 +155,24 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
+def _entries(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting at any depth, less the names of classes."""
     if isinstance(value, Mapping):
         for name, each in value.items():
-            if name not in ("id2label", "label2id"):
-                yield from _numbers(each, str(name))
+            if name not in ("id2label", "label2id", "label_names", "label_descriptions"):
+                yield str(name), each
+                yield from _entries(each, str(name))
     elif isinstance(value, list):
         for each in value:
-            yield from _numbers(each, key)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield key, value
+            yield key, each
+            yield from _entries(each, key)
 
 
 def _transformer(wanted: Wanted, folder: Path, configuration: Mapping[str, Any]) -> nn.Module:
     """The network of transformers, in float32; as drawn at random for one that is wanted empty."""
     transformers = library.imported("transformers", extra="hf")
     kind = configuration.get("model_type")
-    if kind not in transformers.CONFIG_MAPPING:
+    if kind not in transformers.CONFIG_MAPPING or str(kind).startswith("timm"):
         own = "; its repository brings code of its own, which bench does not run" if "auto_map" in configuration else ""
         raise BenchError(f"{wanted.name!r} is of type {kind!r:.60}, which transformers does not have{own}.")
     loader = library.imported("transformers.models.auto.modeling_auto", extra="hf").AutoModelForImageClassification
@@ -215,14 +232,16 @@ def _check_weights(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _silent(transformers: Any) -> Iterator[None]:
-    """Keep transformers' reports and bars to itself, and put its settings back."""
-    logging = transformers.utils.logging
+    """Keep transformers' reports and bars to itself, and it off the network; put its settings back."""
+    logging, constants = transformers.utils.logging, library.imported("huggingface_hub", extra="hf").constants
+    offline, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     try:
         yield
     finally:
+        constants.HF_HUB_OFFLINE = offline
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()

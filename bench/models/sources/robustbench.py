@@ -267,9 +267,11 @@ def _fetched(identifier: str, dataset: str, threat_model: ThreatModel) -> nn.Mod
     except Exception as error:
         if file.is_file():
             _check_download(file)
+        drive = _entries(dataset, threat_model)[identifier].get("gdrive_id")
+        what = f"https://drive.google.com/uc?id={drive}" if isinstance(drive, str) else "its weights"
         raise BenchError(
-            f"Cannot get {PREFIX}{identifier} ({reason_of(error)})."
-            f" It needs a network; or download its weights by hand to {file}, or give --weights FILE"
+            f"{PREFIX}{identifier} is not at {file} and cannot be downloaded ({reason_of(error):.80}): download {what}"
+            " to there, or give --weights FILE"
         ) from error
 
 

@@ -18,6 +18,7 @@ from bench.core.plain_text import reason_of
 from bench.core.types import ThreatModel
 from bench.data import Preprocessing
 from bench.models import checkpoint
+from bench.models.building import MAX_PARAMETERS
 from bench.models.fitting import fit
 from bench.models.loaded import LoadedModel
 from bench.models.sources import download, library
@@ -75,12 +76,25 @@ def built(name: str, architecture: str, **arguments: Any) -> nn.Module:
         BenchError: if timm has no such network, or it refuses the arguments.
     """
     timm = library.imported("timm", extra="timm")
+    _check_size(timm, name, architecture, arguments)
     try:
         with library.quiet(), torch.random.fork_rng(devices=[]):
             network: nn.Module = timm.create_model(architecture, pretrained=False, **arguments)
     except Exception as error:
         raise BenchError(f"timm cannot build {name!r}: {reason_of(error)}") from error
     return network
+
+
+def _check_size(timm: Any, name: str, architecture: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse a network that is larger than any that is meant, before it takes memory."""
+    try:
+        with library.quiet(), torch.device("meta"):
+            planned = timm.create_model(architecture, pretrained=False, **arguments)
+    except Exception:  # noqa: BLE001 - some of an older timm's cannot be planned; whoever builds it says what is wrong
+        return
+    count = sum(parameter.numel() for parameter in planned.parameters())
+    if count > MAX_PARAMETERS:
+        raise BenchError(f"Expected at most {MAX_PARAMETERS:,} parameters, but {name!r} asks for {count:,}.")
 
 
 def filled(

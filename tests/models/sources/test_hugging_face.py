@@ -161,6 +161,26 @@ def test_no_code_of_a_repositorys_is_run(vit, snapshot, loaded, refused, tmp_pat
     assert not (tmp_path / "ran").exists()
 
 
+def test_settings_that_lead_elsewhere_are_refused(vit, snapshot, loaded, refused, tmp_path):
+    """Other files, which timm reads as pickles, kernels of the hub's, and timm behind transformers' back."""
+    torch.save({"weights": Harmful(tmp_path / "ran")}, tmp_path / "harmful.pt")
+    folder = snapshot(vit())
+    arguments = {"checkpoint_path": str(tmp_path / "harmful.pt")}
+    for entries, text in (
+        ({"architecture": "resnet18", "num_classes": 5, "model_args": arguments}, "checkpoint_path"),
+        ({"model_type": "timm_wrapper", "model_args": arguments}, "checkpoint_path"),
+        ({"model_type": "timm_wrapper", "model_args": {}}, "timm_wrapper"),
+        ({"attn_implementation": "somebody/kernel"}, "attn_implementation"),
+        ({"use_pretrained_backbone": True}, "use_pretrained_backbone"),
+        ({"architecture": "hf-hub:somebody/net"}, "name of a network of timm's"),
+        ({"architecture": "local-dir:/tmp"}, "name of a network of timm's"),
+    ):
+        written = (folder / "config.json").read_text()
+        refused(lambda entries=entries: loaded(f"hf:{changed(folder, **entries)}", 5), text)
+        (folder / "config.json").write_text(written)
+    assert not (tmp_path / "ran").exists()
+
+
 class Harmful:
     """Writes a file when it is unpickled."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-from importlib.metadata import EntryPoint
 
 import pytest
 import torch
@@ -63,14 +62,16 @@ def test_an_installed_package_is_known_by_its_version(digits, monkeypatch):
 
 
 def test_an_entry_point_is_a_name_of_its_own(library, digits, monkeypatch):
-    """It is loaded by that name, listed, and never takes the place of a model of the zoo."""
-    points = [
-        EntryPoint(name=name, value="own_library.nets:make", group="bench.models") for name in ("their-net", "standard")
-    ]
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: points if group == package.GROUP else [])
+    """It is loaded by that name and listed with its package, and never takes the place of a model of the zoo."""
+    installed = library.parent / "their_package-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
+    points = "".join(f"{name} = own_library.nets:make\n" for name in ("their-net", "standard"))
+    (installed / "entry_points.txt").write_text(f"[bench.models]\n{points}")
+    monkeypatch.syspath_prepend(library.parent)
     loaded = load("their-net", dataset=digits)
     assert loaded.name == "their-net"
-    assert "their-net" in models.installed()
+    assert models.installed()["their-net"] == "their-package"
     assert load("standard", dataset=digits).spec is not None
 
 

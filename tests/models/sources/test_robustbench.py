@@ -130,7 +130,12 @@ def test_without_a_network_says_where_a_file_may_be_put(cifar, refused, monkeypa
         raise OSError("no route to host")
 
     monkeypatch.setattr(utils, "download_gdrive_new", offline)
-    refused(lambda: load("robustbench:Wong2020Fast", dataset=cifar), "no route to host", "Wong2020Fast.pt")
+    refused(
+        lambda: load("robustbench:Wong2020Fast", dataset=cifar),
+        "no route to host",
+        "Wong2020Fast.pt",
+        "https://drive.google.com/uc?id=",
+    )
     assert capsys.readouterr().out == ""
 
 
