@@ -1,4 +1,8 @@
-"""Packages the folders that stand beside `bench/` in a checkout; all else is in setup.cfg."""
+"""What setup.cfg cannot say: the folders that stand beside `bench/` in a checkout, and where the project lives."""
+
+import os
+import re
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
@@ -9,7 +13,32 @@ SHIPPED = {
     "bench._leaderboard": ("leaderboard", ["*/suite.json"]),
 }
 
+# Whoever publishes a package says where its sources are; the links of the README are relative to them.
+REPOSITORY = os.environ.get("BENCH_REPOSITORY_URL", "").rstrip("/")
+
+
+def described(text):
+    """The README as a package index can show it: its links absolute, or words alone where nobody said whereto."""
+
+    def link(found):
+        image, words, target = found.groups()
+        if not REPOSITORY:
+            return "" if image else words
+        return f"{image}[{words}]({REPOSITORY}/{'raw' if image else 'blob'}/HEAD/{target})"
+
+    return re.sub(r"(!?)\[([^]]*)\]\((?!https?:|#)([^)\s]+)\)", link, text)
+
+
+def urls():
+    """Links beside the description on a package index."""
+    pages = {"Source": "", "Issues": "/issues", "Changes": "/blob/HEAD/CHANGELOG.md", "Documentation": "/tree/HEAD/docs"}
+    return {name: REPOSITORY + page for name, page in pages.items() if REPOSITORY}
+
+
 setup(
+    long_description=described(Path("README.md").read_text(encoding="utf-8")),
+    long_description_content_type="text/markdown",
+    project_urls=urls(),
     packages=[*find_packages(include=["bench", "bench.*"]), *SHIPPED],
     package_dir={package: folder for package, (folder, _) in SHIPPED.items()},
     package_data={

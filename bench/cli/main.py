@@ -63,7 +63,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run_command.run)
@@ -149,7 +148,7 @@ def _reported(error: BaseException) -> str:
 def main() -> None:
     """Run the command line of this process."""
     try:
-        app()
+        app(prog_name="bench")  # also as `python -m bench`, whose completion looks for that name
     finally:
         try:
             sys.stderr.flush()

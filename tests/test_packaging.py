@@ -1,0 +1,80 @@
+"""What a package index shows of the project, and how an installed one is called."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bench
+
+ROOT = Path(__file__).resolve().parent.parent
+LINK = re.compile(r"\]\(([^)]+)\)")
+
+
+def packaged(monkeypatch: pytest.MonkeyPatch, repository: str) -> dict[str, object]:
+    """What setup.py says where the sources are at `repository`."""
+    given: dict[str, object] = {}
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("BENCH_REPOSITORY_URL", repository)
+    monkeypatch.setattr("setuptools.setup", given.update)
+    runpy.run_path("setup.py")
+    return given
+
+
+def test_the_links_of_the_readme_work_on_a_package_index(monkeypatch):
+    """All are absolute, and each that was relative is a file of the repository."""
+    given = packaged(monkeypatch, "https://example.org/bench/")
+    shown = LINK.findall(given["long_description"])
+    ours = [url for url in shown if url.startswith("https://example.org/bench/")]
+    assert len(ours) > 10 and all(url.startswith("https://") for url in shown)
+    for url in ours:
+        kind, _, path = url.removeprefix("https://example.org/bench/").partition("/HEAD/")
+        assert kind in ("blob", "raw") and (ROOT / path.partition("#")[0]).exists(), url
+    assert given["project_urls"]["Source"] == "https://example.org/bench"
+
+
+def test_nothing_is_linked_to_a_place_that_nobody_named(monkeypatch):
+    """Without BENCH_REPOSITORY_URL the words of a link stay, and no URL is made up."""
+    given = packaged(monkeypatch, "")
+    assert given["project_urls"] == {}
+    assert [url for url in LINK.findall(given["long_description"]) if not url.startswith("https://")] == []
+    assert "How it is built" in given["long_description"]
+
+
+def test_the_version_is_said_once():
+    """setup.cfg, the package and CITATION.cff agree."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert cited is not None
+    assert config["metadata"]["version"] == bench.__version__ == cited[1]
+
+
+def called(*words: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *words],
+        env={**os.environ, "PYTHONPATH": str(Path(bench.__file__).parent.parent), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_python_m_bench_is_the_command():
+    """Where the script is not on the path."""
+    assert called("--version") == f"bench {bench.__version__}\n"
+
+
+def test_a_shell_completes_subcommands():
+    """As bash asks for it."""
+    words = {"_BENCH_COMPLETE": "complete_bash", "COMP_WORDS": "bench co", "COMP_CWORD": "1"}
+    assert called(**words).split() == ["compare"]
