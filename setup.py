@@ -17,10 +17,10 @@ SHIPPED = {
 REPOSITORY = os.environ.get("BENCH_REPOSITORY_URL", "").rstrip("/")
 
 
-def described(text):
+def described(text: str) -> str:
     """The README as a package index can show it: its links absolute, or words alone where nobody said whereto."""
 
-    def link(found):
+    def link(found: re.Match[str]) -> str:
         image, words, target = found.groups()
         if not REPOSITORY:
             return "" if image else words
@@ -29,9 +29,14 @@ def described(text):
     return re.sub(r"(!?)\[([^]]*)\]\((?!https?:|#)([^)\s]+)\)", link, text)
 
 
-def urls():
+def urls() -> dict[str, str]:
     """Links beside the description on a package index."""
-    pages = {"Source": "", "Issues": "/issues", "Changes": "/blob/HEAD/CHANGELOG.md", "Documentation": "/tree/HEAD/docs"}
+    pages = {
+        "Source": "",
+        "Documentation": "/tree/HEAD/docs",
+        "Issues": "/issues",
+        "Changes": "/blob/HEAD/CHANGELOG.md",
+    }
     return {name: REPOSITORY + page for name, page in pages.items() if REPOSITORY}
 
 

@@ -13,7 +13,7 @@ import pytest
 from bench import leaderboard
 from bench.row.serialization import dumps, loads
 
-FROZEN = Path(__file__).parent.parent / "core" / "frozen" / "record_v1.json"
+FROZEN = Path(__file__).parent.parent / "row" / "frozen" / "record_v1.json"
 
 
 @pytest.fixture
