@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,7 +23,16 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 BOARD = "board/index.html"
 OUTWARD = re.compile(r"\[([^]]*)\]\(\.\./([^)\s]+)\)")
-DOORS = ["bench", *(f"bench.{each}" for each in ("evaluation", "models", "data", "suites", "attacks", "leaderboard"))]
+# What is promised to whoever imports bench; None: all that the package names.
+API: dict[str, tuple[str, ...] | None] = {
+    "bench": None,
+    "bench.evaluation": ("Evaluation", "AttackOutcome", "Progress"),
+    "bench.models": ("LoadedModel", "Normalize", "names"),
+    "bench.data": ("Dataset", "names"),
+    "bench.suites": ("AttackSuite", "get", "names"),
+    "bench.attacks": ("SingleAttack", "get", "names"),
+    "bench.leaderboard": ("compare", "read", "read_all"),
+}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -68,10 +76,10 @@ rest kept), 70 a fault of bench, 130 interrupted. `bench --install-completion` t
         told, _, examples = inspect.cleandoc(command.help).replace("\b", "").partition("Examples:")
         yield f"## bench {name}\n\n{told.strip()}\n\n```console"
         yield from (line.strip() for line in examples.strip().splitlines())
-        yield "```\n\n| option | | |\n|---|---|---|"
+        yield "```\n\n| option | |\n|---|---|"
         for each in command.params:
-            words = ", ".join(f"`{word}`" for word in each.opts) if each.param_type_name == "option" else "argument"
-            yield f"| {words} | {_cell(each.metavar or '')} | {_cell(each.help or '')} |"
+            words = ", ".join(f"`{word}`" for word in each.opts if word.startswith("-"))
+            yield f"| {words} {_cell(each.metavar or '')} | {_cell(each.help or '')} |"
         yield ""
 
 
@@ -83,17 +91,17 @@ import bench
 
 dataset = bench.load_dataset("digits")
 model = bench.load_model("pgd-at", dataset=dataset).module
-found = bench.evaluate(model, dataset.examples[:8], threat_model="Linf:1/10", suite="quick-v1")
+examples = dataset.examples[:8]
+found = bench.evaluate(model, examples, threat_model="Linf:1/10", suite="quick-v1")
 print(f"robust {found.n_robust} of {found.n_examples}")
 ```
 """
-    for door in DOORS:
-        module = importlib.import_module(door)
-        yield f"## {door}\n\n{(inspect.getdoc(module) or '').partition(chr(10))[0]}\n"
-        for name in module.__all__:
-            value = getattr(module, name)
-            if inspect.isclass(value) or inspect.isfunction(value):
-                yield f"::: {value.__module__}.{value.__qualname__}\n"
+    for package, names in API.items():
+        module = importlib.import_module(package)
+        yield f"## {package}\n\n{(inspect.getdoc(module) or '').partition(chr(10))[0]}\n"
+        for name in names or module.__all__:
+            if callable(getattr(module, name)):
+                yield f"::: {package}.{name}\n"
 
 
 def _suites() -> Iterator[str]:
@@ -118,13 +126,20 @@ def _attacks(listed: Sequence[Any]) -> Iterator[str]:
     yield "| attack | | parameters |\n|---|---|---|"
     for each in listed:
         said = (inspect.getdoc(type(each)) or "").partition("\n")[0]
-        told = ", ".join(f"`{name}` {_value(value)}" for name, value in attacks.parameters(each).items())
-        yield f"| `{each.name}` | {_cell(said)} | {told} |"
+        told = {name: value for name, value in attacks.parameters(each).items() if name != "name"}
+        yield f"| `{each.name}` | {_cell(said)} | {_cell(_told(told))} |"
     yield ""
 
 
-def _value(value: Any) -> str:
-    return _cell(value if isinstance(value, str) else json.dumps(value))
+def _told(value: Any) -> str:
+    """Parameters as words: names and values, those of parts in brackets."""
+    if isinstance(value, dict):
+        return ", ".join(f"`{name}` {_part(each)}" for name, each in value.items())
+    return "; ".join(map(_part, value)) if isinstance(value, list) else str(value)
+
+
+def _part(value: Any) -> str:
+    return f"({_told(value)})" if isinstance(value, (dict, list)) and value else _told(value)
 
 
 def _checks() -> Iterator[str]:

@@ -131,6 +131,12 @@ def test_every_page_shows_an_example_on_its_first_screen(page):
     assert any(line.startswith(("    ", "```")) for line in page.read_text().splitlines()[:20])
 
 
+def test_every_page_is_in_the_sites_contents():
+    """A page that nothing leads to is not read."""
+    listed = re.findall(r"^ +- [^:]+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted([*(page.name for page in GUIDES), *REFERENCE])
+
+
 def test_the_reference_has_all_that_there_is():
     """Every command with its options, every suite with its digest, every check, and the functions of the package."""
     commands, python, suites, checks = REFERENCE.values()
@@ -140,7 +146,7 @@ def test_the_reference_has_all_that_there_is():
         assert options and all(f"`{option}`" in section for option in options)
     assert all(f"## {suite.label}\n" in suites and suite.digest in suites for suite in SUITES)
     assert all(f"## {check.id}: {check.question}\n" in checks for check in CHECKS)
-    assert all(f"{each.__module__}.{each.__qualname__}\n" in python for each in (bench.evaluate, bench.ThreatModel))
+    assert all(f"::: bench.{name}\n" in python for name in bench.__all__ if callable(getattr(bench, name)))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -10,7 +10,7 @@ from bench.row.packing import pack_verdicts
 from bench.row.record import Audit, Reported, StageCount
 from bench.row.serialization import loads
 
-FROZEN = Path(__file__).parent.parent / "core" / "frozen" / "record_v1.json"
+FROZEN = Path(__file__).parent.parent / "row" / "frozen" / "record_v1.json"
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from bench.models.adapting import Adapted, Needs
 from bench.row.record import Card
 from bench.row.serialization import dumps, loads
 
-FROZEN = Path(__file__).parent.parent / "core" / "frozen" / "record_v1.json"
+FROZEN = Path(__file__).parent.parent / "row" / "frozen" / "record_v1.json"
 
 
 def test_a_shipped_models_card_comes_from_the_zoo_and_its_manifest() -> None:
