@@ -35,6 +35,7 @@ from subject import load_subject, parser_of
 from tabulate import tabulate
 from torch import Tensor, nn
 
+from bench.acceleration.forms import FastForms
 from bench.attacks.constraint_relaxation import ConstraintRelaxation
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier
@@ -52,7 +53,9 @@ def main() -> None:
     options = parse()
     module, examples, threat_model = load_subject(options, options.samples)
     with full_float32():
-        options.precision = choose_precision(options.precision, module, examples.inputs).precision
+        options.precision = choose_precision(
+            options.precision, FastForms(module, examples.inputs), examples.inputs
+        ).precision
         report = compare(module, examples, threat_model, options)
     report["settings"] = {
         "model": options.model,

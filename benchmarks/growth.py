@@ -21,6 +21,7 @@ from subject import load_subject, parser_of
 from tabulate import tabulate
 from torch import nn
 
+from bench.acceleration.forms import FastForms
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.forms import Forms
 from bench.evaluation.precision import full_float32
@@ -32,7 +33,9 @@ def main() -> None:
     options = parse()
     module, examples, threat_model = load_subject(options, max([*options.counts, options.samples]))
     with full_float32():
-        options.precision = choose_precision(options.precision, module, examples.inputs).precision
+        options.precision = choose_precision(
+            options.precision, FastForms(module, examples.inputs), examples.inputs
+        ).precision
         rows = growth(module, examples, threat_model, options)
     if options.json:
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")

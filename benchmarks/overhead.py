@@ -22,6 +22,7 @@ from tabulate import tabulate
 from torch import Tensor, nn
 
 from bench import data, models
+from bench.acceleration.forms import FastForms
 from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
 from bench.attacks.pgd import PGD
 from bench.core.types import Examples, ThreatModel
@@ -79,7 +80,7 @@ def main() -> None:
     dataset = data.load(options.dataset, data_dir=options.data_dir)
     with full_float32():
         module, examples, threat_model = subject(dataset, options)
-        precision = choose_precision(options.precision, module, examples.inputs).precision
+        precision = choose_precision(options.precision, FastForms(module, examples.inputs), examples.inputs).precision
         form = Forms.of(module, examples.inputs, engine="fast", precision=precision)
         search, original = (
             Stopwatch(each.module, time.process_time) for each in (form.low or form.exact, form.original)

@@ -27,6 +27,7 @@ from subject import CLOCKS, load_subject, parser_of
 from tabulate import tabulate
 from torch import Tensor, nn
 
+from bench.acceleration.forms import FastForms
 from bench.attacks.pgd import PGD
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.evaluation.forms import Forms
@@ -48,7 +49,9 @@ def main() -> None:
     if threat_model.norm is not Norm.LINF:
         raise SystemExit("Expected an Linf threat model: the three libraries' L2 steps are not the same.")
     with full_float32():
-        options.precision = choose_precision(options.precision, module, examples.inputs).precision
+        options.precision = choose_precision(
+            options.precision, FastForms(module, examples.inputs), examples.inputs
+        ).precision
         module.requires_grad_(True)
         runs = make_runs(module, examples, threat_model, options)
         report: dict[str, Any] = {"table": compare(runs, module, examples, threat_model, options)}

@@ -24,7 +24,7 @@ from tabulate import tabulate
 from bench import data, models
 from bench.attacks.autoattack import AutoAttack
 from bench.core.types import ThreatModel
-from bench.evaluation import Evaluation, Identity, Progress, evaluate
+from bench.evaluation import Evaluation, InputDigests, Progress, evaluate
 from bench.evaluation.search_precision import AUTO, PRECISIONS
 from bench.suites import ENGINES, AttackSuite, with_engine
 
@@ -105,7 +105,7 @@ def run(name: str, engine: str, options: argparse.Namespace) -> Evaluation:
         device=options.device,
         precision=options.precision if engine == "fast" else AUTO,
         progress=tell,
-        identity=Identity(model=loaded.digest, factory=loaded.factory_digest, dataset=dataset.digest),
+        identity=InputDigests(model=loaded.digest, factory=loaded.factory_digest, dataset=dataset.digest),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import io
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +29,7 @@ from bench.acceleration.joined_products import join_products
 from bench.acceleration.relus import use_quick_relus
 from bench.ops.sampling import Stream, uniform
 
-__all__ = ["Silenced", "inference_form", "low_form", "trial_inputs"]
+__all__ = ["FastForms", "Silenced", "inference_form", "low_form", "trial_inputs"]
 
 ROUNDING = 1e-4
 """Largest accepted change of a logit, relative to the largest logit."""
@@ -61,7 +62,10 @@ def inference_form(module: nn.Module, probe: Tensor) -> nn.Module:
         module: maps inputs `(N, C, H, W)` to logits `(N, K)`, in eval mode; it is not changed.
         probe: inputs to compare on, `(N, C, H, W)`, N at least 1.
     """
-    plain = _plain_form(module, probe)
+    return _fastest(_plain_form(module, probe), probe)
+
+
+def _fastest(plain: nn.Module, probe: Tensor) -> nn.Module:
     silent = _in_fewer_calls(plain, probe, rounding=ROUNDING)
     return _replayed(plain if silent is None else Silenced(plain, silent), plain, probe)
 
@@ -72,13 +76,43 @@ def low_form(module: nn.Module, probe: Tensor) -> nn.Module | None:
     First with the parameters of convolutions and linear layers alone in bfloat16, which leaves norms and whatever a
     model computes of its own in float32; then with all of them.
     """
-    plain = _plain_form(module, probe)
+    return _lowest(module, _plain_form(module, probe), probe)
+
+
+def _lowest(module: nn.Module, plain: nn.Module, probe: Tensor) -> nn.Module | None:
     for kinds in ((nn.Conv2d, nn.Linear), (nn.Module,)):
         form = _tried(lambda each, kinds=kinds: _bfloat16(each, kinds), plain)  # type: ignore[misc]
         if form is not None and _same(module, Bfloat16(form), probe, rounding=LOW_ROUNDING, turning=LOW_TURNING):
             silent = _in_fewer_calls(form, probe.to(torch.bfloat16), rounding=LOW_ROUNDING / 4)
             return _replayed(Bfloat16(form if silent is None else Silenced(form, silent)), form, probe)
     return None
+
+
+class FastForms:
+    """The forms of one model, each made when it is first asked for, and once.
+
+    Args:
+        module: maps inputs `(N, C, H, W)` to logits `(N, K)`, in eval mode, on its device.
+        like: inputs `(N, C, H, W)` on that device; their shape alone matters.
+    """
+
+    def __init__(self, module: nn.Module, like: Tensor) -> None:
+        self.module = module
+        self.trial = trial_inputs(like)
+
+    @functools.cached_property
+    def exact(self) -> nn.Module:
+        """As `inference_form`."""
+        return _fastest(self._plain, self.trial)
+
+    @functools.cached_property
+    def low(self) -> nn.Module | None:
+        """As `low_form`."""
+        return _lowest(self.module, self._plain, self.trial)
+
+    @functools.cached_property
+    def _plain(self) -> nn.Module:
+        return _plain_form(self.module, self.trial)
 
 
 class Silenced(nn.Module):

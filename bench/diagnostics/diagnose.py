@@ -17,7 +17,7 @@ from bench.diagnostics.examination import Examined, examine
 from bench.diagnostics.patience import ModelFailedError
 from bench.diagnostics.registry import quick, select
 from bench.diagnostics.subject import Subject
-from bench.evaluation.model_guard import borrowed, device_of
+from bench.evaluation.model_guard import device_of, guarded
 from bench.evaluation.precision import full_float32
 from bench.models.adapting import adapted
 from bench.row.manifest import Accuracy
@@ -71,7 +71,7 @@ def diagnose(
     chosen = select(checks)
     if attacks is None:
         attacks = suites.get(_ATTACKS).attacks
-    with borrowed(module, place), full_float32():
+    with guarded(module, place), full_float32():
         tried = _copied(examples, place)
         subject = Subject(
             module=adapted(module, tried[:_FEW].inputs),
@@ -112,7 +112,7 @@ def diagnose_briefly(
         BenchError: if the model cannot be called on these examples.
     """
     place = torch.device(device) if device is not None else device_of(module)
-    with borrowed(module, place), full_float32():
+    with guarded(module, place), full_float32():
         tried = _copied(examples[:SHORT_EXAMPLES], place)
         subject = Subject(
             module=adapted(module, tried[:_FEW].inputs),

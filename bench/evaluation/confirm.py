@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.journal.chunks import CHUNK_SIZE
-from bench.evaluation.model_guard import borrowed
+from bench.evaluation.model_guard import guarded
 from bench.evaluation.strongest_breaks import StrongestBreaks, new_breaks
 from bench.evaluation.verify import Judgement, judge
 from bench.row.adversarials import Breaks
@@ -50,7 +50,7 @@ class Judge:
             points: `(N, C, H, W)`, at least one; those outside the threat model are pulled back, which `moved` says.
             examples: the clean examples, `N` of them.
         """
-        with borrowed(self._module, self._device):
+        with guarded(self._module, self._device):
             parts = [
                 {name: value.cpu() for name, value in vars(judgement).items()}
                 for _, judgement in self._batches(points, examples)
@@ -65,7 +65,7 @@ class Judge:
             examples: the clean examples, `N` of them, their indices ascending.
         """
         strongest = StrongestBreaks(examples.shape)
-        with borrowed(self._module, self._device):
+        with guarded(self._module, self._device):
             for number, (batch, judgement) in enumerate(self._batches(points, examples)):
                 clear = replace(judgement, robust=judgement.robust | judgement.marginal)
                 found = new_breaks(self._module, batch, clear, self._threat_model, known=strongest.margins)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.core.errors import BenchError
 from bench.core.plain_text import reason_of
-from bench.evaluation.model_guard import borrowed
+from bench.evaluation.model_guard import guarded
 from bench.evaluation.precision import full_float32
 from bench.evaluation.verify import check_logits
 from bench.ops.sampling import Stream, random_bits, uniform
@@ -43,7 +43,7 @@ def fingerprint(module: nn.Module, images: Tensor) -> Fingerprint:
         BenchError: if it fails on them, or does not return logits.
     """
     inputs = fixed_inputs(images[:N_IMAGES].cpu())
-    with borrowed(module, images.device), full_float32(), torch.no_grad():
+    with guarded(module, images.device), full_float32(), torch.no_grad():
         try:
             logits = module(inputs.clone().to(images.device))
         except Exception as error:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bench.acceleration.forms import inference_form, low_form, trial_inputs
+from bench.acceleration.forms import FastForms
 from bench.attacks.search.mixed_precision import ModelForms, search_and_settle
 from bench.core.errors import BenchError
 from bench.core.types import Attack, Classifier, Examples, ThreatModel
@@ -68,16 +68,22 @@ class Forms:
         Raises:
             BenchError: if a lower precision is wanted and the model does not work in it.
         """
+        return cls.chosen(FastForms(module, inputs), engine=engine, precision=precision)
+
+    @classmethod
+    def chosen(cls, made: FastForms, *, engine: str, precision: str) -> Forms:
+        """Of the forms of a model those that a run needs; raises as `of` does."""
         if engine == "reference":
-            return cls(module)
-        trial = trial_inputs(inputs)
-        exact = inference_form(module, trial)
+            return cls(made.module)
         if precision != LADDER:
-            return cls(module, exact=exact)
-        low = low_form(module, trial)
-        if low is None:
+            return cls(made.module, exact=made.exact)
+        if made.low is None:
             raise BenchError("This model does not work in bfloat16: choose --precision float32.")
-        return cls(module, exact=exact, low=low)
+        return cls(made.module, exact=made.exact, low=made.low)
+
+    def in_float32(self) -> Forms:
+        """The same without the form in lower precision."""
+        return Forms(self.original.module, exact=self.exact.module)
 
     def search(self, attack: Attack, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Searched:
         """Run an attack on what it may search on."""

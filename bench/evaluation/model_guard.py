@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bench.models.loaded import check_values, set_to_eval
 
-__all__ = ["borrowed", "device_of"]
+__all__ = ["device_of", "guarded"]
 
 
 def device_of(module: nn.Module) -> torch.device:
@@ -23,7 +23,7 @@ def device_of(module: nn.Module) -> torch.device:
 
 
 @contextlib.contextmanager
-def borrowed(module: nn.Module, device: torch.device) -> Iterator[nn.Module]:
+def guarded(module: nn.Module, device: torch.device) -> Iterator[nn.Module]:
     """Lend `module` to the block, in eval mode, frozen and on `device`.
 
     What is put back at the end: the mode of every submodule, which parameters require gradients, their gradients, the

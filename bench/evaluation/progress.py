@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.evaluation.cost.forecast import Forecast
-from bench.evaluation.runner import GroupDone
-from bench.evaluation.stage import Stage
+from bench.evaluation.execution.task import Task
+from bench.evaluation.results import StageResult
+from bench.evaluation.schedule import Stage
 
-__all__ = ["Progress", "ProgressCallback", "Tracker"]
+__all__ = ["GroupDone", "Progress", "ProgressCallback", "Tracker"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,42 @@ class Progress:
 ProgressCallback = Callable[[Progress], None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class GroupDone:
+    """A group of chunks that is done.
+
+    Args:
+        n_done: chunks of the stage done so far.
+        n_chunks: chunks in all.
+        rows: where this group's examples stand in the run.
+        robust: for each of them, whether the stage saw it and did not break it.
+        broken: for each of them, whether the stage saw it and broke it.
+        seconds: that it took, in an earlier run if it was reused.
+        reused: all of it came from the journal.
+    """
+
+    n_done: int
+    n_chunks: int
+    rows: slice
+    robust: tuple[bool, ...]
+    broken: tuple[bool, ...]
+    seconds: float
+    reused: bool
+
+    @classmethod
+    def of(cls, task: Task, results: Sequence[StageResult], *, n_done: int, n_chunks: int, reused: bool) -> GroupDone:
+        """The group of a task, with a result for each of its chunks."""
+        return cls(
+            n_done=n_done,
+            n_chunks=n_chunks,
+            rows=task.rows,
+            robust=tuple(verdict for each in results for verdict in each.robust),
+            broken=tuple(verdict for each in results for verdict in each.broken),
+            seconds=sum(each.seconds for each in results),
+            reused=reused,
+        )
+
+
 class Tracker:
     """Keeps the time, feeds the forecast and tells the listener.
 
@@ -62,27 +99,21 @@ class Tracker:
         self._start = time.perf_counter()
         self._still = [True] * n_examples
 
-    def begin(self, stage: Stage, attacked: Sequence[bool], *, base: Stage) -> None:
-        """Say whom a stage will see; `base` is the planned stage that it belongs to."""
-        self._forecast.begin(stage, attacked, base=base)
+    def begin(self, stage: Stage, attacked: Sequence[bool]) -> None:
+        """Say whom a stage will see."""
+        self._forecast.begin(stage, attacked, base=stage.first_pass)
 
-    def advance(self, stage: Stage, done: GroupDone, *, attack: str, name: str) -> None:
-        """Say that a group of chunks is done.
-
-        Args:
-            stage: that has begun.
-            done: the group.
-            attack: as in `Progress`.
-            name: as the stage in `Progress`.
-        """
+    def advance(self, stage: Stage, done: GroupDone) -> None:
+        """Say that a group of chunks of a stage that has begun is done."""
         self._forecast.observe(stage, done.rows, done.robust, done.seconds, reused=done.reused)
-        for position in done.lost:
-            self._still[position] = False
+        places = range(done.rows.start, done.rows.stop)
+        for place in (place for place, broken in zip(places, done.broken, strict=True) if broken):
+            self._still[place] = False
         if self._listener is None:
             return
         event = Progress(
-            attack=attack,
-            stage=name,
+            attack=stage.parent,
+            stage=stage.label,
             chunk=done.n_done,
             n_chunks=done.n_chunks,
             n_robust=sum(self._still),

@@ -62,6 +62,11 @@ class StageResult:
         return sum(self.robust)
 
     @property
+    def broken(self) -> tuple[bool, ...]:
+        """Which examples the stage saw and broke."""
+        return tuple(seen and not held for seen, held in zip(self.attacked, self.robust, strict=True))
+
+    @property
     def n_moved(self) -> int:
         """Candidates that lay outside the threat model and were pulled back."""
         return sum(self.moved)

@@ -1,31 +1,91 @@
-"""The order of work: clean verdicts, then attack by attack, stage by stage, each on what the last left robust."""
+"""The order of stages: clean verdicts, then attack by attack, stage by stage, each on what the last left robust.
+
+Who asks for a stage's result here does not know whether it is computed or read: `execute` computes what is not done,
+`assemble` reads what is.
+"""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from bench.core.types import Attack, CascadeRules
-from bench.evaluation.cascade import Selection, audit_breaks, doubts, has_gradient, select
+from bench.evaluation.cascade import Selection, audit_breaks, doubts, select
 from bench.evaluation.evaluation import AuditCounts
-from bench.evaluation.progress import Tracker
 from bench.evaluation.results import StageResult
-from bench.evaluation.runner import Runner
-from bench.evaluation.stage import CLEAN, Stage
 
-__all__ = ["Course", "Found"]
+__all__ = ["CLEAN", "Results", "Schedule", "Scheduled", "Stage"]
 
 _REST = "rest"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """What a course found, in the order of sorted indices.
+class Stage:
+    """What is done to every chunk.
 
     Args:
-        clean: what was found on clean inputs.
-        stages: results by attack and position of the stage; an example that a stage was spared counts as robust to it.
+        key: names its folder in the journal.
+        attack: what searches; None judges the clean inputs.
+        parent: name of the attack that it is a stage of.
+        suffix: of the key, for a second pass over a stage; empty for the first.
+    """
+
+    key: str
+    attack: Attack | None
+    parent: str = ""
+    suffix: str = ""
+
+    @classmethod
+    def of(cls, attack: Attack, part: Attack, *, suffix: str = "") -> Stage:
+        """The stage `part` of `attack`; the suffix keeps a second pass apart from the first."""
+        single = len(attack.stages) == 1
+        key = ".".join(word for word in (attack.name, "" if single else part.name, suffix) if word)
+        return cls(key=key, attack=part, parent=attack.name, suffix=suffix)
+
+    @property
+    def name(self) -> str:
+        """As the attack calls it."""
+        return self.attack.name if self.attack is not None else self.key
+
+    @property
+    def label(self) -> str:
+        """As progress calls it."""
+        return f"{self.name} {self.suffix}".strip()
+
+    @property
+    def first_pass(self) -> Stage:
+        """The same stage without the suffix, whose costs a second pass has."""
+        return replace(self, key=self.key.removesuffix(f".{self.suffix}"), suffix="") if self.suffix else self
+
+    @property
+    def per_chunk(self) -> bool:
+        """Whether the attack's draws depend on its batch, so that chunks must not share one."""
+        return self.attack is not None and self.attack.per_chunk
+
+
+CLEAN = Stage(key="clean", attack=None, parent="clean")
+
+
+class Results(Protocol):
+    """Where the results of stages come from."""
+
+    def of(self, stage: Stage, attacked: Sequence[bool]) -> StageResult:
+        """What the stage did to the examples of the run that `attacked` marks."""
+        ...
+
+    def with_gradient(self, correct: Sequence[bool], *, attack: str) -> Sequence[bool]:
+        """For each example that `correct` marks, whether the losses of an attack have a gradient there."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheduled:
+    """All results of a run, in the order of sorted indices.
+
+    Args:
+        clean: on clean inputs.
+        stages: by attack and position of the stage; an example that a stage was spared counts as robust to it.
         audit: for a cascade, the counts behind its interval.
     """
 
@@ -34,40 +94,26 @@ class Found:
     audit: AuditCounts | None
 
 
-class Course:
-    """Runs the stages of an evaluation in their order.
+class Schedule:
+    """Asks for the stages of an evaluation in their order.
 
     Args:
-        runner: runs one stage.
+        results: where they come from.
         attacks: of the suite.
-        tracker: told of progress.
         indices: position of each example in the official split, ascending.
         seed: of the run.
     """
 
-    def __init__(
-        self,
-        runner: Runner,
-        attacks: Sequence[Attack],
-        tracker: Tracker,
-        *,
-        indices: Sequence[int],
-        seed: int,
-    ) -> None:
-        self._runner = runner
+    def __init__(self, results: Results, attacks: Sequence[Attack], *, indices: Sequence[int], seed: int) -> None:
+        self._results = results
         self._attacks = attacks
         self._indices = indices
         self._seed = seed
-        self._tracker = tracker
         self._stages: dict[tuple[str, int], StageResult] = {}
 
-    def run(self) -> Found:
-        """Run everything.
-
-        Raises:
-            WorkFailedError: if an attack fails twice.
-        """
-        clean = self._run(CLEAN, [True] * len(self._indices), attack=CLEAN.key, name=CLEAN.key)
+    def run(self) -> Scheduled:
+        """Ask for all of them; raises what asking raises."""
+        clean = self._results.of(CLEAN, [True] * len(self._indices))
         audit = None
         for attack in self._attacks:
             rules = attack.cascade_rules
@@ -75,16 +121,14 @@ class Course:
                 self._run_stages(attack, range(len(attack.stages)), clean.robust)
             else:
                 audit = self._run_cascade(attack, rules, clean.robust)
-        return Found(clean=clean, stages=self._stages, audit=audit)
+        return Scheduled(clean=clean, stages=self._stages, audit=audit)
 
     def _run_stages(
         self, attack: Attack, positions: Sequence[int], survivors: Sequence[bool], suffix: str = ""
     ) -> Sequence[bool]:
         """Run some stages of an attack in turn, and return who withstood them."""
         for position in positions:
-            part = attack.stages[position]
-            stage, base = Stage.of(attack, part, suffix=suffix), Stage.of(attack, part)
-            result = self._run(stage, survivors, base, attack=attack.name, name=f"{part.name} {suffix}".strip())
+            result = self._results.of(Stage.of(attack, attack.stages[position], suffix=suffix), survivors)
             before = self._stages.get((attack.name, position))
             self._stages[attack.name, position] = result if before is None else before.beside(result)
             survivors = result.robust
@@ -92,8 +136,7 @@ class Course:
 
     def _run_cascade(self, attack: Attack, rules: CascadeRules, correct: Sequence[bool]) -> AuditCounts:
         """Run the later stages on a part of the survivors, and on the rest if anything speaks against sparing it."""
-        n_stages = len(attack.stages)
-        later = range(rules.n_on_all, n_stages)
+        later = range(rules.n_on_all, len(attack.stages))
         survivors = self._run_stages(attack, range(rules.n_on_all), correct)
         reasons = self._doubts(attack, rules, correct)
         chosen = self._select(attack, rules, survivors)
@@ -113,23 +156,15 @@ class Course:
         )
 
     def _doubts(self, attack: Attack, rules: CascadeRules, correct: Sequence[bool]) -> tuple[str, ...]:
-        first, second = (sum(self._stages[attack.name, position].robust) for position in (0, 1))
-        gradients = self._runner.ask(has_gradient, correct, f"gradients for {attack.name}")
+        first, second = (self._stages[attack.name, position].n_robust for position in (0, 1))
         return doubts(
             rules,
             n_broken_by_second=first - second,
             n_examples=len(correct),
-            n_without_gradient=gradients.count(False),
+            n_without_gradient=list(self._results.with_gradient(correct, attack=attack.name)).count(False),
         )
 
     def _select(self, attack: Attack, rules: CascadeRules, survivors: Sequence[bool]) -> Selection:
         columns = [self._stages[attack.name, position].margin for position in range(rules.n_on_all)]
         margins = [min(values) for values in zip(*columns, strict=True)]
         return select(rules, survivors, margins, self._indices, seed=self._seed)
-
-    def _run(
-        self, stage: Stage, attacked: Sequence[bool], base: Stage | None = None, *, attack: str, name: str
-    ) -> StageResult:
-        self._tracker.begin(stage, attacked, base=base or stage)
-        report = functools.partial(self._tracker.advance, stage, attack=attack, name=name)
-        return self._runner.run(stage, attacked, report)

@@ -10,17 +10,19 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.acceleration.forms import inference_form, low_form, trial_inputs
+from bench.acceleration.forms import FastForms
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.types import Attack
 from bench.evaluation.journal.header import engine_of
 from bench.ops.waiting import wait_for
 from bench.suites import AttackSuite
 
-__all__ = ["AUTO", "FLOAT32", "LADDER", "MEASURED", "PRECISIONS", "Choice", "choose_precision", "settled_precision"]
+__all__ = ["AUTO", "FLOAT32", "LADDER", "MEASURED", "PRECISIONS", "Choice", "choose_precision", "precision_of_suite"]
 
 AUTO, MEASURED, FLOAT32, LADDER = "auto", "measured", "float32", "bf16+float32"
 PRECISIONS = (AUTO, MEASURED, FLOAT32, LADDER)
+_REASONS = {AUTO: "", MEASURED: MEASURED}
+"""Why the precision is open so far; of others that it was asked for."""
 
 _LEAST_OPERATIONS = 4_000_000
 """OUR CHOICE: of one example's pass forwards. On a CPU with AVX512-BF16 passes in bfloat16 take 0.93 to 1.2 times as
@@ -49,8 +51,8 @@ class Choice(NamedTuple):
     reason: str
 
 
-def settled_precision(asked: str, suite: AttackSuite) -> str:
-    """What `asked` comes to for a suite: float32 where no attack of it has a choice.
+def precision_of_suite(asked: str, suite: AttackSuite) -> Choice:
+    """What `asked` comes to for a suite: float32 where no attack of it has a choice; "auto" and "measured" stay open.
 
     Raises:
         UnknownNameError: if there is no such precision.
@@ -59,15 +61,15 @@ def settled_precision(asked: str, suite: AttackSuite) -> str:
     if asked not in PRECISIONS:
         raise UnknownNameError("precision", asked, PRECISIONS)
     if engine_of(suite) == "fast" and any(part.finish is not None for part in _stages(suite)):
-        return asked
+        return Choice(asked, _REASONS.get(asked, "asked for"))
     if asked == LADDER:
         raise BenchError(
             f"No attack of {suite.label} searches in {asked} on this engine. Choose --engine fast, or --precision auto."
         )
-    return FLOAT32
+    return Choice(FLOAT32, "asked for" if asked == FLOAT32 else "rule: no attack of the suite searches in less")
 
 
-def choose_precision(asked: str, module: nn.Module, inputs: Tensor) -> Choice:
+def choose_precision(asked: str, forms: FastForms, inputs: Tensor, *, computed_on: str | None = None) -> Choice:
     """The precision that is asked for, or what the rule ("auto") or a stopwatch ("measured") says.
 
     The rule looks at no clock: bfloat16 where the model is large enough to gain from it, the device has instructions
@@ -75,30 +77,42 @@ def choose_precision(asked: str, module: nn.Module, inputs: Tensor) -> Choice:
 
     Args:
         asked: one of `PRECISIONS`.
-        module: the model, in eval mode, on its device.
-        inputs: some examples' inputs, `(N, C, H, W)`, on that device, N at least 1; the rule sees their shape alone.
+        forms: of the model, in eval mode, on its device.
+        inputs: some examples' inputs, `(N, C, H, W)`, on that device, N at least 1; for the stopwatch alone.
+        computed_on: kind of the device that the run computes on; None for that of the inputs.
+
+    Raises:
+        BenchError: if the run computes on a kind of device that is not here to be measured.
     """
+    here = inputs.device.type
+    elsewhere = computed_on is not None and computed_on != here
+    if asked == AUTO and elsewhere:
+        return Choice(FLOAT32, f"rule: workers on {computed_on}, which is not here to look at")
     if asked == AUTO:
-        return _ruled(module, trial_inputs(inputs))
+        return _ruled(forms)
+    if asked == MEASURED and elsewhere:
+        raise BenchError(
+            f"Workers compute on {computed_on}, which is not here to be measured: choose --precision auto."
+        )
     if asked == MEASURED:
-        return Choice(_faster(module, inputs[:_MEASURED]), "measured")
+        return Choice(_faster(forms, inputs[:_MEASURED]), MEASURED)
     return Choice(asked, "asked for")
 
 
-def _ruled(module: nn.Module, trial: Tensor) -> Choice:
-    operations = _operations(module, trial[:1])
+def _ruled(forms: FastForms) -> Choice:
+    operations, device = _operations(forms.module, forms.trial[:1]), forms.trial.device
     if operations is None:
         return Choice(FLOAT32, "rule: a model whose operations cannot be counted")
     if operations < _LEAST_OPERATIONS:
         return Choice(
             FLOAT32, f"rule: {_millions(operations)} operations an example, below {_millions(_LEAST_OPERATIONS)}"
         )
-    if not _has_bfloat16(trial.device):
-        return Choice(FLOAT32, f"rule: {trial.device.type} without bfloat16 instructions")
-    if low_form(module, trial) is None:
+    if not _has_bfloat16(device):
+        return Choice(FLOAT32, f"rule: {device.type} without bfloat16 instructions")
+    if forms.low is None:
         return Choice(FLOAT32, "rule: a model that answers otherwise in bfloat16")
     return Choice(
-        LADDER, f"rule: {_millions(operations)} operations an example, {trial.device.type} with bfloat16 instructions"
+        LADDER, f"rule: {_millions(operations)} operations an example, {device.type} with bfloat16 instructions"
     )
 
 
@@ -122,10 +136,9 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 
 @torch.no_grad()
-def _faster(module: nn.Module, inputs: Tensor) -> str:
+def _faster(forms: FastForms, inputs: Tensor) -> str:
     """Time a few passes in both precisions."""
-    trial = trial_inputs(inputs)
-    exact, low = inference_form(module, trial), low_form(module, trial)
+    exact, low = forms.exact, forms.low
     if low is None:
         return FLOAT32
     seconds: dict[nn.Module, float] = {}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench.core.errors import BenchError
 from bench.core.structure import DummyClasses, Routed, Structure, structures_of
-from bench.evaluation.model_guard import borrowed
+from bench.evaluation.model_guard import guarded
 from bench.evaluation.precision import full_float32
 
 __all__ = ["checked_structures", "hidden_structures"]
@@ -36,7 +36,7 @@ def checked_structures(module: nn.Module, inputs: Tensor, device: torch.device) 
             f"Part {hidden[0]!r} of the model has dummy classes or a router that the model itself does not declare, so"
             " that no adaptive attack could use them. Hand its methods on (`raw`; `route` and `routed`)."
         )
-    with borrowed(module, device), full_float32(), torch.no_grad():
+    with guarded(module, device), full_float32(), torch.no_grad():
         inputs = inputs.to(device)
         for structure in declared:
             (_check_pairs if structure == "raw-pairs" else _check_routes)(module, inputs)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.core.errors import BenchError
-from bench.evaluation import IN_PASSES, Costs, Prediction, Prospect
+from bench.evaluation import IN_PASSES, Costs, Estimator, Prediction
 from bench.evaluation.journal.chunks import chunks_of
 from bench.jobs.durations import in_short, in_words
 
@@ -47,11 +47,11 @@ class Extent:
     costs: Costs
 
 
-def choose(prospect: Prospect, *, budget: float | None, tell: Callable[[str], None]) -> Extent:
+def choose(estimator: Estimator, *, budget: float | None, tell: Callable[[str], None]) -> Extent:
     """Measure what the run costs and, under a budget, take the largest prefix of the examples that fits.
 
     Args:
-        prospect: the run on all examples that were asked for.
+        estimator: of the run on all examples that were asked for.
         budget: seconds, or None.
         tell: called with what was chosen, one line.
 
@@ -59,8 +59,8 @@ def choose(prospect: Prospect, *, budget: float | None, tell: Callable[[str], No
         BenchError: if not even a few examples fit the budget.
     """
     start = time.perf_counter()
-    costs = _measure(prospect, budget)
-    n_asked = len(prospect.examples)
+    costs = _measure(estimator, budget)
+    n_asked = len(estimator.examples)
     if costs is None:
         return Extent(
             n_examples=n_asked,
@@ -68,11 +68,11 @@ def choose(prospect: Prospect, *, budget: float | None, tell: Callable[[str], No
             budget_seconds=None,
             predicted_seconds=None,
             probe_seconds=time.perf_counter() - start,
-            costs=prospect.predict(IN_PASSES).with_what_follows(n_asked),
+            costs=estimator.predict(IN_PASSES).with_what_follows(n_asked),
         )
-    prediction = prospect.predict(costs)
+    prediction = estimator.predict(costs)
     spent = time.perf_counter() - start
-    n_examples = n_asked if budget is None else _largest(prediction, prospect, budget - spent, spent)
+    n_examples = n_asked if budget is None else _largest(prediction, estimator, budget - spent, spent)
     predicted = prediction.seconds(n_examples)
     tell(_words(n_examples, n_asked, predicted, budget))
     return Extent(
@@ -85,25 +85,25 @@ def choose(prospect: Prospect, *, budget: float | None, tell: Callable[[str], No
     )
 
 
-def _measure(prospect: Prospect, budget: float | None) -> Costs | None:
-    if budget is None and not prospect.most_seconds(1.0):
+def _measure(estimator: Estimator, budget: float | None) -> Costs | None:
+    if budget is None and not estimator.most_seconds(1.0):
         return None  # the journal has all of it
-    with prospect.probe() as probe:
+    with estimator.probe() as probe:
         per_pass = probe.seconds_per_pass()
-        most = prospect.most_seconds(per_pass)
+        most = estimator.most_seconds(per_pass)
         if budget is None and most < _WORTH_A_PROBE:
             return None
         limit = min(_LONGEST_PROBE, _USUAL_PROBE + _SHARE_OF_A_LONG_RUN * most)
         spared = _SHARE_FOR_PROBE * most if budget is None else _SHARE_OF_BUDGET_FOR_PROBE * budget
         limit = min(limit, spared)
-        return probe.measure(prospect.attacks, per_pass=per_pass, limit=limit)
+        return probe.measure(estimator.attacks, per_pass=per_pass, limit=limit)
 
 
-def _largest(prediction: Prediction, prospect: Prospect, left: float, spent: float) -> int:
+def _largest(prediction: Prediction, estimator: Estimator, left: float, spent: float) -> int:
     """The most examples that fit: whole chunks of the grid, or a part of the first."""
-    ends = [chunk.rows.stop for chunk in chunks_of(prospect.examples.indices.tolist())]
+    ends = [chunk.rows.stop for chunk in chunks_of(estimator.examples.indices.tolist())]
     fitting = _last_fitting(ends, prediction, left) or _last_fitting(range(1, ends[0]), prediction, left)
-    few = min(_FEWEST, len(prospect.examples))
+    few = min(_FEWEST, len(estimator.examples))
     if fitting is None or fitting < few:
         needed = prediction.seconds(few)
         raise BenchError(

@@ -11,7 +11,7 @@ from bench.core.errors import BenchError
 from bench.core.types import Examples
 from bench.diagnostics import SHORT_EXAMPLES, Examined, diagnose_briefly, quick, short_form, short_passes, unexamined
 from bench.evaluation import Evaluation, Header, Progress, ProgressCallback, open_journal, peek
-from bench.jobs.request import Setting
+from bench.jobs.request import ResolvedRun
 from bench.row.record import Diagnostic
 from bench.storage.place import Place
 
@@ -54,57 +54,54 @@ class Closing:
         self._listener(event)
 
 
-def find(
-    setting: Setting, n_examples: int, *, journal: Place, header: Header, closing: Closing
-) -> tuple[Diagnostic, ...]:
+def find(run: ResolvedRun, n_examples: int, *, header: Header, closing: Closing) -> tuple[Diagnostic, ...]:
     """What the short doctor says of a run; where it fails, that its checks did not run, which is not journaled.
 
     Args:
-        setting: what is run.
+        run: what is run; its journal keeps what is found.
         n_examples: how many of its examples the run has; the first few are looked at.
-        journal: of the run.
         header: that the journal has.
         closing: told of every check.
     """
-    few = setting.examples[: min(n_examples, SHORT_EXAMPLES)]
-    form = short_form(setting.dataset.num_classes)
-    known = _known(journal, few, form)
+    few = run.plan.examples[: min(n_examples, SHORT_EXAMPLES)]
+    form = short_form(run.dataset.num_classes)
+    known = _known(run.plan.journal, few, form)
     if known is not None:
         closing.tell("doctor", len(known), len(known), unit="check")
         return known
     try:
         found = diagnose_briefly(
-            setting.model.module,
+            run.model.module,
             few,
-            threat_model=setting.threat_model,
-            num_classes=setting.dataset.num_classes,
+            threat_model=run.plan.threat_model,
+            num_classes=run.dataset.num_classes,
             seed=header.seed,
-            device=setting.device,
+            device=run.plan.device,
             progress=closing.examined,
         )
     except Exception as error:  # noqa: BLE001 - the row says so of each check, and takes no rank
         return unexamined(quick(), error)
-    if all(check.ran for check in found):
+    if run.plan.journal is not None and all(check.ran for check in found):
         # A journal that cannot be written any more costs the doctor's part when the run is repeated, and nothing now.
-        with contextlib.suppress(BenchError), open_journal(journal, header) as book:
+        with contextlib.suppress(BenchError), open_journal(run.plan.journal, header) as book:
             book.write_findings(few, form, found)
     return found
 
 
-def passes_left(setting: Setting, journal: Place) -> Callable[[int], float]:
+def passes_left(run: ResolvedRun) -> Callable[[int], float]:
     """How many passes of one example the short doctor will take, by the number of examples; 0 for what is journaled."""
-    form = short_form(setting.dataset.num_classes)
+    form = short_form(run.dataset.num_classes)
 
     @functools.cache
     def passes(n_few: int) -> float:
-        return short_passes(n_few) if _known(journal, setting.examples[:n_few], form) is None else 0.0
+        return short_passes(n_few) if _known(run.plan.journal, run.plan.examples[:n_few], form) is None else 0.0
 
     return lambda n_examples: passes(min(n_examples, SHORT_EXAMPLES))
 
 
-def _known(journal: Place, few: Examples, form: str) -> tuple[Diagnostic, ...] | None:
+def _known(journal: Place | None, few: Examples, form: str) -> tuple[Diagnostic, ...] | None:
     """What the journal has; one that cannot be read has nothing, and the evaluation says why."""
     with contextlib.suppress(BenchError):
-        book = peek(journal)
+        book = peek(journal) if journal is not None else None
         return book.read_findings(few, form) if book is not None else None
     return None

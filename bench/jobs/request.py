@@ -16,17 +16,18 @@ from bench.core.errors import BenchError
 from bench.core.plain_text import plain
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
+from bench.evaluation import InputDigests, RunPlan, default_journal, make_plan
 from bench.evaluation.fingerprint import N_IMAGES, fingerprint
-from bench.evaluation.search_precision import AUTO, settled_precision
+from bench.evaluation.search_precision import AUTO, precision_of_suite
 from bench.models import LoadedModel, preprocessing
 from bench.models.sources import source_of
 from bench.storage.place import Place
-from bench.suites import AttackSuite
 
 __all__ = [
     "SAMPLES_ON_CPU",
+    "ResolvedRun",
     "RunRequest",
-    "Setting",
+    "digests_of",
     "fingerprinted",
     "load_data",
     "pick_device",
@@ -89,39 +90,36 @@ class RunRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
-    """The things that a request names.
+class ResolvedRun:
+    """The things that a request names, and the plan of the run.
 
     Args:
+        request: what was asked for.
         model: loaded and probed, with its fingerprint.
         dataset: the whole split.
-        examples: those that are evaluated.
-        threat_model: what the attacker may do.
-        suite: the attacks.
-        device: where to compute.
+        plan: of the evaluation.
     """
 
+    request: RunRequest
     model: LoadedModel
     dataset: Dataset
-    examples: Examples
-    threat_model: ThreatModel
-    suite: AttackSuite
-    device: torch.device
+    plan: RunPlan
 
 
-def resolve(request: RunRequest, tell: Callable[[str], None]) -> Setting:
+def resolve(request: RunRequest, tell: Callable[[str], None], *, computed_on: str | None = None) -> ResolvedRun:
     """Look everything up, the quick things first.
 
     Args:
         request: what is asked for.
         tell: called with each thing that the user should know, one line.
+        computed_on: kind of the workers' devices; None for that of the request.
 
     Raises:
         BenchError: if something in the request does not exist, or does not fit the rest.
     """
     asked = ThreatModel.parse(request.threat_model) if request.threat_model is not None else None
     suite = suites.get(request.suite, **({"engine": request.engine} if request.engine else {}))
-    settled_precision(request.precision, suite)
+    precision_of_suite(request.precision, suite)
     if request.batch_size is not None and request.batch_size < 1:
         raise BenchError(f"Expected a batch size of at least 1, but got {request.batch_size}.")
     device = pick_device(request.device)
@@ -146,12 +144,29 @@ def resolve(request: RunRequest, tell: Callable[[str], None]) -> Setting:
     for remark in model.remarks:
         tell(remark)
     model = fingerprinted(model, dataset, device)
-    setting = Setting(
-        model=model, dataset=dataset, examples=examples, threat_model=threat_model, suite=suite, device=device
-    )
     if request.samples is None and request.indices is None and request.budget is None:
-        return _with_default_examples(setting, tell)
-    return setting
+        examples = _by_default(examples, device, tell)
+    plan = make_plan(
+        model.module,
+        examples,
+        threat_model=threat_model,
+        suite=suite,
+        seed=request.seed,
+        device=device,
+        computed_on=computed_on,
+        batch_size=request.batch_size,
+        precision=request.precision,
+        identity=digests_of(model, dataset),
+        journal=request.journal or default_journal,
+    )
+    return ResolvedRun(request=request, model=model, dataset=dataset, plan=plan)
+
+
+def digests_of(model: LoadedModel, dataset: Dataset) -> InputDigests:
+    """What a journal says of the model and the data."""
+    return InputDigests(
+        model=model.digest, factory=model.factory_digest, dataset=dataset.digest, fingerprint=model.fingerprint
+    )
 
 
 def load_data(
@@ -237,10 +252,10 @@ def row_name(model: LoadedModel, weights: Path | None) -> str:
     return f"{stem}-{digest.of_json([model.digest, model.factory_digest])[:8]}"
 
 
-def _with_default_examples(setting: Setting, tell: Callable[[str], None]) -> Setting:
+def _by_default(examples: Examples, device: torch.device, tell: Callable[[str], None]) -> Examples:
     """All examples on an accelerator; on a CPU the first few, saying so."""
-    total = len(setting.dataset)
-    if setting.device.type != "cpu" or total <= SAMPLES_ON_CPU:
-        return setting
+    total = len(examples)
+    if device.type != "cpu" or total <= SAMPLES_ON_CPU:
+        return examples
     tell(f"On a CPU, the first {SAMPLES_ON_CPU} of {total} examples. All of them: --samples {total}")
-    return dataclasses.replace(setting, examples=setting.examples[:SAMPLES_ON_CPU])
+    return examples[:SAMPLES_ON_CPU]

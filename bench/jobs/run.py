@@ -22,24 +22,14 @@ from bench.diagnostics import (
     select,
     unexamined,
 )
-from bench.evaluation import (
-    Evaluation,
-    Identity,
-    ProgressCallback,
-    Prospect,
-    cost_of,
-    default_journal,
-    evaluate,
-    plan,
-    result_of,
-)
+from bench.evaluation import Estimator, Evaluation, ProgressCallback, cost_of, evaluate_plan, result_of, settled
 from bench.evaluation.execution.crewed import Crewed
 from bench.evaluation.execution.window import Crew
 from bench.jobs.card import card_of
 from bench.jobs.evidence import pack
 from bench.jobs.extent import Extent, choose
 from bench.jobs.findings import Closing, find, passes_left
-from bench.jobs.request import RunRequest, Setting, resolve, row_name
+from bench.jobs.request import ResolvedRun, RunRequest, resolve, row_name
 from bench.jobs.writable import check_writable
 from bench.models.blueprint import blueprint_of
 from bench.row import provenance
@@ -56,7 +46,6 @@ __all__ = [
     "RunRequest",
     "attempted",
     "diagnosed",
-    "digests_of",
     "executor_of",
     "finish",
     "prepared",
@@ -128,16 +117,25 @@ def run(
         BenchError: if a name, a file or a value is wrong; nothing is written then.
         WorkFailedError: if an attack fails twice or the disk is full; the journal keeps what was finished.
     """
-    setting = prepared(request, tell)
-    executor = executor_of(setting, crew, waiting)
-    evaluation, extent, journal, start = _evaluate(request, setting, tell, on_progress, executor)
-    return finish(
-        request, setting, evaluation, extent, journal=journal, start=start, tell=tell, on_progress=on_progress
+    resolved = prepared(request, tell, computed_on=crew.device if crew is not None else None)
+    executor = executor_of(resolved, crew, waiting)
+    tell(f"Journal, whose finished work is reused: {resolved.plan.journal}")
+    resolved = dataclasses.replace(resolved, plan=settled(resolved.plan))
+    estimator = Estimator(
+        plan=resolved.plan,
+        n_workers=executor.n_workers if executor is not None else 1,
+        after=passes_left(resolved),
     )
+    extent = choose(estimator, budget=request.budget, tell=tell)
+    start = time.perf_counter()
+    evaluation = evaluate_plan(
+        resolved.plan.part(slice(0, extent.n_examples)), executor=executor, progress=on_progress, costs=extent.costs
+    )
+    return finish(resolved, evaluation, extent, start=start, tell=tell, on_progress=on_progress)
 
 
-def prepared(request: RunRequest, tell: Callable[[str], None]) -> Setting:
-    """Look everything up, and say what will become of a row that is there already.
+def prepared(request: RunRequest, tell: Callable[[str], None], *, computed_on: str | None = None) -> ResolvedRun:
+    """Look everything up, and say what will become of a row that is there already; arguments as of `resolve`.
 
     Raises:
         BenchError: if something in the request does not exist or does not fit the rest, or a row cannot be written.
@@ -145,26 +143,23 @@ def prepared(request: RunRequest, tell: Callable[[str], None]) -> Setting:
     if request.no_row and request.force:
         raise BenchError("--no-row leaves the leaderboard alone, so --force has nothing to replace: leave one out.")
     if request.no_row:
-        return resolve(request, tell)
+        return resolve(request, tell, computed_on=computed_on)
     check_writable(request.leaderboard)
-    setting = resolve(request, tell)
-    if setting.dataset.notice is None:
-        row = row_identity(request, setting)
+    run = resolve(request, tell, computed_on=computed_on)
+    if run.dataset.notice is None:
+        row = row_identity(run)
         known = leaderboard.find(request.leaderboard, row)
         if known is not None:
-            fate = _fate(known, request, setting)
             path = row.path(request.leaderboard)
-            tell(f"There is a row on {known.result.n_examples} examples, {path}: {fate}.")
-    return setting
+            tell(f"There is a row on {known.result.n_examples} examples, {path}: {_fate(known, run)}.")
+    return run
 
 
 def finish(
-    request: RunRequest,
-    setting: Setting,
+    run: ResolvedRun,
     evaluation: Evaluation,
     extent: Extent,
     *,
-    journal: Place,
     start: float,
     tell: Callable[[str], None],
     on_progress: ProgressCallback | None,
@@ -175,11 +170,9 @@ def finish(
     in the row.
 
     Args:
-        request: what was asked for.
-        setting: what that stands for.
+        run: what was evaluated; its journal keeps what the doctor finds too.
         evaluation: of all its examples.
         extent: what was planned.
-        journal: of the evaluation; it keeps what the doctor finds too.
         start: when the evaluation began, by `time.perf_counter`.
         tell: called before waiting for another writer of the board, with a line that says for whom.
         on_progress: called with a `Progress` after each of the doctor's checks, and once the evidence is packed.
@@ -188,23 +181,23 @@ def finish(
         BenchError: if the row cannot be stored; the journal keeps what was computed.
         WorkFailedError: if the disk is full; likewise.
     """
-    row = row_identity(request, setting)
+    request = run.request
     closing = Closing(evaluation, start=start, listener=on_progress)
-    looked = find(setting, evaluation.n_examples, journal=journal, header=evaluation.header, closing=closing)
-    diagnostics = merged(looked, diagnosed(select(JUDGED), lambda: _judged(setting, evaluation)))
-    record = _record(request, row, setting, evaluation, diagnostics)
+    looked = find(run, evaluation.n_examples, header=evaluation.header, closing=closing)
+    diagnostics = merged(looked, diagnosed(select(JUDGED), lambda: _judged(run, evaluation)))
+    record = _record(run, evaluation, diagnostics)
     warnings = tuple(filter(None, map(_warning, record.result.diagnostics)))
-    if request.no_row or setting.dataset.notice is not None:
+    if request.no_row or run.dataset.notice is not None:
         return Ran(
             evaluation=evaluation,
             record=record,
-            outcome=Outcome.NO_ROW if setting.dataset.notice is None else Outcome.SAMPLE,
+            outcome=Outcome.NO_ROW if run.dataset.notice is None else Outcome.SAMPLE,
             path=None,
-            notice=setting.dataset.notice,
+            notice=run.dataset.notice,
             warnings=warnings,
             extent=extent,
         )
-    packed, reason = attempted(lambda: pack(evaluation.breaks, setting.dataset))
+    packed, reason = attempted(lambda: pack(evaluation.breaks, run.dataset))
     if packed is None:
         record = dataclasses.replace(record, not_run={**record.not_run, "evidence": reason})
     else:
@@ -215,7 +208,7 @@ def finish(
             record,
             request.leaderboard,
             force=request.force,
-            suite=setting.suite.published,
+            suite=run.plan.suite.published,
             evidence=packed.content if packed is not None else None,
             tell=tell,
         )
@@ -232,35 +225,25 @@ def finish(
     )
 
 
-def row_identity(request: RunRequest, setting: Setting) -> leaderboard.Identity:
+def row_identity(run: ResolvedRun) -> leaderboard.Identity:
     """Which row it is."""
     return leaderboard.Identity(
-        suite=setting.suite.label,
-        dataset=setting.dataset.name,
-        threat_model=str(setting.threat_model),
-        model=row_name(setting.model, request.weights),
+        suite=run.plan.suite.label,
+        dataset=run.dataset.name,
+        threat_model=str(run.plan.threat_model),
+        model=row_name(run.model, run.request.weights),
     )
 
 
-def digests_of(setting: Setting) -> Identity:
-    """What a journal says of the model and the data."""
-    model = setting.model
-    return Identity(
-        model=model.digest,
-        factory=model.factory_digest,
-        dataset=setting.dataset.digest,
-        fingerprint=model.fingerprint,
-    )
-
-
-def _fate(known: Record, request: RunRequest, setting: Setting) -> str:
+def _fate(known: Record, run: ResolvedRun) -> str:
     """What will become of the row that is there, as far as that can be known before the run."""
+    request, model = run.request, run.model
     there = set(parse_indices(known.result.indices))
-    here = set(setting.examples.indices.tolist())
-    ours = (setting.model.digest, setting.model.factory_digest, setting.dataset.digest, request.seed)
+    here = set(run.plan.indices)
+    ours = (model.digest, model.factory_digest, run.dataset.digest, request.seed)
     digests = known.digests
     alike = ours == (digests.model, digests.factory, digests.dataset, known.result.seed)
-    alike = alike and same_function(known.fingerprint, setting.model.fingerprint) is not False
+    alike = alike and same_function(known.fingerprint, model.fingerprint) is not False
     if len(here) < len(there):
         return "it has more than this run, so it is kept" + (", --force or not" if request.force else "")
     otherwise = "replaced, since --force is given" if request.force else "kept (--force replaces it)"
@@ -277,82 +260,25 @@ def _fate(known: Record, request: RunRequest, setting: Setting) -> str:
 
 
 def executor_of(
-    setting: Setting, crew: Crew | None, waiting: Callable[[], AbstractContextManager[object]] = nullcontext
+    run: ResolvedRun, crew: Crew | None, waiting: Callable[[], AbstractContextManager[object]] = nullcontext
 ) -> Crewed | None:
     """The crew as an executor of the model; None where there is none."""
     if crew is None:
         return None
-    if setting.suite.sources:
+    suite = run.plan.suite
+    if suite.sources:
         raise BenchError(
-            f"The attacks of {setting.suite.label} are of a file of your own, which workers do not have: leave"
+            f"The attacks of {suite.label} are of a file of your own, which workers do not have: leave"
             " --workers, --devices and --executor out."
         )
-    dataset = setting.dataset.base or setting.dataset.name
-    blueprint = blueprint_of(setting.model, dataset=dataset, threat_model=setting.threat_model)
+    dataset = run.dataset.base or run.dataset.name
+    blueprint = blueprint_of(run.model, dataset=dataset, threat_model=run.plan.threat_model)
     return Crewed(crew=crew, blueprint=blueprint, waiting=waiting)
 
 
-def _evaluate(
-    request: RunRequest,
-    setting: Setting,
-    tell: Callable[[str], None],
-    on_progress: ProgressCallback | None,
-    executor: Crewed | None,
-) -> tuple[Evaluation, Extent, Place, float]:
-    module, examples = setting.model.module, setting.examples
-    identity = digests_of(setting)
-    header = plan(
-        module,
-        examples,
-        threat_model=setting.threat_model,
-        suite=setting.suite,
-        seed=request.seed,
-        device=executor.device if executor is not None else setting.device,
-        batch_size=request.batch_size,
-        precision=request.precision,
-        identity=identity,
-    )
-    journal = request.journal or default_journal(header)
-    tell(f"Journal, whose finished work is reused: {journal}")
-    prospect = Prospect(
-        module=module,
-        examples=examples,
-        threat_model=setting.threat_model,
-        suite=setting.suite,
-        header=header,
-        device=setting.device,
-        journal=journal,
-        n_workers=executor.n_workers if executor is not None else 1,
-        after=passes_left(setting, journal),
-    )
-    extent = choose(prospect, budget=request.budget, tell=tell)
-    start = time.perf_counter()
-    evaluation = evaluate(
-        module,
-        examples[: extent.n_examples],
-        threat_model=setting.threat_model,
-        suite=setting.suite,
-        seed=request.seed,
-        journal=journal,
-        device=setting.device,
-        batch_size=request.batch_size,
-        precision=request.precision,
-        progress=on_progress,
-        costs=extent.costs,
-        identity=identity,
-        executor=executor,
-    )
-    return evaluation, extent, journal, start
-
-
-def _record(
-    request: RunRequest,
-    row: leaderboard.Identity,
-    setting: Setting,
-    evaluation: Evaluation,
-    diagnostics: tuple[Diagnostic, ...],
-) -> Record:
-    card, no_card = attempted(lambda: card_of(setting.model))
+def _record(run: ResolvedRun, evaluation: Evaluation, diagnostics: tuple[Diagnostic, ...]) -> Record:
+    row, request, model = row_identity(run), run.request, run.model
+    card, no_card = attempted(lambda: card_of(model))
     origin, no_origin = attempted(lambda: provenance.collect(request.command))
     reasons = {"card": no_card, "provenance": no_origin}
     return Record(
@@ -361,18 +287,18 @@ def _record(
         threat_model=row.threat_model,
         suite=row.suite,
         digests=Digests(
-            suite=setting.suite.digest,
-            dataset=setting.dataset.digest,
-            model=setting.model.digest,
-            factory=setting.model.factory_digest,
+            suite=run.plan.suite.digest,
+            dataset=run.dataset.digest,
+            model=model.digest,
+            factory=model.factory_digest,
         ),
-        fingerprint=setting.model.fingerprint,
+        fingerprint=model.fingerprint,
         result=result_of(evaluation, diagnostics=diagnostics),
         cost=dataclasses.replace(cost_of(evaluation), budget_seconds=request.budget),
         provenance=origin or provenance.of_command(request.command),
         card=card,
         not_run={**evaluation.not_run, **{name: reason for name, reason in reasons.items() if reason}},
-        preprocessing=str(setting.dataset.preprocessing) if setting.dataset.preprocessing is not None else None,
+        preprocessing=str(run.dataset.preprocessing) if run.dataset.preprocessing is not None else None,
     )
 
 
@@ -392,9 +318,9 @@ def diagnosed(checks: Sequence[Check], examine: Callable[[], tuple[Diagnostic, .
         return unexamined(checks, error)
 
 
-def _judged(setting: Setting, evaluation: Evaluation) -> tuple[Diagnostic, ...]:
-    claim = claim_of(setting.model, dataset=setting.dataset.name)
-    return from_evaluation(evaluation, claim=claim, num_classes=setting.dataset.num_classes)
+def _judged(run: ResolvedRun, evaluation: Evaluation) -> tuple[Diagnostic, ...]:
+    claim = claim_of(run.model, dataset=run.dataset.name)
+    return from_evaluation(evaluation, claim=claim, num_classes=run.dataset.num_classes)
 
 
 def _warning(diagnostic: Diagnostic) -> str | None:

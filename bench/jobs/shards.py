@@ -13,16 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.core.errors import BenchError
-from bench.evaluation import IN_PASSES, Header, ProgressCallback, default_journal, evaluate, plan
-from bench.evaluation.execution.nobody import Nobody
+from bench.evaluation import IN_PASSES, ProgressCallback, RunPlan, assemble_plan, evaluate_plan, settled
 from bench.evaluation.execution.window import Crew
 from bench.evaluation.journal.chunks import blocks_of, chunks_of
 from bench.evaluation.journal.merge import gather
-from bench.evaluation.search_precision import AUTO, MEASURED
+from bench.evaluation.search_precision import MEASURED
 from bench.jobs.extent import Extent
 from bench.jobs.findings import Closing, find, passes_left
-from bench.jobs.request import RunRequest, Setting, resolve
-from bench.jobs.run import Ran, digests_of, executor_of, finish, prepared
+from bench.jobs.request import RunRequest, resolve
+from bench.jobs.run import Ran, executor_of, finish, prepared
 from bench.storage.listing import matching
 from bench.storage.place import Place
 
@@ -115,37 +114,29 @@ def run_shard(
         BenchError: if a name, a file or a value is wrong, or the run cannot be divided.
         WorkFailedError: if an attack fails twice or the disk is full; the journal keeps what was finished.
     """
-    setting = resolve(request, tell)
-    _refuse_undividable(request, setting)
-    executor = executor_of(setting, crew)
-    header = _header(request, setting, executor.device if executor is not None else None)
-    rows = shard.rows(setting.examples.indices.tolist(), header.batch_size)
+    run = resolve(request, tell, computed_on=crew.device if crew is not None else None)
+    whole, folder = run.plan, _folder(run.plan)
+    _refuse_undividable(request, whole)
+    rows = shard.rows(whole.indices, whole.header.batch_size)
+    n_examples = len(whole.examples)
     if rows.start == rows.stop:
-        few = f"{len(setting.examples)} are too few blocks for so many"
+        few = f"{n_examples} are too few blocks for so many"
         tell(f"Shard {shard} has no examples: {few}. A smaller --batch-size makes more.")
         return ShardDone(shard=shard, rows=rows, journal=None)
-    journal = _folder(request, header) / shard.folder
-    tell(f"Shard {shard}: examples {rows.start}:{rows.stop} of {len(setting.examples)}, journal {journal}")
-    start, n_examples = time.perf_counter(), len(setting.examples)
+    journal = folder / shard.folder
+    tell(f"Shard {shard}: examples {rows.start}:{rows.stop} of {n_examples}, journal {journal}")
+    start = time.perf_counter()
+    run = dataclasses.replace(run, plan=settled(dataclasses.replace(whole.part(rows), journal=journal)))
     looks = rows.start == 0  # what the doctor looks at are the run's first examples
-    evaluation = evaluate(
-        setting.model.module,
-        setting.examples[rows],
-        threat_model=setting.threat_model,
-        suite=setting.suite,
-        seed=request.seed,
-        journal=journal,
-        device=setting.device,
-        batch_size=header.batch_size,
-        precision=request.precision,
+    evaluation = evaluate_plan(
+        run.plan,
         progress=on_progress,
-        costs=dataclasses.replace(IN_PASSES, after=passes_left(setting, journal)(n_examples) if looks else 0.0),
-        identity=digests_of(setting),
-        executor=executor,
+        costs=dataclasses.replace(IN_PASSES, after=passes_left(run)(n_examples) if looks else 0.0),
+        executor=executor_of(run, crew),
     )
     if looks:
         closing = Closing(evaluation, start=start, listener=on_progress)
-        find(setting, n_examples, journal=journal, header=evaluation.header, closing=closing)
+        find(run, n_examples, header=evaluation.header, closing=closing)
     return ShardDone(shard=shard, rows=rows, journal=journal)
 
 
@@ -167,26 +158,13 @@ def merge(
     Raises:
         BenchError: if a part is missing or not done, or of another run.
     """
-    setting = prepared(request, tell)
-    header = _header(request, setting, computed_on)
-    folder = _folder(request, header)
-    found = gather(_parts(folder, setting, header), folder / _MERGED)
+    run = prepared(request, tell, computed_on=computed_on)
+    folder = _folder(run.plan)
+    gather(_parts(folder, run.plan), folder / _MERGED)
+    run = dataclasses.replace(run, plan=dataclasses.replace(run.plan, journal=folder / _MERGED))
     start = time.perf_counter()
-    evaluation = evaluate(
-        setting.model.module,
-        setting.examples,
-        threat_model=setting.threat_model,
-        suite=setting.suite,
-        seed=request.seed,
-        journal=folder / _MERGED,
-        device=setting.device,
-        batch_size=header.batch_size,
-        precision=found.precision if header.precision == AUTO else header.precision,
-        progress=on_progress,
-        identity=digests_of(setting),
-        executor=Nobody(kind=header.device),
-    )
-    n_examples = len(setting.examples)
+    evaluation = assemble_plan(run.plan)
+    n_examples = len(run.plan.examples)
     extent = Extent(
         n_examples=n_examples,
         n_asked=n_examples,
@@ -195,50 +173,30 @@ def merge(
         probe_seconds=0.0,
         costs=IN_PASSES,
     )
-    return finish(
-        request,
-        setting,
-        evaluation,
-        extent,
-        journal=folder / _MERGED,
-        start=start,
-        tell=tell,
-        on_progress=on_progress,
-    )
+    return finish(run, evaluation, extent, start=start, tell=tell, on_progress=on_progress)
 
 
-def _refuse_undividable(request: RunRequest, setting: Setting) -> None:
+def _refuse_undividable(request: RunRequest, plan: RunPlan) -> None:
     if request.budget is not None:
         raise BenchError("Shards have no common clock, so a budget cannot be kept: leave --budget out, or --shard.")
     if request.precision == MEASURED:
         raise BenchError("Shards would each measure for themselves: name another --precision, or leave --shard out.")
-    for attack in setting.suite.attacks:
+    for attack in plan.suite.attacks:
         if attack.cascade_rules is not None:
             raise BenchError(
-                f"Suite {setting.suite.label} chooses among the survivors of all examples, which no shard sees."
+                f"Suite {plan.suite.label} chooses among the survivors of all examples, which no shard sees."
                 " Take another suite, or --executor ray."
             )
 
 
-def _header(request: RunRequest, setting: Setting, device: str | None) -> Header:
-    return plan(
-        setting.model.module,
-        setting.examples,
-        threat_model=setting.threat_model,
-        suite=setting.suite,
-        seed=request.seed,
-        device=device or setting.device,
-        batch_size=request.batch_size,
-        precision=request.precision,
-        identity=digests_of(setting),
-    )
+def _folder(plan: RunPlan) -> Place:
+    """Where the parts' journals lie."""
+    if plan.journal is None:
+        raise ValueError("Expected `plan` to have a journal.")
+    return plan.journal
 
 
-def _folder(request: RunRequest, header: Header) -> Place:
-    return request.journal if request.journal is not None else default_journal(header)
-
-
-def _parts(folder: Place, setting: Setting, header: Header) -> list[Place]:
+def _parts(folder: Place, plan: RunPlan) -> list[Place]:
     """The journals of all parts that have examples, in their order."""
     matches = [_FOLDER.fullmatch(child.name) for child in matching(folder, "*")]
     found = [Shard(number=int(match["number"]), count=int(match["count"])) for match in matches if match is not None]
@@ -248,9 +206,8 @@ def _parts(folder: Place, setting: Setting, header: Header) -> list[Place]:
     if len(counts) > 1:
         several = " and of ".join(map(str, counts))
         raise BenchError(f"Shards of {several} parts in {folder}. Remove those that are not meant.")
-    indices = setting.examples.indices.tolist()
     needed = [Shard(number=number, count=counts[0]) for number in range(1, counts[0] + 1)]
-    needed = [shard for shard in needed if (rows := shard.rows(indices, header.batch_size)).start < rows.stop]
+    needed = [shard for shard in needed if (rows := shard.rows(plan.indices, plan.header.batch_size)).start < rows.stop]
     missing = [str(shard) for shard in needed if shard not in found]
     if missing:
         raise BenchError(f"Missing in {folder}: shard {', '.join(missing)}. Run it with the same options and --shard.")

@@ -11,10 +11,10 @@ from bench import leaderboard, suites
 from bench.analysis import SuiteVerdicts
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
-from bench.evaluation import Evaluation, Identity, Progress, default_journal, evaluate, plan
+from bench.evaluation import Evaluation, Progress, default_journal, evaluate_plan, make_plan
 from bench.evaluation.search_precision import FLOAT32
 from bench.jobs.durations import in_words
-from bench.jobs.request import row_name
+from bench.jobs.request import digests_of, row_name
 from bench.leaderboard.store import Kind, read_breaks
 from bench.models import LoadedModel
 from bench.row.adversarials import Breaks
@@ -135,35 +135,18 @@ class Library:
         device: str,
         tell: Callable[[str], None],
     ) -> Evaluation:
-        chosen = suites.get(suite)
-        identity = Identity(
-            model=model.digest,
-            factory=model.factory_digest,
-            dataset=self.dataset.digest,
-            fingerprint=model.fingerprint,
-        )
-        header = plan(
+        asked = make_plan(
             model.module,
             examples,
             threat_model=self.threat_model,
-            suite=chosen,
+            suite=suites.get(suite),
             seed=seed,
             device=device,
             precision=FLOAT32,
-            identity=identity,
+            identity=digests_of(model, self.dataset),
+            journal=default_journal,
         )
-        return evaluate(
-            model.module,
-            examples,
-            threat_model=self.threat_model,
-            suite=chosen,
-            seed=seed,
-            journal=default_journal(header),
-            device=device,
-            precision=FLOAT32,
-            progress=lambda event: _tell_of_stage(event, tell),
-            identity=identity,
-        )
+        return evaluate_plan(asked, progress=lambda event: _tell_of_stage(event, tell))
 
 
 def _tell_of_stage(event: Progress, tell: Callable[[str], None]) -> None:

@@ -19,10 +19,8 @@ from bench.data.files import FileExamples, open_files
 from bench.data.preprocessing import Preprocessing
 from bench.evaluation import evaluate, result_of
 from bench.evaluation.execution.computing import Computer
-from bench.evaluation.execution.in_process import InProcess
 from bench.evaluation.forms import Forms
 from bench.evaluation.journal.header import inputs_digest
-from bench.evaluation.runner import Runner
 
 BATCH = 64
 _READ = FileExamples.inputs
@@ -131,19 +129,17 @@ def test_a_question_is_asked_batch_by_batch(
 ) -> None:
     """What a cascade asks about its survivors does not bring them all into memory."""
     examples = _examples(tmp_path / "val", net, 400)
-    cpu = torch.device("cpu")
     computer = Computer(
         module=net,
         forms=Forms.of(net, examples[:BATCH].inputs, engine="fast", precision="float32"),
         threat_model=threat_model,
         seed=0,
-        device=cpu,
+        device=torch.device("cpu"),
         batch_size=BATCH,
     )
-    lane = InProcess(computer)
-    runner = Runner(computer=computer, lane=lane, examples=examples, device=cpu, batch_size=BATCH, journal=None)
     alive.now = alive.most = 0
     about = [number % 4 > 0 for number in range(400)]
-    answers = runner.ask(lambda _, batch: batch.indices % 2 == 0, about, "whether even")
+    asked = examples[torch.tensor(about)]
+    answers = computer.ask(lambda _, batch: batch.indices % 2 == 0, asked, "whether even")
     assert answers == tuple(number % 2 == 0 for number in range(400) if number % 4 > 0)
     assert alive.most <= BATCH

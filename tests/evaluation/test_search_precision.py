@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from bench import suites
+from bench.acceleration.forms import FastForms
 from bench.attacks.autoattack import ApgdCe
 from bench.attacks.fgsm import FGSM
 from bench.attacks.pgd import PGD
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.types import ThreatModel
-from bench.evaluation import cost_of, evaluate, plan, search_precision
+from bench.evaluation import cost_of, evaluate, make_plan, search_precision
 from bench.evaluation.search_precision import (
     AUTO,
     FLOAT32,
@@ -22,7 +23,7 @@ from bench.evaluation.search_precision import (
     MEASURED,
     Choice,
     choose_precision,
-    settled_precision,
+    precision_of_suite,
 )
 
 THREAT_MODEL = ThreatModel.parse("Linf:0.05")
@@ -65,13 +66,13 @@ def device(monkeypatch):
 @pytest.mark.parametrize("asked", [AUTO, MEASURED, LADDER, FLOAT32])
 def test_a_choice_stays_open_where_an_attack_has_one(asked) -> None:
     """Our own AutoAttack searches in either precision."""
-    assert settled_precision(asked, suites.get("standard-v1", engine="fast")) == asked
+    assert precision_of_suite(asked, suites.get("standard-v1", engine="fast")).precision == asked
 
 
 def test_pgd_has_the_choice_where_a_suite_gives_it(make) -> None:
     """Columns that stand beside those of papers keep float32; FGSM is one gradient, which gains nothing."""
-    assert settled_precision(AUTO, make["suite"](PGD(verdict_only=True))) == AUTO
-    assert settled_precision(AUTO, make["suite"](FGSM(), PGD())) == FLOAT32
+    assert precision_of_suite(AUTO, make["suite"](PGD(verdict_only=True))).precision == AUTO
+    assert precision_of_suite(AUTO, make["suite"](FGSM(), PGD())).precision == FLOAT32
     standard = suites.get("standard-v1").attacks
     assert not any(attack.finish for attack in standard if isinstance(attack, PGD))
 
@@ -79,11 +80,11 @@ def test_pgd_has_the_choice_where_a_suite_gives_it(make) -> None:
 def test_the_reference_engine_has_no_choice() -> None:
     """Float32, whether or not it was asked for by name; a lower precision, or an unknown one, is refused."""
     suite = suites.get("standard-v1", engine="reference")
-    assert {settled_precision(asked, suite) for asked in (AUTO, MEASURED, FLOAT32)} == {FLOAT32}
+    assert {precision_of_suite(asked, suite).precision for asked in (AUTO, MEASURED, FLOAT32)} == {FLOAT32}
     with pytest.raises(BenchError, match="--engine fast"):
-        settled_precision(LADDER, suite)
+        precision_of_suite(LADDER, suite)
     with pytest.raises(UnknownNameError, match=r"bf16\+float32"):
-        settled_precision("bf16", suite)
+        precision_of_suite("bf16", suite)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,9 @@ def test_the_reference_engine_has_no_choice() -> None:
 def test_the_rule_goes_by_model_and_device(examples, device, least, bfloat16, picky, precision, reason) -> None:
     """How much it computes, what the device can, and whether the model answers alike; in words for the row."""
     device(least=least, bfloat16=bfloat16)
-    assert choose_precision(AUTO, Net(picky=picky), examples.inputs) == Choice(precision, reason)
+    assert choose_precision(AUTO, FastForms(Net(picky=picky), examples.inputs), examples.inputs) == Choice(
+        precision, reason
+    )
 
 
 def test_a_model_that_cannot_be_asked_is_left_in_float32(examples) -> None:
@@ -109,7 +112,7 @@ def test_a_model_that_cannot_be_asked_is_left_in_float32(examples) -> None:
             raise RuntimeError("no")
 
     reason = "rule: a model whose operations cannot be counted"
-    assert choose_precision(AUTO, Failing(), examples.inputs) == Choice(FLOAT32, reason)
+    assert choose_precision(AUTO, FastForms(Failing(), examples.inputs), examples.inputs) == Choice(FLOAT32, reason)
 
 
 @pytest.mark.parametrize(("factor", "wanted"), [(0.5, LADDER), (0.9, FLOAT32), (2.0, FLOAT32)])
@@ -117,8 +120,8 @@ def test_the_stopwatch_takes_what_is_faster_by_enough(examples, monkeypatch, fac
     """The ladder's own steps have to be paid for, so a small gain is no gain."""
     seconds = lambda form, inputs: factor if type(form).__name__ == "Bfloat16" else 1.0  # noqa: E731
     monkeypatch.setattr(search_precision, "_seconds", seconds)
-    assert choose_precision(MEASURED, Net(), examples.inputs) == Choice(wanted, "measured")
-    assert choose_precision(MEASURED, Net(picky=True), examples.inputs).precision == FLOAT32
+    assert choose_precision(MEASURED, FastForms(Net(), examples.inputs), examples.inputs) == Choice(wanted, "measured")
+    assert choose_precision(MEASURED, FastForms(Net(picky=True), examples.inputs), examples.inputs).precision == FLOAT32
 
 
 def test_a_resumed_run_keeps_what_its_journal_measured(examples, suite, tmp_path, monkeypatch) -> None:
@@ -126,7 +129,8 @@ def test_a_resumed_run_keeps_what_its_journal_measured(examples, suite, tmp_path
     answers = iter([LADDER, FLOAT32])
     monkeypatch.setattr(search_precision, "_faster", lambda *_: next(answers))
     arguments = {"threat_model": THREAT_MODEL, "suite": suite, "journal": tmp_path / "journal"}
-    assert plan(Net(), examples, threat_model=THREAT_MODEL, suite=suite, precision=MEASURED).precision == MEASURED
+    undecided = make_plan(Net(), examples, threat_model=THREAT_MODEL, suite=suite, precision=MEASURED)
+    assert undecided.header.precision == MEASURED
     first = evaluate(Net(), examples[:30], **arguments, precision=MEASURED)
     again = evaluate(Net(), examples[:30], **arguments, precision=MEASURED)
     assert first.header == again.header

@@ -74,18 +74,18 @@ def asked(tmp_path):
 def test_on_a_cpu_the_first_256_and_a_word_about_all(asked):
     """The default says what it leaves out, and the option for it."""
     told: list[str] = []
-    setting = resolve(RunRequest(**asked), told.append)
-    assert setting.examples.indices.tolist() == list(range(256))
+    plan = resolve(RunRequest(**asked), told.append).plan
+    assert plan.examples.indices.tolist() == list(range(256))
     (line,) = told
     assert "first 256 of 360" in line
     assert line.endswith("--samples 360")
-    assert str(setting.threat_model) == "Linf:1/10"
+    assert str(plan.threat_model) == "Linf:1/10"
 
 
 def test_a_budget_decides_among_all(asked):
     """No default cuts the examples before the budget does."""
     told: list[str] = []
-    assert len(resolve(RunRequest(**asked, budget=60.0), told.append).examples) == 360
+    assert len(resolve(RunRequest(**asked, budget=60.0), told.append).plan.examples) == 360
     assert told == []
 
 
@@ -93,15 +93,15 @@ def test_on_an_accelerator_all(asked, monkeypatch):
     """No word is needed then."""
     told: list[str] = []
     monkeypatch.setattr(module, "SAMPLES_ON_CPU", 360)
-    assert len(resolve(RunRequest(**asked), told.append).examples) == 360
+    assert len(resolve(RunRequest(**asked), told.append).plan.examples) == 360
     assert told == []
 
 
 def test_what_is_asked_for_is_what_is_taken(asked):
     """An explicit number needs no remark."""
     told: list[str] = []
-    setting = resolve(RunRequest(**asked, samples=300, threat_model="L2:1/4", suite="quick"), told.append)
-    assert (len(setting.examples), str(setting.threat_model), setting.suite.label) == (300, "L2:1/4", "quick-v1")
+    plan = resolve(RunRequest(**asked, samples=300, threat_model="L2:1/4", suite="quick"), told.append).plan
+    assert (len(plan.examples), str(plan.threat_model), plan.suite.label) == (300, "L2:1/4", "quick-v1")
     assert told == []
 
 
@@ -158,9 +158,9 @@ def test_a_model_of_robustbench_gets_its_own_pixels(imagenet, tmp_path):
     assert "Images as robustbench:Wong2020Fast takes them: CenterCrop(288)" in told
     assert ran.record.preprocessing == "CenterCrop(288)"
     assert "Images: CenterCrop(288)" in row_table(ran.record)
-    setting = resolve(request, told.append)
-    assert setting.dataset.shape == (3, 288, 288) and usual.shape == (3, 224, 224)
-    assert ran.record.digests.dataset == setting.dataset.digest != usual.digest
+    run_again = resolve(request, told.append)
+    assert run_again.dataset.shape == (3, 288, 288) and usual.shape == (3, 224, 224)
+    assert ran.record.digests.dataset == run_again.dataset.digest != usual.digest
     found = verify(ran.path, Lookup(data_dir=imagenet, device="cpu"))
     assert not found.failed
 

@@ -12,7 +12,7 @@ from bench import data, leaderboard
 from bench.acceleration.forms import Bfloat16
 from bench.core.errors import BenchError
 from bench.diagnostics import diagnose_briefly, quick
-from bench.evaluation import evaluate, search_precision
+from bench.evaluation import evaluate_plan, search_precision, settled
 from bench.evaluation.execution.process_pool import Processes
 from bench.jobs.request import resolve
 from bench.jobs.run import Outcome, RunRequest, executor_of, run
@@ -451,13 +451,7 @@ def test_workers_hold_to_the_function_too(defended, tmp_path):
         alone = run(defended)
         crewed = run(replace(defended, journal=tmp_path / "crewed", leaderboard=tmp_path / "other"), crew=crew)
         assert result_bytes(crewed.record) == result_bytes(alone.record)
-        setting = resolve(replace(defended, journal=tmp_path / "late"), print)
+        late = resolve(replace(defended, journal=tmp_path / "late", seed=1), print)
         (tmp_path / "bx_constants.py").write_text("BLUR = 0.8\n")
         with pytest.raises(BenchError, match="is built by other code here"):
-            evaluate(
-                setting.model.module,
-                setting.examples,
-                threat_model=setting.threat_model,
-                suite=setting.suite,
-                executor=executor_of(setting, crew),
-            )
+            evaluate_plan(settled(late.plan), executor=executor_of(late, crew))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bench.core.types import Attack
-from bench.evaluation.stage import Stage
+from bench.evaluation.schedule import Stage
 
 __all__ = ["IN_PASSES", "Costs", "StageCost", "share_of_broken"]
 

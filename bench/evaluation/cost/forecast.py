@@ -20,7 +20,7 @@ from bench.core.types import Attack, CascadeRules
 from bench.evaluation.cascade import share_tried
 from bench.evaluation.cost.costs import Costs, StageCost
 from bench.evaluation.journal.chunks import chunks_of
-from bench.evaluation.stage import CLEAN, Stage
+from bench.evaluation.schedule import CLEAN, Stage
 
 __all__ = ["Forecast", "Step"]
 

@@ -24,10 +24,10 @@ from bench.core.errors import WorkFailedError
 from bench.core.types import Attack, Examples
 from bench.evaluation.cost.costs import Costs, StageCost, share_of_broken
 from bench.evaluation.cost.miniature import Miniature, SearchAlone, miniature
+from bench.evaluation.execute import Runner
 from bench.evaluation.journal.chunks import CHUNK_SIZE, chunks_of
 from bench.evaluation.results import StageResult
-from bench.evaluation.runner import Runner
-from bench.evaluation.stage import CLEAN, Stage
+from bench.evaluation.schedule import CLEAN, Stage
 from bench.row.adversarials import Breaks
 from bench.row.npz import level_for
 

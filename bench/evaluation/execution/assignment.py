@@ -18,12 +18,13 @@ from bench.core.types import ThreatModel
 from bench.evaluation.execution.computing import Computer
 from bench.evaluation.fingerprint import fingerprint
 from bench.evaluation.forms import Forms
-from bench.evaluation.journal.header import Header, code_digest
+from bench.evaluation.journal.header import code_digest
+from bench.evaluation.plan import RunPlan
 from bench.models.blueprint import Blueprint, dump_state, load_state, rebuild
 from bench.models.digest import of_state
 from bench.row.fingerprint import Fingerprint, same_function
 
-__all__ = ["Assignment", "Given", "Origin", "assign", "take_up"]
+__all__ = ["Assignment", "Origin", "assign", "take_up"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,23 +39,6 @@ class Origin:
     def here(cls) -> Origin:
         """That of this process."""
         return cls(bench=__version__, code=code_digest()[:12], torch=torch.__version__)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Given:
-    """One evaluation, as the driver has it.
-
-    Args:
-        module: the model, borrowed.
-        header: of the run, nothing of it open.
-        threat_model: what the attacker may do.
-        probe: inputs of a few examples, `(N, C, H, W)`, on the driver's device.
-    """
-
-    module: nn.Module
-    header: Header
-    threat_model: ThreatModel
-    probe: Tensor
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,23 +76,23 @@ class Assignment:
     fingerprint: Fingerprint
 
 
-def assign(given: Given, blueprint: Blueprint, view: ViewName) -> Assignment:
-    """Write down for workers what is evaluated."""
-    header = given.header
-    seen = fingerprint(given.module, given.probe)
+def assign(plan: RunPlan, blueprint: Blueprint) -> Assignment:
+    """Write down for workers what is evaluated; the model is lent."""
+    header, inputs = plan.header, plan.few_inputs
+    seen = fingerprint(plan.module, inputs.to(plan.device))
     return Assignment(
-        key=digest.of_json({"header": header.digest, "view": view, "fingerprint": seen.logits}),
+        key=digest.of_json({"header": header.digest, "view": plan.view, "fingerprint": seen.logits}),
         origin=Origin.here(),
         blueprint=blueprint,
-        view=view,
-        state=dump_state(given.module),
-        model=of_state(given.module.state_dict()),
+        view=plan.view,
+        state=dump_state(plan.module),
+        model=of_state(plan.module.state_dict()),
         engine=header.engine,
         precision=header.precision,
         seed=header.seed,
         batch_size=header.batch_size,
-        threat_model=str(given.threat_model),
-        probe=given.probe.cpu().numpy(),
+        threat_model=str(plan.threat_model),
+        probe=inputs.cpu().numpy(),
         fingerprint=seen,
     )
 

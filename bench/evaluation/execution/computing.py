@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -14,8 +14,9 @@ from bench.core.types import Examples, ThreatModel
 from bench.evaluation.execution.batches import Batches
 from bench.evaluation.execution.task import Task
 from bench.evaluation.forms import Forms, Searched
+from bench.evaluation.plan import RunPlan
 from bench.evaluation.results import StageResult
-from bench.evaluation.stage import Stage
+from bench.evaluation.schedule import Stage
 from bench.evaluation.strongest_breaks import new_breaks
 from bench.evaluation.verify import judge
 
@@ -26,7 +27,7 @@ class Computer:
     """Computes tasks of one evaluation; the same task gives the same results in every process.
 
     Args:
-        module: the model, borrowed: frozen, in eval mode, on its device.
+        module: the model, guarded: frozen, in eval mode, on its device.
         forms: what attacks search on in its place.
         threat_model: what the attacker may do.
         seed: of the run.
@@ -45,11 +46,29 @@ class Computer:
         batch_size: int,
     ) -> None:
         self.module = module
-        self.batches = Batches(batch_size)
+        self._batches = Batches(batch_size)
         self._forms = forms
         self._threat_model = threat_model
         self._seed = seed
-        self._device = device
+        self.device = device
+
+    @classmethod
+    def of(cls, plan: RunPlan) -> Computer:
+        """That of a settled run in this process, for as long as the model is lent.
+
+        Raises:
+            ValueError: if the plan is not settled.
+        """
+        if plan.forms is None:
+            raise ValueError("Expected `plan` to be settled.")
+        return cls(
+            module=plan.module,
+            forms=plan.forms,
+            threat_model=plan.threat_model,
+            seed=plan.header.seed,
+            device=plan.device,
+            batch_size=plan.header.batch_size,
+        )
 
     def compute(self, task: Task, attacked: Examples) -> tuple[StageResult, ...]:
         """Return what the stage did to each chunk of the task.
@@ -62,19 +81,34 @@ class Computer:
             WorkFailedError: if it fails twice, or memory does not suffice for one example.
         """
         start = time.perf_counter()
-        parts = [StageResult.none(task.stage.name, batch_size=self.batches.batch_size)]
+        parts = [StageResult.none(task.stage.name, batch_size=self._batches.batch_size)]
         if len(attacked):
-            parts = self.batches.run(
+            parts = self._batches.run(
                 lambda batch: self._work(task.stage, batch, task.known),
-                attacked.to(self._device),
+                attacked.to(self.device),
                 whole=task.stage.per_chunk,
                 what=task.what,
             )
         whole = dataclasses.replace(
-            StageResult.concat(parts), seconds=time.perf_counter() - start, batch_size=self.batches.batch_size
+            StageResult.concat(parts), seconds=time.perf_counter() - start, batch_size=self._batches.batch_size
         )
         seen = [attacked for mask in task.masks for attacked in mask]
         return whole.spread(seen).split([chunk.indices for chunk in task.chunks])
+
+    def ask(self, question: Callable[[nn.Module, Examples], Tensor], examples: Examples, what: str) -> tuple[bool, ...]:
+        """Answer a quick yes-or-no question about each of some examples.
+
+        Args:
+            question: of the model and a batch of examples, `(N,)` bool.
+            examples: which are meant, anywhere.
+            what: how messages call it.
+        """
+        if not len(examples):
+            return ()
+        parts = self._batches.run(
+            lambda batch: question(self.module, batch.to(self.device)), examples, whole=False, what=what
+        )
+        return tuple(answer for part in parts for answer in part.tolist())
 
     def _work(self, stage: Stage, batch: Examples, known: Mapping[int, float]) -> StageResult:
         self._forms.reset()

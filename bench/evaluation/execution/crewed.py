@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from bench.attacks.adaptive.views import ViewName
-from bench.evaluation.execution.assignment import Given, assign
-from bench.evaluation.execution.computing import Computer
+from bench.evaluation.execution.assignment import assign
 from bench.evaluation.execution.window import Crew, Window
+from bench.evaluation.plan import RunPlan
 from bench.models.blueprint import Blueprint
 
 __all__ = ["Crewed"]
@@ -24,13 +22,11 @@ class Crewed:
     Args:
         crew: the workers, which may serve others too.
         blueprint: how they build the model.
-        view: of the model, what is evaluated.
         waiting: entered whenever there is nothing to do but wait for them.
     """
 
     crew: Crew
     blueprint: Blueprint
-    view: ViewName = "model"
     waiting: Callable[[], AbstractContextManager[object]] = nullcontext
 
     @property
@@ -44,14 +40,10 @@ class Crewed:
         return self.crew.device
 
     @contextlib.contextmanager
-    def lane(self, given: Given, computer: Computer) -> Iterator[Window]:
+    def lane(self, plan: RunPlan) -> Iterator[Window]:
         """Tell the crew of an evaluation, and forget it at the end."""
-        assignment = assign(given, self.blueprint, self.view)
+        assignment = assign(plan, self.blueprint)
         try:
             yield Window(self.crew, assignment, waiting=self.waiting)
         finally:
             self.crew.release(assignment)
-
-    def viewed(self, view: ViewName) -> Crewed:
-        """The same for a view of the model."""
-        return dataclasses.replace(self, view=view)

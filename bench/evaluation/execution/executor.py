@@ -6,11 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from bench.attacks.adaptive.views import ViewName
 from bench.core.types import Examples
-from bench.evaluation.execution.assignment import Given
-from bench.evaluation.execution.computing import Computer
 from bench.evaluation.execution.task import Task
+from bench.evaluation.plan import RunPlan
 from bench.evaluation.results import StageResult
 
 __all__ = ["Executor", "Lane"]
@@ -45,15 +43,6 @@ class Executor(Protocol):
     @property
     def device(self) -> str | None: ...
 
-    def lane(self, given: Given, computer: Computer) -> AbstractContextManager[Lane]:
-        """Get ready for one evaluation.
-
-        Args:
-            given: what is evaluated and how.
-            computer: the same model in this process.
-        """
-        ...
-
-    def viewed(self, view: ViewName) -> Executor:
-        """The same for a view of the model."""
+    def lane(self, plan: RunPlan) -> AbstractContextManager[Lane]:
+        """Get ready for one evaluation, whose model is lent for as long."""
         ...

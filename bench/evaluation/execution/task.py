@@ -13,7 +13,7 @@ import torch
 
 from bench.core.types import Examples
 from bench.evaluation.journal.chunks import Chunk
-from bench.evaluation.stage import Stage
+from bench.evaluation.schedule import Stage
 
 __all__ = ["Task"]
 

@@ -14,7 +14,7 @@ from bench.evaluation.execution.assignment import Assignment, take_up
 from bench.evaluation.execution.computing import Computer
 from bench.evaluation.execution.protocol import Done, Failed
 from bench.evaluation.execution.task import Task
-from bench.evaluation.model_guard import borrowed
+from bench.evaluation.model_guard import guarded
 from bench.evaluation.precision import full_float32
 
 __all__ = ["Workplace"]
@@ -45,7 +45,7 @@ class Workplace:
         """
         try:
             computer = self._computer(key, fetch)
-            with borrowed(computer.module, self._device), full_float32():
+            with guarded(computer.module, self._device), full_float32():
                 return Done(results=computer.compute(task, attacked))
         except BenchError as error:
             return Failed.of(error)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from bench.attacks import parameters
 from bench.core import digest
 from bench.data.files import FileExamples
 from bench.models.digest import contents, of_state
@@ -21,10 +20,10 @@ from bench.row.fingerprint import Fingerprint, distance, same_function
 from bench.row.schema import OPTIONAL, to_json
 
 if TYPE_CHECKING:
-    from bench.core.types import Examples, ThreatModel
+    from bench.core.types import Examples
     from bench.suites import AttackSuite
 
-__all__ = ["Header", "Identity", "differences", "identify", "make_header"]
+__all__ = ["Header", "InputDigests", "code_digest", "differences", "engine_of", "identify", "inputs_digest"]
 
 _CODE = ("acceleration", "attacks", "evaluation", "ops")
 _SHOWN_DIGEST = 12
@@ -33,7 +32,7 @@ _TOLD = ("precision_reason",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identity:
+class InputDigests:
     """Digests of what is evaluated.
 
     Args:
@@ -79,46 +78,6 @@ class Header:
         return digest.of_json(to_json(replace(self, fingerprint=None)))
 
 
-def make_header(
-    *,
-    identity: Identity,
-    threat_model: ThreatModel,
-    suite: AttackSuite,
-    seed: int,
-    precision: str,
-    device: str,
-    batch_size: int,
-) -> Header:
-    """Describe a run.
-
-    Args:
-        identity: what is evaluated.
-        threat_model: what the attacker may do.
-        suite: the attacks.
-        seed: of the run.
-        precision: of the search.
-        device: its kind: "cpu", "cuda".
-        batch_size: most examples computed at once.
-    """
-    return Header(
-        model=identity.model,
-        factory=identity.factory,
-        dataset=identity.dataset,
-        suite=suite.label,
-        suite_digest=suite.digest,
-        attacks={attack.name: parameters(attack) for attack in suite.attacks},
-        threat_model=str(threat_model),
-        seed=seed,
-        engine=engine_of(suite),
-        precision=precision,
-        execution="eager",
-        device=device,
-        batch_size=batch_size,
-        code=code_digest(),
-        fingerprint=identity.fingerprint,
-    )
-
-
 def engine_of(suite: AttackSuite) -> str:
     """Which engine the suite's attacks run on; "fast" where none of them has a choice."""
     parts = [part for attack in suite.attacks for part in (attack, *attack.stages)]
@@ -132,7 +91,7 @@ def code_digest() -> str:
     return digest.of_sources(path for part in _CODE for path in (package / part).rglob("*.py"))
 
 
-def identify(module: nn.Module, examples: Examples) -> Identity:
+def identify(module: nn.Module, examples: Examples) -> InputDigests:
     """Digests for a bare module and examples of which nothing more is known.
 
     The factory is the text of the module, the sources of its classes, and the user's modules that these are in or
@@ -142,7 +101,7 @@ def identify(module: nn.Module, examples: Examples) -> Identity:
     classes = sorted(
         {type(part) for part in module.modules()}, key=lambda kind: f"{kind.__module__}.{kind.__qualname__}"
     )
-    return Identity(
+    return InputDigests(
         model=of_state(module.state_dict()),
         factory=digest.of_bytes(
             repr(module).encode(), *(_source(kind).encode() for kind in classes), *contents(_modules(classes))

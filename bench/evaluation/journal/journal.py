@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import json
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -154,15 +154,12 @@ class Journal:
 
 
 @contextlib.contextmanager
-def open_journal(
-    folder: Place, header: Header, *, left_open: Mapping[str, Callable[[], Any]] | None = None
-) -> Iterator[Journal]:
+def open_journal(folder: Place, header: Header) -> Iterator[Journal]:
     """Open or make the journal in `folder`, for this process alone.
 
     Args:
         folder: where it lies; made where it is missing.
         header: what the run is.
-        left_open: fields of the header that the journal decides if it is there already, and what decides them if not.
 
     Raises:
         BenchError: if it was made for another run (the fields that differ are named), another process uses it, the
@@ -181,9 +178,6 @@ def open_journal(
             stored = None  # nothing was done for whichever function it was
         if stored is None:
             _refuse_headless(folder)
-        undecided = (left_open or {}).items()
-        decided = {name: decide() if stored is None else getattr(stored, name) for name, decide in undecided}
-        header = dataclasses.replace(header, **decided)
         if stored is None:
             _write(folder / _HEADER, to_json(header))
         else:
@@ -208,7 +202,8 @@ def copy_entry(source: Place, target: Place) -> None:
 def default_journal(header: Header) -> Path:
     """Where a run's journal lies unless the user says otherwise: in the per-user cache, by the header's digest."""
     threat_model = header.threat_model.replace(":", "-").replace("/", "_")
-    name = f"{header.suite}-{threat_model}-{header.digest[:16]}"
+    asked = dataclasses.replace(header, precision_reason="")
+    name = f"{header.suite}-{threat_model}-{asked.digest[:16]}"
     return platformdirs.user_cache_path("bench", appauthor=False) / "journals" / name
 
 

@@ -14,7 +14,7 @@ from bench.evaluation.cascade import share_tried
 from bench.evaluation.cost.costs import IN_PASSES, Costs, StageCost, share_of_broken
 from bench.evaluation.cost.forecast import Forecast
 from bench.evaluation.journal.chunks import each_alone, groups_of
-from bench.evaluation.stage import CLEAN, Stage
+from bench.evaluation.schedule import CLEAN, Stage
 
 
 class Simulation:

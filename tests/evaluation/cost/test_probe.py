@@ -17,7 +17,7 @@ from bench.core.types import Examples
 from bench.evaluation.cost.miniature import miniature
 from bench.evaluation.cost.probe import Probe
 from bench.evaluation.results import StageResult
-from bench.evaluation.stage import Stage
+from bench.evaluation.schedule import Stage
 from bench.row.adversarials import Breaks
 
 FINISH = {"cross-entropy": 0.02, "margin": 0.06}

@@ -23,7 +23,7 @@ from bench.attacks.pgd import PGD
 from bench.core import digest
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.types import Examples, ThreatModel
-from bench.evaluation import Header, Identity, default_journal, evaluate, plan, result_of
+from bench.evaluation import Header, InputDigests, default_journal, evaluate, make_plan, result_of
 from bench.evaluation.journal.chunks import chunks_of
 from bench.evaluation.journal.journal import open_journal
 from bench.evaluation.results import StageResult
@@ -127,7 +127,7 @@ def test_a_journal_of_another_run_is_refused_by_name(
     finished: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel, make: Any
 ) -> None:
     """Model, epsilon, dataset, seed, suite, parameters: the message names what differs, with both values."""
-    identity = Identity(model="m" * 64, factory="f" * 64, dataset="d" * 64)
+    identity = InputDigests(model="m" * 64, factory="f" * 64, dataset="d" * 64)
     other_model = make["Linear"]()
     with torch.no_grad():
         other_model.bias += 1
@@ -171,7 +171,7 @@ def test_changed_code_is_another_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A journal made by other sources of attacks, evaluation or ops is not continued."""
-    monkeypatch.setattr("bench.evaluation.journal.header.code_digest", lambda: "0" * 64)
+    monkeypatch.setattr("bench.evaluation.plan.code_digest", lambda: "0" * 64)
     with pytest.raises(BenchError, match=r"code \(\w{12} there, 000000000000 here\)"):
         evaluate(linear, examples, threat_model=threat_model, suite=gradient_suite, journal=finished)
 
@@ -189,7 +189,7 @@ def test_a_second_process_is_refused(
     tmp_path: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel
 ) -> None:
     """One journal, one process; the lock goes with the holder."""
-    header = plan(linear, examples, threat_model=threat_model, suite=gradient_suite)
+    header = make_plan(linear, examples, threat_model=threat_model, suite=gradient_suite).header
     with (
         open_journal(tmp_path / "journal", header),
         pytest.raises(BenchError, match="in use by another"),
@@ -217,7 +217,7 @@ def test_folders_that_are_no_journal_are_left_alone(
     tmp_path: Path, linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel
 ) -> None:
     """A folder with other things, and a journal whose header is damaged, are refused untouched."""
-    header = plan(linear, examples, threat_model=threat_model, suite=gradient_suite)
+    header = make_plan(linear, examples, threat_model=threat_model, suite=gradient_suite).header
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(BenchError, match="holds no journal"), open_journal(tmp_path, header):
         pass
@@ -261,18 +261,19 @@ def test_the_default_place_is_the_users_cache_by_digest(
     linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel
 ) -> None:
     """Every field of the header leads to another folder; more examples do not."""
-    header = plan(linear, examples, threat_model=threat_model, suite=gradient_suite)
+    header = make_plan(linear, examples, threat_model=threat_model, suite=gradient_suite).header
     place = default_journal(header)
     assert place.name.startswith("test-v1-Linf-1_20-") and place.parent.name == "journals"
     assert default_journal(dataclasses.replace(header, seed=1)) != place
-    assert default_journal(plan(linear, examples[:50], threat_model=threat_model, suite=gradient_suite)) == place
+    fewer = make_plan(linear, examples[:50], threat_model=threat_model, suite=gradient_suite)
+    assert default_journal(fewer.header) == place
 
 
 def test_findings_of_the_doctor_are_kept_by_examples_and_form(
     tmp_path: Path, linear: nn.Module, examples: Examples, threat_model: ThreatModel, make: dict[str, Any]
 ) -> None:
     """What was found of some examples in one form is not what is found of others, or in another one."""
-    header = plan(linear, examples, threat_model=threat_model, suite=make["suite"](FGSM()), device="cpu")
+    header = make_plan(linear, examples, threat_model=threat_model, suite=make["suite"](FGSM()), device="cpu").header
     found = (Diagnostic(id="R5", status="pass", statistic=None, threshold=0.5, evidence="So it is.", next=""),)
     with open_journal(tmp_path / "journal", header) as journal:
         journal.write_findings(examples[:32], "short", found)
@@ -419,7 +420,7 @@ def test_a_journal_without_fingerprint_is_not_believed(
 ) -> None:
     """What was done in it may be of any function of these weights; where nothing was, there is nothing to believe."""
     usual = {"threat_model": threat_model, "suite": gradient_suite}
-    header = plan(linear, examples, **usual)
+    header = make_plan(linear, examples, **usual).header
     with open_journal(tmp_path / "empty", header):
         pass
     evaluate(linear, examples, **usual, journal=tmp_path / "empty")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.types import Examples, ThreatModel
-from bench.evaluation import evaluate, plan, result_of
+from bench.evaluation import Header, evaluate, make_plan, result_of
 from bench.evaluation.journal.journal import open_journal
 from bench.storage.lease import is_claim
 from bench.storage.lock import held
@@ -47,6 +47,11 @@ def start() -> Iterator[Start]:
     for process in begun:
         process.kill()
         process.wait()
+
+
+def _header_of(usual: dict[str, Any]) -> Header:
+    module, examples = usual["module"], usual["examples"]
+    return make_plan(module, examples, threat_model=usual["threat_model"], suite=usual["suite"]).header
 
 
 def _entries(folder: Place) -> list[Place]:
@@ -102,7 +107,7 @@ def test_a_truncated_entry_is_done_again(store: str, usual: dict[str, Any], dama
 def test_a_second_driver_is_refused_and_changes_nothing(memory: str, usual: dict[str, Any]) -> None:
     """The holder is named, with the end of its lease; its own run goes on."""
     folder = place(memory)
-    header = plan(usual["module"], usual["examples"], threat_model=usual["threat_model"], suite=usual["suite"])
+    header = _header_of(usual)
     with open_journal(folder, header):
         with pytest.raises(BenchError, match=rf"in use by bench on .*, process {os.getpid()}\. Its lease ends at"):
             evaluate(**usual, journal=folder)
@@ -178,7 +183,7 @@ def test_an_interrupted_run_gives_its_journal_back(memory: str, usual: dict[str,
 def test_an_entry_is_not_written_by_who_lost_the_lease(memory: str, usual: dict[str, Any]) -> None:
     """A driver that slept while another took over stops before it writes."""
     folder = place(memory)
-    header = plan(usual["module"], usual["examples"], threat_model=usual["threat_model"], suite=usual["suite"])
+    header = _header_of(usual)
 
     def refuse() -> None:
         raise WorkFailedError("Lost the journal.")

@@ -1,0 +1,133 @@
+"""Everything of a run that is not done yet, computed in the order of its schedule."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from bench.core.types import Examples
+from bench.evaluation.cascade import has_gradient
+from bench.evaluation.cost.costs import IN_PASSES, Costs
+from bench.evaluation.cost.forecast import Forecast
+from bench.evaluation.execution.computing import Computer
+from bench.evaluation.execution.executor import Executor, Lane
+from bench.evaluation.execution.in_process import InProcess
+from bench.evaluation.execution.task import Task
+from bench.evaluation.plan import RunPlan
+from bench.evaluation.progress import GroupDone, ProgressCallback, Tracker
+from bench.evaluation.recheck import refuse_other_function
+from bench.evaluation.result_store import ResultStore
+from bench.evaluation.results import StageResult
+from bench.evaluation.schedule import Schedule, Stage
+from bench.row.adversarials import Breaks
+
+__all__ = ["Runner", "execute"]
+
+
+def execute(
+    plan: RunPlan,
+    store: ResultStore,
+    *,
+    executor: Executor | None = None,
+    progress: ProgressCallback | None = None,
+    costs: Costs | None = None,
+) -> None:
+    """Compute what the store does not have, and store it.
+
+    Args:
+        plan: the run, settled.
+        store: what is done of it.
+        executor: computes the tasks; None for this process.
+        progress: called after every group of chunks.
+        costs: of the stages, for the estimate of the time left; None counts passes.
+
+    Raises:
+        BenchError: if what is stored was made by another model.
+        WorkFailedError: if an attack fails twice, or the disk is full; the store keeps what was finished.
+    """
+    indices = plan.examples.indices.tolist()
+    forecast = Forecast(plan.suite.attacks, indices, costs or IN_PASSES, batch_size=plan.header.batch_size)
+    n_workers = executor.n_workers if executor is not None else 1
+    tracker = Tracker(progress, forecast, n_examples=len(indices), n_workers=n_workers)
+    with plan.model(), contextlib.ExitStack() as stack:
+        computer = Computer.of(plan)
+        lane = stack.enter_context(executor.lane(plan)) if executor is not None else InProcess(computer)
+        runner = Runner(computer, lane, store, plan.examples)
+        Schedule(_Computed(runner, tracker), plan.suite.attacks, indices=indices, seed=plan.header.seed).run()
+
+
+class Runner:
+    """Runs stages: what the store's journal has is taken, the rest is computed and stored.
+
+    Args:
+        computer: the model in this process, for what is not journaled.
+        lane: computes tasks, here or elsewhere.
+        store: what is done.
+        examples: all of the run, sorted by index.
+    """
+
+    def __init__(self, computer: Computer, lane: Lane, store: ResultStore, examples: Examples) -> None:
+        self._store = store
+        self._computer = computer
+        self._lane = lane
+        self._examples = examples
+
+    @property
+    def breaks(self) -> Breaks:
+        """The strongest break of each example that a stage broke so far."""
+        return self._store.breaks
+
+    def run(self, stage: Stage, attacked: Sequence[bool], report: Callable[[GroupDone], None]) -> StageResult:
+        """Run `stage` on the examples that `attacked` marks, and return what became of them.
+
+        Args:
+            stage: what to do.
+            attacked: one item per example.
+            report: told after each group of chunks, in the order in which they are done.
+        """
+        n_done = 0
+
+        def landed(task: Task, results: Sequence[StageResult], *, reused: bool) -> None:
+            nonlocal n_done
+            n_done += len(results)
+            self._store.remember(task, results)
+            report(GroupDone.of(task, results, n_done=n_done, n_chunks=len(self._store.chunks), reused=reused))
+
+        def missing() -> Iterator[Task]:
+            for task in self._store.tasks(stage, attacked):
+                stored = self._store.read(task)
+                if stored is None or self._store.journal is None:
+                    yield task
+                else:
+                    refuse_other_function(self._computer, self._store.journal, task, stored, self._examples)
+                    landed(task, stored, reused=True)
+
+        for task, results in self._lane.run(missing(), self._examples):
+            self._store.write(task, results)
+            landed(task, results, reused=False)
+        return self._store.of(stage, attacked)
+
+    def ask_for_gradients(self, correct: Sequence[bool], *, attack: str) -> tuple[bool, ...]:
+        """Look whether the examples that `correct` marks have a gradient, which no journal keeps."""
+        asked = self._examples[torch.tensor(correct)]
+        answers = self._computer.ask(has_gradient, asked, f"gradients for {attack}")
+        self._store.remember_gradients(answers)
+        return answers
+
+
+@dataclass(frozen=True)
+class _Computed:
+    """Results that are computed where they are missing, and told of; see `Results`."""
+
+    runner: Runner
+    tracker: Tracker
+
+    def of(self, stage: Stage, attacked: Sequence[bool]) -> StageResult:
+        self.tracker.begin(stage, attacked)
+        return self.runner.run(stage, attacked, lambda done: self.tracker.advance(stage, done))
+
+    def with_gradient(self, correct: Sequence[bool], *, attack: str) -> Sequence[bool]:
+        return self.runner.ask_for_gradients(correct, attack=attack)
