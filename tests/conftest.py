@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -76,6 +76,25 @@ def s3_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
     yield f"s3://{name}"
     remote.filesystem.cache_clear()
     s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def refuse_to_list(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int], None]:
+    """Have the system refuse to list one folder, also for a user who may do everything."""
+
+    def refuse(folder: Path, code: int) -> None:
+        def refusing(usual: Callable[[Any], Any]) -> Callable[[Any], Any]:
+            def listed(path: Any = ".") -> Any:
+                if Path(os.fspath(path)).resolve() == folder.resolve():
+                    raise OSError(code, os.strerror(code), str(path))
+                return usual(path)
+
+            return listed
+
+        for owner, name in ((os, "listdir"), (os, "scandir"), (Path, "iterdir")):  # Python 3.10 bound the first two
+            monkeypatch.setattr(owner, name, refusing(getattr(owner, name)))
+
+    return refuse
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import yaml
 
 import bench
 from bench.jobs.run import RunRequest, run
-from bench.leaderboard.publish import publish
+from bench.leaderboard.pages import publish
 
 ROOT = Path(__file__).resolve().parent.parent
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import runpy
 import shlex
@@ -147,6 +148,8 @@ def test_the_reference_has_all_that_there_is():
     assert all(f"## {suite.label}\n" in suites and suite.digest in suites for suite in SUITES)
     assert all(f"## {check.id}: {check.question}\n" in checks for check in CHECKS)
     assert all(f"::: bench.{name}\n" in python for name in bench.__all__ if callable(getattr(bench, name)))
+    for package, _, name in (path.rpartition(".") for path in re.findall(r"^::: (\S+)$", python, re.MULTILINE)):
+        assert name in importlib.import_module(package).__all__, f"{package}.{name}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -57,6 +57,14 @@ def test_the_version_is_said_once():
     assert config["metadata"]["version"] == bench.__version__ == cited[1]
 
 
+def test_the_quick_tests_are_there():
+    """Files and folders that `tox -e quick` and `tox -e lowest` name."""
+    config = configparser.ConfigParser(interpolation=None)
+    config.read(ROOT / "tox.ini")
+    parts = config["testenv:quick"]["parts"].split()
+    assert len(parts) > 5 and all((ROOT / part).exists() for part in parts)
+
+
 def called(*words: str, **environment: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "bench", *words],

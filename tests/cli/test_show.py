@@ -157,25 +157,13 @@ UNREADABLE = [
 
 @pytest.mark.parametrize("words", UNREADABLE, ids=" ".join)
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EIO])
-def test_a_folder_that_cannot_be_read_is_not_an_empty_one(bench, board, monkeypatch, words, code):
+def test_a_folder_that_cannot_be_read_is_not_an_empty_one(bench, board, refuse_to_list, words, code):
     """The folder and the reason, exit 2: a board half of which is not seen is never shown or checked."""
     folder = next(path for path in board.glob("*/*") if path.is_dir())
-    for name in ("listdir", "scandir"):
-        monkeypatch.setattr(os, name, _refusing(getattr(os, name), folder, code))
+    refuse_to_list(folder, code)
     result = bench(*words)
     assert (result.code, result.out) == (2, "")
     assert str(folder.relative_to(board)) in result.message and os.strerror(code) in result.message
-
-
-def _refusing(usual, folder, code):
-    """`os.listdir` of a system that lets nobody see one folder, whoever it is."""
-
-    def listed(path="."):
-        if Path(os.fspath(path)).resolve() == folder.resolve():
-            raise OSError(code, os.strerror(code), str(path))
-        return usual(path)
-
-    return listed
 
 
 @pytest.mark.parametrize("words", UNREADABLE, ids=" ".join)

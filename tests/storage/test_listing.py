@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,23 +43,12 @@ def test_a_file_or_a_loop_in_place_of_a_folder_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EIO])
-def test_what_the_system_refuses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+def test_what_the_system_refuses_is_told(
+    tmp_path: Path, refuse_to_list: Callable[[Path, int], None], code: int
+) -> None:
     """For the folder and for one inside it."""
     (tmp_path / "a").mkdir()
-    refuse_to_list(tmp_path / "a", code, monkeypatch)
+    refuse_to_list(tmp_path / "a", code)
     with pytest.raises(BenchError, match=f"Cannot read folder .*a: {os.strerror(code)}") as caught:
         matching(tmp_path, "*/*.json")
     assert caught.value.exit_code == 2
-
-
-def refuse_to_list(folder: Path, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the system refuse to list one folder, also for a user who may do everything."""
-    for name in ("listdir", "scandir"):
-        usual = getattr(os, name)
-
-        def refusing(path: object = ".", usual: object = usual) -> object:
-            if str(path) == str(folder):
-                raise OSError(code, os.strerror(code), str(path))
-            return usual(path)  # type: ignore[operator]
-
-        monkeypatch.setattr(os, name, refusing)
