@@ -105,7 +105,7 @@ def compare(
     found = {
         "clean": int(correct.sum()),
         "engines": {name: {key: getattr(each, key) for key in FIGURES} for name, each in engines.items()},
-        "refused": refused(engines["fast"]) if "fast" in engines else {},
+        "rejected": rejected(engines["fast"]) if "fast" in engines else {},
         "peak_megabytes": peak_megabytes(options.device),
         **differences(engines, correct, examples),
     }
@@ -141,9 +141,9 @@ def relaxation(relaxed: Engine, reference: Engine, correct: Tensor, examples: Ex
     }
 
 
-def refused(engine: Engine) -> dict[str, str]:
+def rejected(engine: Engine) -> dict[str, str]:
     """By stage, how many of the breaks claimed in bfloat16 did not hold in float32."""
-    return {stage: f"{engine.refused[stage]} of {count}" for stage, count in engine.claimed.items()}
+    return {stage: f"{engine.rejected[stage]} of {count}" for stage, count in engine.claimed.items()}
 
 
 def peak_megabytes(device: str) -> float:
@@ -169,7 +169,7 @@ def render(report: dict[str, Any]) -> str:
         return "\n".join(lines)
     lines += [
         tabulate(table(*(engines[name] for name in ENGINES)), headers=HEADERS, floatfmt=".2f", intfmt=","),
-        f"breaks claimed in bfloat16 and refused: {report['refused'] or 'none'}",
+        f"breaks claimed in bfloat16 and rejected: {report['rejected'] or 'none'}",
         f"broken by pyautoattack alone: {report['only_reference_broke'] or 'none'};"
         f" by the fast engine alone: {report['only_fast_broke'] or 'none'}",
         "constraint relaxation instead of all stages: {seconds:.2f} s, {times:.1f} times fewer than pyautoattack;"

@@ -52,7 +52,7 @@ class Engine:
         passes: what was asked of the model since the start.
         robust: which examples it has not broken.
         claimed: breaks by stage that its search in bfloat16 claimed.
-        refused: those of them that did not hold in float32.
+        rejected: those of them that did not hold in float32.
     """
 
     search: Callable[[Stage, Examples], Tensor]
@@ -63,7 +63,7 @@ class Engine:
     backwards: dict[str, int] = field(default_factory=dict)
     n_robust: dict[str, int] = field(default_factory=dict)
     claimed: Counter[str] = field(default_factory=Counter)
-    refused: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
 
 
 def measure(
@@ -118,9 +118,9 @@ def fast_engine(forms: Forms, threat_model: ThreatModel, correct: Tensor) -> Eng
 
     def search(stage: Stage, examples: Examples) -> Tensor:
         searched = forms.search(stage, examples, threat_model, seed=0)
-        if searched.claimed is not None and searched.refused is not None:
+        if forms.low is not None:
             engine.claimed[stage.name] += int(searched.claimed.sum())
-            engine.refused[stage.name] += int(searched.refused.sum())
+            engine.rejected[stage.name] += int(searched.rejected.sum())
         return searched.points
 
     engine = Engine(search=search, passes=lambda: forms.passes, robust=correct.clone())

@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from bench.acceleration.forms import FastForms
-from bench.attacks.search.mixed_precision import ModelForms, search_and_settle
+from bench.attacks.search.mixed_precision import ModelForms, Searched, search_and_settle
 from bench.core.errors import BenchError
 from bench.core.types import Attack, Classifier, Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier, Passes
 from bench.evaluation.search_precision import LADDER
 
 __all__ = ["Forms", "Searched"]
-
-
-class Searched(NamedTuple):
-    """What an attack returned.
-
-    Attributes:
-        points: `(N, C, H, W)`.
-        claimed: bool `(N,)`, which breaks a search in lower precision claimed.
-        rejected: bool `(N,)`, which of those the original model did not confirm.
-    """
-
-    points: Tensor
-    claimed: Tensor
-    rejected: Tensor
-
-    @classmethod
-    def without_claims(cls, points: Tensor) -> Searched:
-        """Points of no search in lower precision."""
-        none = torch.zeros(len(points), dtype=torch.bool)
-        return cls(points, claimed=none, rejected=none)
 
 
 class Forms:
@@ -93,10 +71,8 @@ class Forms:
             return Searched.without_claims(attack.perturb(classifier, examples, threat_model, seed=seed))
         forms = ModelForms(original=self.original, exact=self.exact, low=self.low)
         perturb = functools.partial(_perturb, attack=attack, threat_model=threat_model, seed=seed)
-        settled = search_and_settle(perturb, forms, examples, threat_model, finish=finish)
-        if self.low is None:
-            return Searched.without_claims(settled.points)
-        return Searched(settled.points, claimed=settled.claimed, rejected=settled.rejected)
+        searched = search_and_settle(perturb, forms, examples, threat_model, finish=finish)
+        return searched if self.low is not None else Searched.without_claims(searched.points)
 
     def reset(self) -> None:
         """Start counting from zero."""

@@ -14,6 +14,7 @@ from torch import nn
 from bench import attacks
 from bench.core.structure import Route
 from bench.core.types import Attack, Norm, ThreatModel
+from bench.evaluation.counting import CountingClassifier
 from bench.ops import norms
 
 THREAT = {Norm.LINF: ThreatModel.parse("Linf:1/20"), Norm.L2: ThreatModel.parse("L2:0.2")}
@@ -70,6 +71,24 @@ def test_an_attack_is_an_attack(name):
     assert "engine" not in attacks.parameters(attack)
     with pytest.raises(dataclasses.FrozenInstanceError):
         attack.name = "other"
+
+
+def on_own_engine(attack):
+    """With three targets, and our own engine where there is a choice."""
+    if attack.stages != (attack,):
+        return dataclasses.replace(attack, stages=tuple(map(on_own_engine, attack.stages)))
+    wanted = {"targets": 3, "engine": "fast"}
+    fields = {field.name for field in dataclasses.fields(attack)}
+    return dataclasses.replace(attack, **{name: value for name, value in wanted.items() if name in fields})
+
+
+@pytest.mark.parametrize("name", attacks.names())
+def test_an_attack_takes_about_as_many_passes_as_it_says(network, examples_of, name):
+    """On examples that withstand it; plans are made from it before anything is measured."""
+    attack, examples = on_own_engine(short(name)), examples_of(network, count=3)
+    counted = CountingClassifier(network)
+    attack.perturb(counted, examples, ThreatModel(norm=min(attack.norms), epsilon=Fraction(1, 10_000)), seed=0)
+    assert 1 / 3 <= sum(counted.passes) / len(examples) / attack.n_passes <= 3 / 2
 
 
 @pytest.mark.parametrize(("name", "norm"), CASES)

@@ -62,7 +62,9 @@ class FrozenRoute(SingleAttack):
 
     @property
     def n_passes(self) -> int:
-        return 2 * self.steps * self.restarts
+        """Each step is a pass forwards and back through the static network, and one forwards through the model."""
+        finding = 2 * self.finding_steps if self.route == "adversarial-image" else 0
+        return finding + 3 * self.steps * self.restarts
 
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return the iterate with the smallest margin of the full model, `(N, C, H, W)`.

@@ -26,7 +26,7 @@ from bench.attacks.search.targets import gap, rank
 from bench.core.types import Classifier, Examples, Finish, ThreatModel
 from bench.ops import losses
 
-__all__ = ["ModelForms", "Search", "Settled", "search_and_settle"]
+__all__ = ["ModelForms", "Search", "Searched", "search_and_settle"]
 
 FINISH_STEPS = 20
 FINISH_TARGETS = 3
@@ -52,23 +52,29 @@ class ModelForms:
     low: Classifier | None = None
 
 
-class Settled(NamedTuple):
-    """What was found.
+class Searched(NamedTuple):
+    """What an attack returned.
 
     Attributes:
         points: `(N, C, H, W)`.
-        claimed: bool `(N,)`, which breaks the first search claimed.
-        rejected: bool `(N,)`, which of them the original did not confirm.
+        claimed: bool `(N,)`, which breaks the first form claimed.
+        rejected: bool `(N,)`, which of those the original model did not confirm.
     """
 
     points: Tensor
     claimed: Tensor
     rejected: Tensor
 
+    @classmethod
+    def without_claims(cls, points: Tensor) -> Searched:
+        """Points of which nothing was claimed before the original model judged them."""
+        none = torch.zeros(len(points), dtype=torch.bool)
+        return cls(points, claimed=none, rejected=none)
+
 
 def search_and_settle(
     search: Search, forms: ModelForms, examples: Examples, threat_model: ThreatModel, *, finish: Finish
-) -> Settled:
+) -> Searched:
     """Run `search` on the fastest form, and settle every verdict on the original.
 
     Args:
@@ -80,8 +86,7 @@ def search_and_settle(
             of the three closest targets, or nothing: then there is none.
     """
     if not len(examples):
-        none = torch.zeros(0, dtype=torch.bool, device=examples.inputs.device)
-        return Settled(points=examples.inputs, claimed=none, rejected=none)
+        return Searched.without_claims(examples.inputs)
     first, second = (forms.exact, forms.original) if forms.low is None else (forms.low, forms.exact)
     points = search(first, examples)
     claimed = judge(predict(first, points), examples.labels).broken
@@ -98,7 +103,7 @@ def search_and_settle(
     if len(again):
         found = search(second, examples[again])
         best.note(found, judge(predict(forms.original, found), examples.labels[again]), rows=again)
-    return Settled(points=best.points, claimed=claimed, rejected=rejected)
+    return Searched(points=best.points, claimed=claimed, rejected=rejected)
 
 
 def _finish(
