@@ -29,17 +29,20 @@ def predict(classifier: Classifier, points: Tensor) -> Tensor:
         return torch.cat([classifier(part).float() for part in torch.split(points, BATCH)])
 
 
-def slope(classifier: Classifier, points: Tensor, value: Callable[[Tensor, slice], Tensor]) -> Sloped:
+def slope(
+    classifier: Classifier, points: Tensor, value: Callable[[Tensor, slice], Tensor], *, at_once: int = BATCH
+) -> Sloped:
     """Evaluate a value and its gradient at `points`; where no gradient flows, it is 0.
 
     Args:
         classifier: the model.
         points: `(N, C, H, W)`.
         value: of logits `(n, K)` and the rows that they belong to, `(n,)`.
+        at_once: points in a pass.
     """
     parts = [
-        _slope(classifier, points[start : start + BATCH], value, slice(start, start + BATCH))
-        for start in range(0, len(points), BATCH)
+        _slope(classifier, points[start : start + at_once], value, slice(start, start + at_once))
+        for start in range(0, len(points), at_once)
     ]
     return Sloped(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 

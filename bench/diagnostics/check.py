@@ -14,7 +14,7 @@ from bench.row.record import Diagnostic
 if TYPE_CHECKING:
     from bench.diagnostics.subject import Subject
 
-__all__ = ["SIGNIFICANCE", "Check", "by_pairs", "by_share", "is_significant", "not_applicable", "not_run"]
+__all__ = ["SIGNIFICANCE", "Check", "by_pairs", "by_share", "is_significant", "not_applicable", "not_run", "worse"]
 
 # OUR CHOICE: on 128 to 512 examples a fraction of a point is one or two examples, which prove nothing.
 LEAST = 3
@@ -106,6 +106,12 @@ def by_pairs(more: int, less: int, total: int, *, evidence: str, worst: Level = 
     return CheckResult(
         level=worst if found else Level.PASS, statistic=(more - less) / total, threshold=0.0, evidence=evidence
     )
+
+
+def worse(first: CheckResult, second: CheckResult) -> CheckResult:
+    """What says more against the model; the first where they are alike."""
+    order = (Level.NOT_APPLICABLE, Level.PASS, Level.WARN, Level.NOT_RUN, Level.FAIL)
+    return second if order.index(second.level) > order.index(first.level) else first
 
 
 def not_applicable(why: str) -> CheckResult:

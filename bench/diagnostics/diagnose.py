@@ -13,6 +13,7 @@ from bench import suites
 from bench.core import digest
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.types import Attack, Examples, ThreatModel
+from bench.diagnostics.asking import BATCH
 from bench.diagnostics.examination import Examined, examine
 from bench.diagnostics.patience import ModelFailedError
 from bench.diagnostics.registry import quick, select
@@ -42,6 +43,7 @@ def diagnose(
     checks: Sequence[str] | None = None,
     attacks: Sequence[Attack] | None = None,
     surrogates: Sequence[nn.Module] = (),
+    batch_size: int = BATCH,
     claim: Accuracy | None = None,
     seconds: float | None = None,
     device: torch.device | str | None = None,
@@ -58,6 +60,7 @@ def diagnose(
         checks: ids such as "R8"; None for all.
         attacks: those whose numbers are to be believed, for R15 to R17; None for those of `quick-v1`.
         surrogates: other models of the same data, for transfer (R13).
+        batch_size: how many examples attacks give it at once (R3).
         claim: the clean accuracy that the checkpoint claims (R19).
         seconds: time for all checks; one that runs out says so. None for as long as it takes.
         device: where to compute; by default where the module lies.
@@ -81,6 +84,7 @@ def diagnose(
             seed=seed,
             attacks=tuple(attacks),
             surrogates=tuple(surrogates),
+            batch_size=batch_size,
             claim=claim,
         )
         _call_once(subject)
@@ -94,6 +98,9 @@ def diagnose_briefly(
     threat_model: ThreatModel | str,
     num_classes: int,
     seed: int = 0,
+    surrogates: Sequence[nn.Module] = (),
+    batch_size: int = BATCH,
+    robust: Sequence[bool] | None = None,
     device: torch.device | str | None = None,
     progress: Callable[[Examined], None] | None = None,
 ) -> tuple[Diagnostic, ...]:
@@ -105,6 +112,9 @@ def diagnose_briefly(
         threat_model: as in `diagnose`.
         num_classes: as in `diagnose`.
         seed: of all draws.
+        surrogates: as in `diagnose`; the first two are asked.
+        batch_size: as in `diagnose`.
+        robust: which of the examples the attacks of a run left robust; None where there was none.
         device: as in `diagnose`.
         progress: called after every check.
 
@@ -120,6 +130,9 @@ def diagnose_briefly(
             threat_model=_parsed(threat_model),
             num_classes=num_classes,
             seed=seed,
+            surrogates=tuple(surrogates),
+            batch_size=batch_size,
+            robust=torch.tensor(robust[: len(tried)], device=place) if robust is not None else None,
             thorough=False,
         )
         _call_once(subject)
@@ -131,15 +144,22 @@ def short_passes(n_examples: int) -> float:
     return sum(check.short or 0.0 for check in quick()) * min(n_examples, SHORT_EXAMPLES)
 
 
-def short_form(num_classes: int) -> str:
-    """Digest of what decides the short form's findings beside model, examples, threat model, seed and device."""
-    return digest.of_json({"num_classes": num_classes, "code": _code_digest()})
+def short_form(num_classes: int, surrogates: Sequence[str]) -> str:
+    """Digest of what decides the short form's findings beside model, examples, and what the run's journal is of.
+
+    Args:
+        num_classes: of the dataset.
+        surrogates: names of the other models of the dataset.
+    """
+    return digest.of_json({"num_classes": num_classes, "surrogates": list(surrogates), "code": _code_digest()})
 
 
 @functools.cache
 def _code_digest() -> str:
     package = Path(__file__).resolve().parent
-    return digest.of_sources((*package.rglob("*.py"), package.parent / "core" / "statistics.py"))
+    return digest.of_sources(
+        (*package.glob("*.py"), *(package / "checks").glob("*.py"), package.parent / "core" / "statistics.py")
+    )
 
 
 def _call_once(subject: Subject) -> None:

@@ -42,7 +42,9 @@ class Clock:
 
 
 class Patient(nn.Module):
-    """The model, asked against the clock; attributes that it declares are found here too.
+    """The model, asked against the clock and given copies; attributes that it declares are found here too.
+
+    `changes_inputs` tells whether it changed one of the copies.
 
     Args:
         module: the model; it is not changed.
@@ -54,6 +56,7 @@ class Patient(nn.Module):
         self.module = module
         self.training = False
         self._clock = clock
+        self.changes_inputs = False
 
     def forward(self, inputs: Tensor) -> Any:
         """Return what the model answers to `inputs` `(N, C, H, W)`.
@@ -63,12 +66,15 @@ class Patient(nn.Module):
             ModelFailedError: if the model raises.
         """
         self._clock.look()
+        given = inputs.clone()
         try:
-            return self.module(inputs)
+            answer = self.module(given)
         except torch.OutOfMemoryError:  # says something of the device
             raise
         except Exception as error:
             raise ModelFailedError(f"{reason_of(error)} on inputs of shape {tuple(inputs.shape)}") from error
+        self.changes_inputs = self.changes_inputs or not torch.equal(given.detach(), inputs.detach())
+        return answer
 
     def __getattr__(self, name: str) -> Any:
         try:

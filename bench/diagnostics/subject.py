@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from bench.attacks.autoattack import ApgdT
 from bench.core.types import Attack, Examples, ThreatModel
-from bench.diagnostics.asking import is_wrong, predict
+from bench.diagnostics import points
+from bench.diagnostics.asking import BATCH, is_wrong, predict
 from bench.diagnostics.patience import Clock, Patient
 from bench.diagnostics.search import Found, Search, margin
 from bench.diagnostics.snapshot import Snapshot
@@ -22,8 +23,10 @@ __all__ = ["Subject"]
 FGSM = Search(name="fgsm", steps=1, step=1.0, random_start=False)
 PGD_10 = Search(name="pgd-10", steps=10, step=1 / 4)
 PGD_100 = Search(name="pgd-100", steps=100, step=1 / 10)
-MARGIN_10 = Search(name="margin-10", objective=margin, steps=10, step=1 / 4)
+MARGIN_8 = Search(name="margin-8", objective=margin, steps=8, step=1 / 4)
 MARGIN_50 = Search(name="margin-50", objective=margin, steps=50, step=1 / 10)
+WATCHED = 16
+"""Examples that the short form attacks."""
 TARGETED = ApgdT(steps=50, targets=3, engine="fast")
 
 
@@ -39,6 +42,8 @@ class Subject:
         seed: of all draws.
         attacks: those whose numbers are to be believed, for the checks of attacks.
         surrogates: other models of the dataset, for transfer.
+        batch_size: how many examples the attacks give it at once.
+        robust: bool `(N,)`, the examples that the attacks of a run left robust; None where there was no run.
         claim: the clean accuracy that the checkpoint claims, or None.
         thorough: look with strong attacks; the short form does not.
         clock: stops the checks that take too long.
@@ -51,6 +56,8 @@ class Subject:
     seed: int = 0
     attacks: tuple[Attack, ...] = ()
     surrogates: tuple[nn.Module, ...] = ()
+    batch_size: int = BATCH
+    robust: Tensor | None = None
     claim: Accuracy | None = None
     thorough: bool = True
     clock: Clock = field(default_factory=Clock)
@@ -78,6 +85,28 @@ class Subject:
     def first(self) -> Examples:
         """The first examples, one batch of them."""
         return self.examples[:32]
+
+    def few(self, number: int) -> Examples:
+        """All examples, or in the short form the first so many."""
+        return self.examples if self.thorough else self.examples[:number]
+
+    def few_correct(self, number: int) -> Examples:
+        """All examples that are classified correctly, or in the short form the first so many of them."""
+        return self.correct if self.thorough else self.correct[:number]
+
+    @cached_property
+    def samples(self) -> Tensor:
+        """Logits for clean images, for noise and for flat images: what differs between any two models."""
+        few = self.examples[: 32 if self.thorough else 16]
+        flat = [torch.full_like(few.inputs[:1], level) for level in (0.0, 0.5, 1.0)]
+        return predict(self.classifier, torch.cat([few.inputs, points.anywhere(few, seed=self.seed), *flat]))
+
+    @cached_property
+    def is_constant(self) -> bool:
+        """Whether it gives the same logits to every image, so that nothing can change its answer."""
+        if not self.is_readable:
+            return False
+        return bool((self.samples == self.samples[:1]).all()) and bool((self.logits == self.samples[:1]).all())
 
     @cached_property
     def is_readable(self) -> bool:
@@ -121,8 +150,21 @@ class Subject:
 
     @cached_property
     def by_margin(self) -> Found:
-        """Fifty steps on the margin (ten in the short form), on the correct examples."""
-        return self.search(MARGIN_50 if self.thorough else MARGIN_10)
+        """Fifty steps on the margin, on the correct examples; in the short form eight, on those that are watched."""
+        if self.thorough:
+            return self.search(MARGIN_50)
+        found, rows = self.search(MARGIN_8, self.correct[self.watched]), self.watched
+        places, broken = self.correct.inputs.clone(), torch.ones_like(self.correct.labels, dtype=torch.bool)
+        places[rows], broken[rows] = found.points, found.broken
+        return Found(points=places, broken=broken)
+
+    @cached_property
+    def watched(self) -> Tensor:
+        """Rows of the correct examples that the run left robust; few in the short form, all that are correct else."""
+        rows = torch.arange(len(self.correct), device=self.correct.labels.device)
+        if self.robust is not None:
+            rows = rows[self.robust[~is_wrong(self.logits, self.examples.labels)]]
+        return rows if self.thorough else rows[:WATCHED]
 
     @cached_property
     def white_box(self) -> Found:
@@ -133,16 +175,16 @@ class Subject:
         found = found.joined(self.pgd_100, torch.arange(len(found.broken), device=found.broken.device))
         left = found.left
         part = self.correct[left]
-        points = TARGETED.perturb(self.classifier, part, self.threat_model, seed=self.seed)
-        return found.joined(self.judged(points, part), left)
+        candidates = TARGETED.perturb(self.classifier, part, self.threat_model, seed=self.seed)
+        return found.joined(self.judged(candidates, part), left)
 
     def search(self, search: Search, examples: Examples | None = None, *, seed: int | None = None) -> Found:
         """Run a search, by default on the correct examples with the subject's seed."""
         examples = self.correct if examples is None else examples
         return search.run(self.classifier, examples, self.threat_model, seed=self.seed if seed is None else seed)
 
-    def judged(self, points: Tensor, examples: Examples) -> Found:
-        """Which of `points` `(N, C, H, W)` are misclassified."""
+    def judged(self, candidates: Tensor, examples: Examples) -> Found:
+        """Which of `candidates` `(N, C, H, W)` are misclassified."""
         if not len(examples):
-            return Found(points=points, broken=examples.labels.bool())
-        return Found(points=points, broken=is_wrong(predict(self.classifier, points), examples.labels))
+            return Found(points=candidates, broken=examples.labels.bool())
+        return Found(points=candidates, broken=is_wrong(predict(self.classifier, candidates), examples.labels))

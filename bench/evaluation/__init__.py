@@ -7,7 +7,7 @@ from bench.evaluation.evaluation import AttackOutcome, Evaluation, cost_of, resu
 from bench.evaluation.fingerprint import fingerprint
 from bench.evaluation.journal.header import Header, InputDigests
 from bench.evaluation.journal.journal import default_journal, open_journal, peek
-from bench.evaluation.plan import RunPlan, make_plan, settled
+from bench.evaluation.plan import RunPlan, default_batch_size, make_plan, settled
 from bench.evaluation.progress import Progress, ProgressCallback
 from bench.evaluation.results import StageResult
 
@@ -26,6 +26,7 @@ __all__ = [
     "StageResult",
     "assemble_plan",
     "cost_of",
+    "default_batch_size",
     "default_journal",
     "evaluate",
     "evaluate_plan",

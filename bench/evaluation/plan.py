@@ -128,6 +128,11 @@ class RunPlan:
             yield module
 
 
+def default_batch_size(device: torch.device | str) -> int:
+    """Most examples that attacks compute at once, where nobody says otherwise."""
+    return _BATCH_SIZES.get(torch.device(device).type, _BATCH_SIZE_ON_ACCELERATOR)
+
+
 def make_plan(
     module: nn.Module,
     examples: Examples,
@@ -187,7 +192,7 @@ def make_plan(
         precision_reason=choice.reason,
         execution="eager",
         device=kind,
-        batch_size=batch_size or _BATCH_SIZES.get(kind, _BATCH_SIZE_ON_ACCELERATOR),
+        batch_size=batch_size or default_batch_size(kind),
         code=code_digest(),
         fingerprint=digests.fingerprint,
     )

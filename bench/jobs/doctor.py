@@ -7,16 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import nn
-
 from bench import data, models
 from bench.core.errors import BenchError
 from bench.core.types import ThreatModel
-from bench.data import Dataset
 from bench.diagnostics import Examined, claim_of, diagnose, overall, select
+from bench.evaluation import default_batch_size
+from bench.jobs.findings import load_surrogates
 from bench.jobs.request import load_data, pick_device
-from bench.models import LoadedModel
 from bench.row.check_result import Level
 from bench.row.indices import format_indices
 from bench.row.record import Diagnostic
@@ -24,8 +21,6 @@ from bench.row.record import Diagnostic
 __all__ = ["SAMPLES", "Diagnosis", "DoctorRequest", "doctor"]
 
 SAMPLES = 128
-SURROGATES = ("pgd-at", "trades", "standard")
-"""Models of the zoo that examples are transferred from, where they have a checkpoint for the dataset."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +139,8 @@ def doctor(
         num_classes=dataset.num_classes,
         seed=request.seed,
         checks=request.checks,
-        surrogates=_surrogates(model, dataset, device, request.checks),
+        surrogates=load_surrogates(model, dataset, device) if _transfers(request.checks) else (),
+        batch_size=default_batch_size(device),
         claim=claim_of(model, dataset=dataset.name),
         seconds=request.seconds,
         device=device,
@@ -162,12 +158,6 @@ def doctor(
     )
 
 
-def _surrogates(
-    model: LoadedModel, dataset: Dataset, device: torch.device, checks: Sequence[str] | None
-) -> tuple[nn.Module, ...]:
-    """Other models of the dataset, which R13 transfers from."""
-    if all(check.id != "R13" for check in select(checks)):
-        return ()
-    shipped = {each.spec.name for each in models.listing() if dataset.name in each.datasets}
-    loaded = [models.load(name, dataset=dataset, device=device) for name in SURROGATES if name in shipped]
-    return tuple(each.module for each in loaded if each.digest != model.digest)
+def _transfers(checks: Sequence[str] | None) -> bool:
+    """Whether one of the checks asks other models."""
+    return any(check.id == "R13" for check in select(checks))

@@ -7,15 +7,24 @@ import functools
 import time
 from collections.abc import Callable
 
+import torch
+from torch import nn
+
+from bench import models
 from bench.core.errors import BenchError
 from bench.core.types import Examples
+from bench.data import Dataset
 from bench.diagnostics import SHORT_EXAMPLES, Examined, diagnose_briefly, quick, short_form, short_passes, unexamined
-from bench.evaluation import Evaluation, Header, Progress, ProgressCallback, open_journal, peek
+from bench.evaluation import Evaluation, Progress, ProgressCallback, open_journal, peek
 from bench.jobs.request import ResolvedRun
+from bench.models import LoadedModel
 from bench.row.record import Diagnostic
 from bench.storage.place import Place
 
-__all__ = ["Closing", "find", "passes_left"]
+__all__ = ["Closing", "find", "load_surrogates", "passes_left"]
+
+SURROGATES = ("pgd-at", "trades", "standard")
+"""Models of the zoo that examples are transferred from, where they have a checkpoint for the dataset."""
 
 
 class Closing:
@@ -54,17 +63,17 @@ class Closing:
         self._listener(event)
 
 
-def find(run: ResolvedRun, n_examples: int, *, header: Header, closing: Closing) -> tuple[Diagnostic, ...]:
+def find(run: ResolvedRun, n_examples: int, evaluation: Evaluation, *, closing: Closing) -> tuple[Diagnostic, ...]:
     """What the short doctor says of a run; where it fails, that its checks did not run, which is not journaled.
 
     Args:
         run: what is run; its journal keeps what is found.
         n_examples: how many of its examples the run has; the first few are looked at.
-        header: that the journal has.
+        evaluation: of them, or of a part that begins with them: what the attacks left robust.
         closing: told of every check.
     """
     few = run.plan.examples[: min(n_examples, SHORT_EXAMPLES)]
-    form = short_form(run.dataset.num_classes)
+    header, form = evaluation.header, _form(run)
     known = _known(run.plan.journal, few, form)
     if known is not None:
         closing.tell("doctor", len(known), len(known), unit="check")
@@ -76,6 +85,9 @@ def find(run: ResolvedRun, n_examples: int, *, header: Header, closing: Closing)
             threat_model=run.plan.threat_model,
             num_classes=run.dataset.num_classes,
             seed=header.seed,
+            surrogates=load_surrogates(run.model, run.dataset, run.plan.device),
+            batch_size=min(header.batch_size, n_examples),
+            robust=evaluation.robust[: len(few)],
             device=run.plan.device,
             progress=closing.examined,
         )
@@ -90,13 +102,28 @@ def find(run: ResolvedRun, n_examples: int, *, header: Header, closing: Closing)
 
 def passes_left(run: ResolvedRun) -> Callable[[int], float]:
     """How many passes of one example the short doctor will take, by the number of examples; 0 for what is journaled."""
-    form = short_form(run.dataset.num_classes)
+    form = _form(run)
 
     @functools.cache
     def passes(n_few: int) -> float:
         return short_passes(n_few) if _known(run.plan.journal, run.plan.examples[:n_few], form) is None else 0.0
 
     return lambda n_examples: passes(min(n_examples, SHORT_EXAMPLES))
+
+
+def load_surrogates(model: LoadedModel, dataset: Dataset, device: torch.device) -> tuple[nn.Module, ...]:
+    """Other models of the dataset, which examples are transferred from."""
+    loaded = [models.load(name, dataset=dataset, device=device) for name in _surrogates(dataset)]
+    return tuple(each.module for each in loaded if each.digest != model.digest)
+
+
+def _surrogates(dataset: Dataset) -> tuple[str, ...]:
+    shipped = {each.spec.name for each in models.listing() if dataset.name in each.datasets}
+    return tuple(name for name in SURROGATES if name in shipped)
+
+
+def _form(run: ResolvedRun) -> str:
+    return short_form(run.dataset.num_classes, _surrogates(run.dataset))
 
 
 def _known(journal: Place | None, few: Examples, form: str) -> tuple[Diagnostic, ...] | None:

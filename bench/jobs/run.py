@@ -81,7 +81,7 @@ class Ran:
         differences: how an existing row differs, a line each.
         n_before: how many examples the row had that was there; None where none was.
         notice: set where a substitute sample was used, so that no row was written.
-        warnings: the diagnostics that failed, and a clean accuracy that is no better than guessing; a line each.
+        warnings: the diagnostics that failed or warn; a line each.
         extent: what was planned before it ran.
     """
 
@@ -183,7 +183,7 @@ def finish(
     """
     request = run.request
     closing = Closing(evaluation, start=start, listener=on_progress)
-    looked = find(run, evaluation.n_examples, header=evaluation.header, closing=closing)
+    looked = find(run, evaluation.n_examples, evaluation, closing=closing)
     diagnostics = merged(looked, diagnosed(select(JUDGED), lambda: _judged(run, evaluation)))
     record = _record(run, evaluation, diagnostics)
     warnings = tuple(filter(None, map(_warning, record.result.diagnostics)))
@@ -324,11 +324,13 @@ def _judged(run: ResolvedRun, evaluation: Evaluation) -> tuple[Diagnostic, ...]:
 
 
 def _warning(diagnostic: Diagnostic) -> str | None:
-    """What is said aloud of a check: that it failed, or that the clean accuracy is that of guessing."""
+    """What is said aloud of a check: that it failed or did not pass."""
     if diagnostic.failed:
         doubt = f"Check {diagnostic.id} failed, so the robust accuracy is an upper bound only."
     elif diagnostic.id == "R19" and diagnostic.status == Level.WARN.value:
         doubt = "Check R19 doubts the model or its data."
+    elif diagnostic.status == Level.WARN.value:
+        doubt = f"Check {diagnostic.id} doubts that the robust accuracy is the true one."
     else:
         return None
     return f"{doubt} {diagnostic.evidence} Next: {diagnostic.next}"

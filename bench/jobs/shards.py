@@ -136,7 +136,7 @@ def run_shard(
     )
     if looks:
         closing = Closing(evaluation, start=start, listener=on_progress)
-        find(run, n_examples, header=evaluation.header, closing=closing)
+        find(run, n_examples, evaluation, closing=closing)
     return ShardDone(shard=shard, rows=rows, journal=journal)
 
 

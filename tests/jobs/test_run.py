@@ -118,7 +118,7 @@ def test_what_the_doctor_found_is_read_from_the_journal(request_, monkeypatch):
     assert looks == [20, 32]
     run(replace(request_, samples=20, leaderboard=request_.leaderboard / "again"))
     assert looks == [20, 32], "what was found of some examples does not replace what was found of others"
-    monkeypatch.setattr("bench.jobs.findings.short_form", lambda num_classes: "another code")
+    monkeypatch.setattr("bench.jobs.findings.short_form", lambda num_classes, *_: "another code")
     run(request_)
     assert looks == [20, 32, 32]
 

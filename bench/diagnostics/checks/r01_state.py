@@ -26,6 +26,11 @@ def _examine(subject: Subject) -> CheckResult:
         count = len(training) + len(changed)
         evidence = f"The model has {'; '.join(parts)}."
         return CheckResult(level=Level.FAIL, statistic=float(count), threshold=0.0, evidence=evidence)
+    if subject.classifier.changes_inputs:
+        evidence = (
+            "The model changes its input in place, and not of every batch: what was attacked is not what was asked."
+        )
+        return CheckResult(level=Level.FAIL, statistic=1.0, threshold=0.0, evidence=evidence, next=_COPY)
     kept = subject.start.changed_attributes(subject.module)
     if kept:
         evidence = f"The model keeps state outside its buffers: {_named(kept)} changed while it was used."

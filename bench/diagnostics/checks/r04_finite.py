@@ -25,10 +25,12 @@ __all__ = ["ENTRY"]
 OFF_GRID = 1e-4
 """Far below a step of 1/255."""
 STEPS = 5
+FEW = 6
+"""Examples that the short form looks at; the attacks of a run looked at all."""
 
 
 def _examine(subject: Subject) -> CheckResult:
-    total = len(subject.examples)
+    total = len(subject.few(FEW))
     bad, where = _look(subject, _in_the_ball(subject))
     evidence = f"Within the ball, logits are not finite for {bad} of {total} examples: {where}."
     found = by_share(bad, total, tolerated=0.0, evidence=evidence)
@@ -43,7 +45,7 @@ def _examine(subject: Subject) -> CheckResult:
 
 def _look(subject: Subject, places: Iterable[tuple[str, Tensor]]) -> tuple[int, str]:
     """For how many examples logits are not finite at one of the places, and at which."""
-    broken = torch.zeros(len(subject.examples), dtype=torch.bool, device=subject.examples.inputs.device)
+    broken = torch.zeros(len(subject.few(FEW)), dtype=torch.bool, device=subject.examples.inputs.device)
     where = []
     for name, place in places:
         bad = ~predict(subject.classifier, place).isfinite().all(1)
@@ -53,7 +55,7 @@ def _look(subject: Subject, places: Iterable[tuple[str, Tensor]]) -> tuple[int, 
 
 
 def _in_the_ball(subject: Subject) -> Iterator[tuple[str, Tensor]]:
-    examples, threat_model, seed = subject.examples, subject.threat_model, subject.seed
+    examples, threat_model, seed = subject.few(FEW), subject.threat_model, subject.seed
     yield "clean", examples.inputs
     tilt = points.signs(examples, seed=seed, number=1)
     yield "off the pixel grid", (examples.inputs + OFF_GRID * tilt).clamp(0, 1)
@@ -63,14 +65,14 @@ def _in_the_ball(subject: Subject) -> Iterator[tuple[str, Tensor]]:
 
 
 def _elsewhere(subject: Subject) -> Iterator[tuple[str, Tensor]]:
-    yield "random", points.anywhere(subject.examples, seed=subject.seed)
+    yield "random", points.anywhere(subject.few(FEW), seed=subject.seed)
     for name, level in (("black", 0.0), ("grey", 0.5), ("white", 1.0)):
-        yield name, torch.full_like(subject.examples.inputs, level)
+        yield name, torch.full_like(subject.few(FEW).inputs, level)
 
 
 def _climbed(subject: Subject) -> Tensor:
     """A few steps up the margin that go on over breaks; a point where logits are not finite is kept."""
-    examples = subject.examples
+    examples = subject.few(FEW)
     place = examples.inputs
     step = float(subject.threat_model.epsilon) / 2
     for _ in range(STEPS):
@@ -88,6 +90,6 @@ ENTRY = Check(
     examine=_examine,
     next="Count such points as broken, find the operation that overflows, and attack again once it is repaired.",
     effort=20,
-    short=19,
+    short=3.5,
     needs_correct=False,
 )

@@ -1,8 +1,10 @@
 """R6: are the logits of a size that the attacks' losses can see?
 
 Where the logits are too large, the cross-entropy and its gradient underflow to 0 in float32 (Carlini and Wagner 2017,
-arXiv 1608.04644, section IV); where they differ by less than their rounding, a loss cannot rise. That a rescaled
-cross-entropy breaks more happens on honest models too, so it only warns.
+arXiv 1608.04644, section IV); where they differ by less than their rounding, a loss cannot rise; where they are far
+smaller than 1, the cross-entropy weighs all classes alike and climbs none of them. So a rescaled cross-entropy is run
+beside it: that it breaks more happens on honest models too, so it only warns unless the scale is out of all proportion.
+The short form looks at the scale, and at whether eight steps on the margin break what the run's attacks left robust.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ UNDERFLOW = 1e-30
 RESOLUTION = 1e-4
 """Spacing of float32 numbers at the logits, or at the cross-entropy, over the range of the logits."""
 TOLERATED = 0.01
+SCALES = (0.1, 100.0)
+"""Median margins of honest models lie well between. OUR CHOICE: shipped ones have 1 to 12."""
+LOST = 2
+"""As many breaks that a run left out are worth a warning."""
 
 
 def _examine(subject: Subject) -> CheckResult:
@@ -38,9 +44,28 @@ def _examine(subject: Subject) -> CheckResult:
         f" hides the logits' differences on {int(coarse.sum())}; their range is {_median(spread(logits)):.2g} (median)."
     )
     found = by_share(bad, len(logits), tolerated=TOLERATED, evidence=evidence)
-    if found.level is not Level.PASS or not subject.thorough:
+    if found.level is not Level.PASS:
         return found
-    return _rescaled(subject, found)
+    return _rescaled(subject, found) if subject.thorough else _compared(subject, found)
+
+
+def _compared(subject: Subject, found: CheckResult) -> CheckResult:
+    """Hold the size of the logits, and what the margin breaks, against what the run found."""
+    size = _size(subject)
+    lost = int(subject.by_margin.broken[subject.watched].sum()) if subject.robust is not None else 0
+    evidence = f"{found.evidence} Their median margin is {size:.2g}, and eight steps on the margin break {lost} of"
+    evidence = f"{evidence} {len(subject.watched)} examples that were left robust."
+    doubtful = not SCALES[0] <= size <= SCALES[1] or lost >= LOST
+    return CheckResult(
+        level=Level.WARN if doubtful else Level.PASS,
+        statistic=found.statistic,
+        threshold=found.threshold,
+        evidence=evidence,
+    )
+
+
+def _size(subject: Subject) -> float:
+    return _median(losses.margin(subject.correct_logits, subject.correct.labels))
 
 
 def _underflows(logits: Tensor, labels: Tensor) -> Tensor:
@@ -57,7 +82,8 @@ def _is_coarse(logits: Tensor) -> Tensor:
 
 def _rescaled(subject: Subject, found: CheckResult) -> CheckResult:
     """Compare with a cross-entropy of logits that are scaled to a median margin of 1."""
-    scale = 1 / max(_median(losses.margin(subject.correct_logits, subject.correct.labels)), 1e-12)
+    size = _size(subject)
+    scale = 1 / max(size, 1e-12)
     objective = functools.partial(_scaled_cross_entropy, scale=scale)
     other = subject.search(Search(name="pgd-10", objective=objective, steps=10, step=1 / 4)).broken
     more, less = int((other & ~subject.pgd_10.broken).sum()), int((subject.pgd_10.broken & ~other).sum())
@@ -65,8 +91,11 @@ def _rescaled(subject: Subject, found: CheckResult) -> CheckResult:
         f"{found.evidence} With logits scaled by {scale:.2g}, PGD-10 breaks {more} examples that it left robust, and"
         f" leaves {less} that it broke."
     )
-    pairs = by_pairs(more, less, len(other), evidence=evidence, worst=Level.WARN)
-    return CheckResult(level=pairs.level, statistic=found.statistic, threshold=found.threshold, evidence=evidence)
+    if SCALES[0] <= size <= SCALES[1]:
+        level = by_pairs(more, less, len(other), evidence=evidence, worst=Level.WARN).level
+    else:
+        level = Level.FAIL if more - less >= LOST else Level.WARN
+    return CheckResult(level=level, statistic=found.statistic, threshold=found.threshold, evidence=evidence)
 
 
 def _scaled_cross_entropy(logits: Tensor, labels: Tensor, *, scale: float) -> Tensor:
@@ -83,5 +112,5 @@ ENTRY = Check(
     examine=_examine,
     next="Attack with losses that do not depend on the scale: APGD-T (DLR) and CW, 100 steps each.",
     effort=40,
-    short=1,
+    short=0,
 )

@@ -16,7 +16,7 @@ from bench.row.check_result import CheckResult
 __all__ = ["ENTRY"]
 
 DRAWS = 50
-DRAWS_IN_SHORT = 10
+DRAWS_IN_SHORT = 3
 TOLERATED = 0.002
 
 
@@ -42,5 +42,5 @@ ENTRY = Check(
     examine=_examine,
     next="Run Square with 5,000 queries and 10 restarts, and PGD from many random starts.",
     effort=120,
-    short=40,
+    short=3,
 )

@@ -98,7 +98,7 @@ ENTRY = Check(
     examine=_examine,
     next="Report the model without the adaptation under the same attack, and attack through it (unrolled, or by BPDA).",
     effort=2,
-    short=1,
+    short=0.5,
     needs_logits=False,
     needs_correct=False,
 )

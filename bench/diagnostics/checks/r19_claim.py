@@ -17,6 +17,9 @@ __all__ = ["ENTRY", "judge"]
 
 
 def _examine(subject: Subject) -> CheckResult:
+    if subject.is_constant:
+        evidence = f"The model gives the same logits to every image, and is right of {len(subject.correct)} of them."
+        return CheckResult(level=Level.WARN, statistic=len(subject.correct) / len(subject.examples), evidence=evidence)
     return judge(subject.claim, len(subject.correct), len(subject.examples), subject.num_classes)
 
 

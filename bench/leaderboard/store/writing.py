@@ -251,9 +251,13 @@ def _lacks_more(old: Record, new: Record) -> bool:
 
 
 def _of_one_alone(old: Record, new: Record) -> set[str]:
-    """The checks and the reported numbers that one of the rows does not have, so that they cannot differ."""
-    undiagnosed = () if old.result.diagnostics else (check.id for check in new.result.diagnostics)
-    return {*old.unfinished, *new.unfinished, *undiagnosed}
+    """The checks and the reported numbers that one of the rows does not have, so that they cannot differ.
+
+    Where the checks that were made are not the same, another doctor made them: none of their answers is compared.
+    """
+    there, here = ({check.id for check in row.result.diagnostics} for row in (old, new))
+    others = there | here if there != here else set()
+    return {*old.unfinished, *new.unfinished, *others}
 
 
 def _without(record: Record, names: set[str]) -> bytes:

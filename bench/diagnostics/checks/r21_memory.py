@@ -1,0 +1,80 @@
+"""R21: is it as sure of copies that nobody could know?
+
+A model that has its test images by heart is right of each, in the whole ball around it, whatever is tried there.
+Shifted by a pixel or mirrored they are images that it does not know: for an honest model hardly any other, for this
+one what its network makes of them. Looked at: how many copies lose two thirds of their margin, or the robustness that
+the originals have. A copy that mirrors counts where the model still knows most of them (digits mirrored are no digits).
+
+OUR CHOICE of numbers; of 64 images, honest models lose the margin of 5 at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from torch import Tensor
+from torch.nn import functional
+
+from bench.diagnostics.asking import predict
+from bench.diagnostics.check import Check, by_share, worse
+from bench.diagnostics.search import Search, margin
+from bench.diagnostics.subject import Subject
+from bench.row.check_result import CheckResult, Level
+
+__all__ = ["ENTRY"]
+
+KEPT = 1 / 3
+"""Of the margin."""
+KNOWN = 0.5
+"""Share of the copies that the model has to get right for the attack of them to count."""
+TOLERATED = 0.15
+FALLEN = 0.35
+"""Share of the robust examples that may have a copy that is not: some are robust by little."""
+ATTACK = Search(name="copies", objective=margin, steps=20, step=1 / 8)
+ATTACK_IN_SHORT = Search(name="copies", objective=margin, steps=5, step=1 / 4)
+FEW = 16
+
+
+def _examine(subject: Subject) -> CheckResult:
+    examples = subject.correct
+    sure = -margin(subject.correct_logits, examples.labels)
+    lost, name, known = -1, "", examples.inputs
+    for each, copies in _copies(examples.inputs):
+        now = -margin(predict(subject.classifier, copies), examples.labels)
+        if int((now > 0).sum()) < KNOWN * len(examples):
+            continue
+        count = int((now < KEPT * sure).sum()) - int((KEPT * now > sure).sum())
+        if count > lost:
+            lost, name, known = count, each, copies
+    if not name:
+        evidence = "The model knows too few copies of its images, mirrored or shifted, to compare them."
+        return CheckResult(level=Level.NOT_APPLICABLE, evidence=evidence)
+    lost = max(0, lost)
+    evidence = f"Of {len(examples)} correct examples, {lost} lose two thirds of their margin as copies {name}"
+    rows = subject.white_box.left
+    attack = ATTACK if subject.thorough else ATTACK_IN_SHORT
+    fallen = int(subject.search(attack, replace(examples[rows], inputs=known[rows])).broken.sum())
+    evidence = f"{evidence}, and {fallen} of {len(rows)} robust ones are not robust as such."
+    by_margin = by_share(lost, len(examples), tolerated=TOLERATED, evidence=evidence)
+    by_attack = by_share(fallen, len(rows), tolerated=FALLEN, evidence=evidence)
+    return worse(by_margin, by_attack)
+
+
+def _copies(inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """What a copy is, and the copies `(N, C, H, W)`; shifted images repeat their edge."""
+    pixels, width = max(1, inputs.shape[3] // 16), inputs.shape[3]
+    wide = functional.pad(inputs, (pixels, pixels, 0, 0), "replicate")
+    yield "shifted right", wide[..., :width]
+    yield "shifted left", wide[..., 2 * pixels :]
+    yield "mirrored", inputs.flip(3)
+
+
+ENTRY = Check(
+    id="R21",
+    question="Is it as sure of shifted and mirrored copies?",
+    examine=_examine,
+    next="Evaluate on images that nobody could have seen: copies that are mirrored or shifted, or newly taken ones.",
+    effort=30,
+    short=8.5,
+)
