@@ -146,6 +146,21 @@ def test_a_longer_row_that_lacks_a_part_does_not_extend_a_whole_one(tmp_path: Pa
     assert write(_diagnosed(record([True, False, True]), checked), tmp_path).n_before == 2
 
 
+def test_a_row_of_another_doctor_is_not_another_row(tmp_path: Path, record: Make) -> None:
+    """Where the checks that were made are not the same, what they say is not compared; else it is."""
+    checks = {
+        name: Diagnostic(id=name, status="pass", statistic=None, threshold=None, evidence=evidence, next="")
+        for name, evidence in (("R6", "As it was."), ("R21", "New."))
+    }
+    doubt = dataclasses.replace(checks["R6"], status="warn", evidence="In other words.")
+    path = write(_diagnosed(record([True]), checks["R6"]), tmp_path).path
+    assert path is not None
+    before = read(path)
+    again = write(_diagnosed(record([True]), doubt, checks["R21"]), tmp_path)
+    assert again.reproduces and not again.written and read(path) == before
+    assert not write(_diagnosed(record([True]), doubt), tmp_path).reproduces
+
+
 def _diagnosed(row: Record, *diagnostics: Diagnostic) -> Record:
     return dataclasses.replace(row, result=dataclasses.replace(row.result, diagnostics=diagnostics))
 
