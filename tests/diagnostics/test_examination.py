@@ -126,6 +126,20 @@ def test_the_short_form_gives_the_same_twice(base, digits):
     assert [each.id for each in first] == [check.id for check in select() if check.short is not None]
 
 
+def test_the_short_form_runs_where_hardly_anything_is_correct(base, digits):
+    """None of those it looks closer at, and none that a run left robust."""
+
+    class Late(nn.Module):
+        def forward(self, inputs):
+            known = (inputs[:, None] == digits.examples.inputs[20:24]).flatten(2).all(2).any(1, keepdim=True)
+            return torch.where(known, 1, -1) * base(inputs)
+
+    found = diagnose_briefly(
+        Late().eval(), digits.examples, threat_model="Linf:1/10", num_classes=10, robust=[False] * SHORT_EXAMPLES
+    )
+    assert [each.evidence for each in found if not each.ran] == []
+
+
 def test_the_worst_status_counts(base, examined):
     """Fail before warn before pass."""
     passed = examined(base, "R5", "R7")

@@ -50,8 +50,8 @@ def _places(subject: Subject) -> Iterator[tuple[Tensor, Tensor]]:
     everyone = torch.arange(len(few), device=few.inputs.device)
     yield few.inputs, everyone
     yield points.corner(few, subject.threat_model, seed=subject.seed, number=0), everyone
-    if len(subject.correct):
-        known = torch.isin(subject.correct.indices, few.indices)
+    known = torch.isin(subject.correct.indices, few.indices)
+    if known.any():
         yield subject.by_margin.points[known], everyone[torch.isin(few.indices, subject.correct.indices)]
 
 
