@@ -12,7 +12,7 @@ from bench.core.types import ThreatModel
 from bench.diagnostics import diagnose, diagnose_briefly, select
 from bench.diagnostics.asking import is_wrong, predict
 from bench.diagnostics.traps import HONEST, TRAPS, withstand
-from bench.evaluation.model_guard import borrowed, device_of
+from bench.evaluation.model_guard import device_of, guarded
 
 EASY = ThreatModel.parse("Linf:1/5")
 """Where attacks on the robust network break most, so that what a trap hides is much."""
@@ -42,7 +42,7 @@ def fresh(digits, n):
 
 def reported(module, examples):
     """What plain PGD leaves robust, all examples at once, as a run has it."""
-    with borrowed(module, device_of(module)):
+    with guarded(module, device_of(module)):
         moved = PGD(verdict_only=True).perturb(module, replace(examples, inputs=examples.inputs.clone()), EASY, seed=0)
         clean = ~is_wrong(predict(module, examples.inputs.clone()), examples.labels)
         return clean & ~is_wrong(predict(module, moved.clone()), examples.labels)
@@ -126,6 +126,6 @@ def test_the_truth_of_a_trap_is_below_what_is_reported(name, base, digits):
     """By far: he who knows it breaks what the network's own number says."""
     trap, examples = BY_NAME[name], fresh(digits, 64)
     module = trap.build(base, examples).eval()
-    with borrowed(module, device_of(module)):
+    with guarded(module, device_of(module)):
         true = int(withstand(trap, module, base, fresh(digits, 64), EASY).sum())
     assert true <= 12 < 50 <= int(reported(module, examples).sum())
