@@ -91,7 +91,7 @@ def run(name: str, engine: str, options: argparse.Namespace) -> Evaluation:
     threat_model = ThreatModel.parse(options.threat_model) if options.threat_model else dataset.default_threat_model
     folder = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{name}-{dataset.name}-{threat_model}").strip("-.")
 
-    def tell(progress: Progress) -> None:
+    def notify(progress: Progress) -> None:
         left = "" if progress.eta is None else f", about {progress.eta / 60:.0f} min left"
         where = f"{progress.stage} chunk {progress.chunk} of {progress.n_chunks}"
         sys.stderr.write(f"{name} {engine}: {where}, {progress.n_robust} robust{left}\n")
@@ -104,7 +104,7 @@ def run(name: str, engine: str, options: argparse.Namespace) -> Evaluation:
         journal=options.journal / folder / engine,
         device=options.device,
         precision=options.precision if engine == "fast" else AUTO,
-        progress=tell,
+        progress=notify,
         identity=InputDigests(model=loaded.digest, factory=loaded.factory_digest, dataset=dataset.digest),
     )
 

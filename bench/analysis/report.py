@@ -12,7 +12,7 @@ from bench.core import strict_json
 from bench.core.errors import BenchError
 from bench.row.record import Provenance
 from bench.row.schema import from_json, to_json
-from bench.storage.regular_file import read_regular
+from bench.storage import read_regular
 
 __all__ = ["FORMAT", "Looked", "Report", "dumps", "read"]
 

@@ -14,9 +14,7 @@ from bench.core.errors import BenchError, WorkFailedError
 from bench.core.plain_text import first_line
 from bench.row.fingerprint import Fingerprint, same_function
 from bench.row.schema import from_json, to_json
-from bench.storage.atomic_write import write_durably
-from bench.storage.place import Place
-from bench.storage.regular_file import read_regular
+from bench.storage import Place, read_regular, write_durably
 
 __all__ = ["Done", "Progress", "carry_out"]
 

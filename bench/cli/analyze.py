@@ -92,7 +92,7 @@ def analyze(
       bench analyze failing --model pgd-at --model trades --model ducat --dataset cifar10 --output failing
       bench analyze curve --model net.py:make --dataset digits --suite quick-v1
     """
-    from bench.cli.analysis_display import AnalysisDisplay
+    from bench.cli.progress import AnalysisDisplay
     from bench.jobs.analyze import AnalyzeRequest
     from bench.jobs.analyze import analyze as job
 
@@ -117,7 +117,7 @@ def analyze(
     )
     # A user's model, and libraries, may print; stdout is for the result alone.
     with contextlib.redirect_stdout(sys.stderr), AnalysisDisplay(quiet=quiet) as display:
-        found = job(request, tell=display.tell, on_progress=display.update)
+        found = job(request, notify=display.notify, on_progress=display.update)
     say(_as_json(found) if as_json else _as_text(found))
 
 

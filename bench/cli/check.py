@@ -17,8 +17,7 @@ from bench.cli.output import say
 from bench.cli.reports import as_github, as_json, as_junit, as_table, exit_code
 from bench.core.plain_text import plain
 from bench.row.check_result import CheckResult
-from bench.storage.atomic_write import write_durably
-from bench.storage.place import Place
+from bench.storage import Place, write_durably
 
 __all__ = ["Format", "check"]
 
@@ -79,7 +78,7 @@ def check(
       bench check pgd-at --dataset digits --probe 64 --junit report.xml
       bench check my-net --probe 64 --model net.py:make --weights new.pth
     """
-    from bench.cli.live import Live
+    from bench.cli.progress import RunDisplay
     from bench.jobs.check import CheckRequest
     from bench.jobs.check import check as job
 
@@ -100,8 +99,8 @@ def check(
         device=device,
     )
     # A user's model, and libraries, may print; stdout is for the result alone.
-    with contextlib.redirect_stdout(sys.stderr), Live(quiet=quiet) as live:
-        found = job(request, tell=live.tell, on_progress=live.update)
+    with contextlib.redirect_stdout(sys.stderr), RunDisplay(quiet=quiet) as display:
+        found = job(request, notify=display.notify, on_progress=display.update)
     results = [replace(each, subject=plain(each.subject), evidence=plain(each.evidence)) for each in found]
     if junit is not None:
         write_durably(junit, as_junit(results).encode(errors="backslashreplace"))

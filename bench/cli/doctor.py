@@ -64,7 +64,7 @@ def doctor(
       bench doctor --model net.py:make --weights net.pth --dataset digits --checks R3,R8
       bench doctor --model aw-net --dataset cifar10 --samples 64 --json
     """
-    from bench.cli.examination_display import ExaminationDisplay
+    from bench.cli.progress import ExaminationDisplay
     from bench.jobs.doctor import DoctorRequest
     from bench.jobs.doctor import doctor as job
 
@@ -85,7 +85,7 @@ def doctor(
     )
     # A user's model, and libraries, may print; stdout is for the result alone.
     with contextlib.redirect_stdout(sys.stderr), ExaminationDisplay(quiet=quiet) as display:
-        found = job(request, tell=display.tell, on_progress=display.update)
+        found = job(request, notify=display.notify, on_progress=display.update)
     say(_as_json(found) if as_json else _as_text(found))
     if found.level is Level.FAIL:
         raise typer.Exit(1)

@@ -69,7 +69,7 @@ def merge(
       bench run --model pgd-at --dataset cifar10 --samples 1024 --journal shards --shard 2/2
       bench merge --model pgd-at --dataset cifar10 --samples 1024 --journal shards
     """
-    from bench.cli.live import Live
+    from bench.cli.progress import RunDisplay
     from bench.jobs.request import RunRequest
     from bench.jobs.shards import merge as job
 
@@ -95,6 +95,6 @@ def merge(
         no_row=no_row,
         command=("bench", *sys.argv[1:]),
     )
-    with contextlib.redirect_stdout(sys.stderr), Live(quiet=quiet) as live:
-        ran = job(request, tell=live.tell, on_progress=live.update, computed_on=computed_on)
+    with contextlib.redirect_stdout(sys.stderr), RunDisplay(quiet=quiet) as display:
+        ran = job(request, notify=display.notify, on_progress=display.update, computed_on=computed_on)
     show_runs([model], [ran], as_json=as_json)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.storage.place import Place, place
+from bench.storage import Place, place
 
 __all__ = [
     "DEFAULT_LEADERBOARD",

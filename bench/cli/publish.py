@@ -39,7 +39,7 @@ def publish(
     if check:
         _check(outdated(leaderboard), as_json)
         return
-    done = job(leaderboard, tell=remark)
+    done = job(leaderboard, notify=remark)
     say(_as_json(done) if as_json else _as_text(done))
 
 

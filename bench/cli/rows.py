@@ -8,7 +8,7 @@ from bench import leaderboard
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.types import ThreatModel
 from bench.row.record import Record
-from bench.storage.place import Place, place
+from bench.storage import Place, place
 
 __all__ = ["Filter", "locate", "select", "single"]
 

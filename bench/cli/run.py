@@ -118,21 +118,21 @@ def run(
       bench run --model pgd-at --dataset cifar10 --shard 1/8 --journal shards
       bench run --model pgd-at --dataset cifar10 --executor ray --address auto
     """
-    from bench.cli.live import Live
+    from bench.cli.progress import RunDisplay
     from bench.jobs.durations import parse_duration
     from bench.jobs.run import RunRequest
     from bench.jobs.run import run as job
     from bench.jobs.several import expand, requests_for, run_several
     from bench.jobs.shards import Shard, run_shard
-    from bench.jobs.workforce import Workforce, hire
+    from bench.jobs.workers import Workers, start_workers
 
-    workforce = Workforce(
+    asked = Workers(
         executor=executor,
-        workers=workers,
+        count=workers,
         devices=tuple(name.strip() for name in devices.split(",")) if devices is not None else (),
         address=address,
     )
-    workforce.check(device)
+    asked.check(device)
     part = Shard.parse(shard) if shard is not None else None
     names = expand(model, dataset)
     request = RunRequest(
@@ -148,7 +148,7 @@ def run(
         indices=indices,
         budget=parse_duration(budget) if budget is not None else None,
         seed=seed,
-        device=workforce.driver_device(device),
+        device=asked.driver_device(device),
         engine=engine,
         precision=precision,
         batch_size=batch_size,
@@ -163,15 +163,17 @@ def run(
     # A user's model, and libraries, may print; stdout is for the result alone.
     with (
         contextlib.redirect_stdout(sys.stderr),
-        Live(quiet=quiet) as live,
-        hire(workforce, device=device) as crew,
+        RunDisplay(quiet=quiet) as display,
+        start_workers(asked, device=device) as crew,
     ):
         if part is not None:
-            shards = [run_shard(each, part, tell=live.tell, on_progress=live.update, crew=crew) for each in requests]
+            shards = [
+                run_shard(each, part, notify=display.notify, on_progress=display.update, crew=crew) for each in requests
+            ]
         elif len(requests) == 1:
-            found = [job(requests[0], tell=live.tell, on_progress=live.update, crew=crew)]
+            found = [job(requests[0], notify=display.notify, on_progress=display.update, crew=crew)]
         else:
-            found = run_several(requests, tell=live.tell, on_progress=live.update, crew=crew)
+            found = run_several(requests, notify=display.notify, on_progress=display.update, crew=crew)
     if part is not None:
         _show_shards(shards, as_json=as_json)
     else:

@@ -75,7 +75,7 @@ def submit(
       bench submit --model net.py:make --weights net.pth --name my-net --reference https://example.org --dataset cifar10
       bench submit --model net.py:make --name my-net --reference "arXiv 2001.00001" --dataset digits --extra-data no
     """
-    from bench.cli.live import Live
+    from bench.cli.progress import RunDisplay
     from bench.jobs.run import RunRequest
     from bench.jobs.submit import SubmitRequest
     from bench.jobs.submit import submit as job
@@ -104,8 +104,8 @@ def submit(
         ),
     )
     # A user's model, and libraries, may print; stdout is for the result alone.
-    with contextlib.redirect_stdout(sys.stderr), Live(quiet=quiet) as live:
-        done = job(request, tell=live.tell, on_progress=live.update)
+    with contextlib.redirect_stdout(sys.stderr), RunDisplay(quiet=quiet) as display:
+        done = job(request, notify=display.notify, on_progress=display.update)
     for check in done.record.result.diagnostics:
         if check.failed:
             remark(f"Warning: {check.id} failed, so the number is an upper bound only: {plain(check.evidence)}")

@@ -58,7 +58,7 @@ def train(
       bench train --recipe pgd-at --dataset cifar10 --scale medium --minutes 2.5 --device cuda
       bench run --model pgd-at --weights my-checkpoints/pgd-at/cifar10.safetensors --dataset cifar10
     """
-    from bench.cli.training_display import TrainingDisplay
+    from bench.cli.progress import TrainingDisplay
     from bench.jobs.train import TrainRequest
     from bench.jobs.train import train as job
 

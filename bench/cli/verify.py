@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.counter import Counter
 from bench.cli.options import (
     DEFAULT_LEADERBOARD,
     ClassNames,
@@ -23,6 +22,7 @@ from bench.cli.options import (
     WeightsKey,
 )
 from bench.cli.output import json_text, say
+from bench.cli.progress import JudgingDisplay
 from bench.cli.rows import Filter, locate
 from bench.cli.verify_text import (
     added_text,
@@ -34,7 +34,7 @@ from bench.cli.verify_text import (
 )
 from bench.core.errors import BenchError, FoundSomethingError
 from bench.row.check_result import Level
-from bench.storage.place import Place
+from bench.storage import Place
 
 if TYPE_CHECKING:
     from bench.jobs.verify import Lookup
@@ -128,8 +128,8 @@ def _verify(path: Place, lookup: Lookup, *, as_json: bool, quiet: bool) -> None:
     from bench.jobs.verify import verify as job
 
     # A user's model, and libraries, may print; stdout is for the result alone.
-    with contextlib.redirect_stdout(sys.stderr), Counter(quiet=quiet) as counter:
-        found = job(path, lookup, begin=lambda total: counter.begin("judged", total), advance=counter.advance)
+    with contextlib.redirect_stdout(sys.stderr), JudgingDisplay(quiet=quiet) as display:
+        found = job(path, lookup, begin=lambda total: display.begin("judged", total), advance=display.advance)
     say(json_text(verification_values(found)) if as_json else verification_text(found))
     if found.failed:
         failed = ", ".join(check.what for check in found.checks if check.level is Level.FAIL)
@@ -141,15 +141,15 @@ def _add(path: Place, lookup: Lookup, handed_in: tuple[Path, str, str], *, as_js
     from bench.jobs.contribute import add as job
 
     file, by, source = handed_in
-    with contextlib.redirect_stdout(sys.stderr), Counter(quiet=quiet) as counter:
+    with contextlib.redirect_stdout(sys.stderr), JudgingDisplay(quiet=quiet) as display:
         contribution = Contribution(file=file, by=by, source=source)
         added = job(
             path,
             contribution,
             lookup,
-            begin=lambda total: counter.begin("judged", total),
-            advance=counter.advance,
-            tell=counter.tell,
+            begin=lambda total: display.begin("judged", total),
+            advance=display.advance,
+            notify=display.notify,
         )
     say(json_text(added_values(added)) if as_json else added_text(added))
     if not added.new and not added.known:
@@ -159,6 +159,6 @@ def _add(path: Place, lookup: Lookup, handed_in: tuple[Path, str, str], *, as_js
 def _transfer(root: Place, lookup: Lookup, *, as_json: bool, quiet: bool) -> None:
     from bench.jobs.transfer import transfer as job
 
-    with contextlib.redirect_stdout(sys.stderr), Counter(quiet=quiet) as counter:
-        results = job(root, lookup, begin=counter.begin, advance=counter.advance, tell=counter.tell)
+    with contextlib.redirect_stdout(sys.stderr), JudgingDisplay(quiet=quiet) as display:
+        results = job(root, lookup, begin=display.begin, advance=display.advance, notify=display.notify)
     say(json_text([transferred_values(each) for each in results]) if as_json else transferred_text(results))

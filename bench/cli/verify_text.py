@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bench.jobs.contribute import Added
     from bench.jobs.transfer import Transferred
-    from bench.jobs.verification import Verification
+    from bench.jobs.verify import Verification
 
 __all__ = [
     "added_text",

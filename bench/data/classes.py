@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.core.errors import BenchError
 from bench.data.dataset import Dataset
-from bench.storage.regular_file import read_regular
+from bench.storage import read_regular
 
 __all__ = ["MOST_CLASSES", "OPTION", "advice", "in_order", "read"]
 

@@ -19,7 +19,7 @@ from bench.core.errors import BenchError
 from bench.core.types import Examples
 from bench.data import images
 from bench.data.preprocessing import Preprocessing
-from bench.storage.regular_file import read_regular
+from bench.storage import read_regular
 
 __all__ = ["FileExamples", "ImageFile", "open_files"]
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from bench.core.errors import BenchError
 from bench.data.memory import expect_to_fit
-from bench.storage.regular_file import read_regular
+from bench.storage import read_regular
 
 __all__ = ["MOST_BYTES", "SUFFIXES", "Survey", "opened", "read", "survey"]
 

@@ -15,7 +15,7 @@ from bench.data import classes, files, folder, npz
 from bench.data import content as contents
 from bench.data.dataset import IMAGE_THREAT_MODELS, Content, Dataset, DatasetSpec, FileContent, Split
 from bench.data.preprocessing import Preprocessing
-from bench.storage.place import expanded
+from bench.storage import expanded
 
 __all__ = ["DATASETS", "FOLDER", "load", "names"]
 

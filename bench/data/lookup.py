@@ -8,7 +8,7 @@ from pathlib import Path
 import platformdirs
 
 from bench.core.errors import BenchError
-from bench.storage.place import expanded
+from bench.storage import expanded
 
 __all__ = ["DATA_DIR_VARIABLE", "find", "folders", "listing"]
 

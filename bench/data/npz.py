@@ -18,7 +18,7 @@ from bench.data.classes import MOST_CLASSES
 from bench.data.dataset import Content
 from bench.data.memory import expect_to_fit
 from bench.row import npz
-from bench.storage.regular_file import open_regular
+from bench.storage import open_regular
 
 __all__ = ["read"]
 

@@ -2,7 +2,7 @@
 
 from bench.diagnostics.check import Check
 from bench.diagnostics.claim import claim_of
-from bench.diagnostics.diagnose import SHORT_EXAMPLES, diagnose, diagnose_briefly, short_form, short_passes
+from bench.diagnostics.diagnosis import SHORT_EXAMPLES, diagnose, diagnose_briefly, short_form, short_passes
 from bench.diagnostics.examination import Examined, examine, overall, unexamined
 from bench.diagnostics.registry import CHECKS, quick, select
 from bench.diagnostics.subject import Subject

@@ -23,7 +23,7 @@ from bench.evaluation.plan import RunPlan, make_plan, settled, settled_by_journa
 from bench.evaluation.progress import ProgressCallback
 from bench.evaluation.result_store import ResultStore
 from bench.evaluation.search_precision import AUTO
-from bench.storage.place import Place, place
+from bench.storage import Place, place
 from bench.suites import AttackSuite
 
 __all__ = ["assemble_plan", "evaluate", "evaluate_plan"]

@@ -33,7 +33,7 @@ from bench.evaluation.search_precision import AUTO, FLOAT32, MEASURED, choose_pr
 from bench.evaluation.structure import checked_structures
 from bench.models.adapting import adapted
 from bench.models.loaded import check_values
-from bench.storage.place import Place
+from bench.storage import Place
 from bench.suites import AttackSuite
 
 __all__ = ["RunPlan", "make_plan", "settled", "settled_by_journal"]

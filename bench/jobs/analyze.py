@@ -27,11 +27,10 @@ from bench.evaluation.precision import full_float32
 from bench.jobs.request import fingerprinted, load_data, pick_device
 from bench.jobs.results import results_in, write_page, write_result
 from bench.jobs.suite_verdicts import Library
-from bench.jobs.writable import check_writable
 from bench.models import LoadedModel
 from bench.row import provenance
 from bench.row.indices import format_indices
-from bench.storage.place import Place
+from bench.storage import Place, check_writable
 
 __all__ = ["AnalyzeRequest", "Analyzed", "analyze"]
 
@@ -99,14 +98,14 @@ class Analyzed:
 def analyze(
     request: AnalyzeRequest,
     *,
-    tell: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
     on_progress: Callable[[Progress], None] = lambda event: None,
 ) -> Analyzed:
     """Measure as asked; write result, figures and page.
 
     Args:
         request: what to measure.
-        tell: called with each thing that the user should know, one line.
+        notify: called with each thing that the user should know, one line.
         on_progress: called before the first part of the work and after each.
 
     Raises:
@@ -115,7 +114,7 @@ def analyze(
     """
     chosen = ANALYSES.get(request.what)
     _check(request, chosen)
-    subject = _subject(request, chosen, tell)
+    subject = _subject(request, chosen, notify)
     tasks = chosen.tasks(subject)
     journal = request.journal or platformdirs.user_cache_path("bench", appauthor=False) / "analyses"
     with full_float32():
@@ -156,7 +155,7 @@ def _check(request: AnalyzeRequest, chosen: Analysis) -> None:
         suites.get(request.suite)
 
 
-def _subject(request: AnalyzeRequest, chosen: Analysis, tell: Callable[[str], None]) -> Subject:
+def _subject(request: AnalyzeRequest, chosen: Analysis, notify: Callable[[str], None]) -> Subject:
     asked = ThreatModel.parse(request.threat_model) if request.threat_model is not None else None
     device = pick_device(request.device)
     dataset = load_data(
@@ -165,7 +164,7 @@ def _subject(request: AnalyzeRequest, chosen: Analysis, tell: Callable[[str], No
         data_dir=request.data_dir,
         class_names=request.class_names,
         threat_model=asked,
-        tell=tell,
+        notify=notify,
     )
     threat_model = asked or models.default_threat_model(request.models, dataset)
     given = data.select(dataset, samples=request.samples, indices=request.indices)  # says what is wrong with them first
@@ -190,7 +189,9 @@ def _subject(request: AnalyzeRequest, chosen: Analysis, tell: Callable[[str], No
         threat_model=threat_model,
         seed=request.seed,
         device=device,
-        verdicts=lambda model: library.verdicts(model, label, given, seed=request.seed, device=str(device), tell=tell),
+        verdicts=lambda model: library.verdicts(
+            model, label, given, seed=request.seed, device=str(device), notify=notify
+        ),
         suite=label,
         control=control,
     )

@@ -13,7 +13,7 @@ from bench.leaderboard.checks import Inspection, against, inspect_board, inspect
 from bench.leaderboard.store import Identity
 from bench.row.check_result import CheckResult, Level
 from bench.row.record import Record
-from bench.storage.place import Place
+from bench.storage import Place
 
 if TYPE_CHECKING:
     from bench.evaluation import ProgressCallback
@@ -61,14 +61,14 @@ class CheckRequest:
 def check(
     request: CheckRequest,
     *,
-    tell: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
     on_progress: ProgressCallback | None = None,
 ) -> tuple[CheckResult, ...]:
     """Look at everything that was asked for; what is wrong with one row does not stop the others.
 
     Args:
         request: what to check.
-        tell: called with each thing that the user should know, one line.
+        notify: called with each thing that the user should know, one line.
         on_progress: called with a `Progress` while a probe runs.
 
     Raises:
@@ -82,9 +82,9 @@ def check(
         rows = {Identity.of(record): record for _, record in found.rows}
         results += against(request.leaderboard, rows, request.revision)
     if request.replay:
-        results += _replayed(request, chosen(found), tell)
+        results += _replayed(request, chosen(found), notify)
     if request.probe is not None:
-        results += _probed(request, chosen(found), tell, on_progress)
+        results += _probed(request, chosen(found), notify, on_progress)
     return tuple(results)
 
 
@@ -117,7 +117,7 @@ def _checked(request: CheckRequest) -> Callable[[Inspection], Sequence[tuple[Pla
 
 
 def _replayed(
-    request: CheckRequest, rows: Sequence[tuple[Place, Record]], tell: Callable[[str], None]
+    request: CheckRequest, rows: Sequence[tuple[Place, Record]], notify: Callable[[str], None]
 ) -> Iterator[CheckResult]:
     from bench.jobs.verify import Lookup, verify
 
@@ -134,7 +134,7 @@ def _replayed(
         if record.evidence is None and record.external_evidence is None:
             yield CheckResult(what="replay", subject=subject, level=Level.WARN, evidence="no breaks are stored")
             continue
-        tell(f"Replaying {subject}")
+        notify(f"Replaying {subject}")
         try:
             verification = verify(path, lookup)
         except BenchError as error:
@@ -157,7 +157,7 @@ def _expect_one(request: CheckRequest, rows: Sequence[tuple[Place, Record]]) -> 
 def _probed(
     request: CheckRequest,
     rows: Sequence[tuple[Place, Record]],
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
     on_progress: ProgressCallback | None,
 ) -> Iterator[CheckResult]:
     from bench.jobs.probe import ProbeRequest, probe
@@ -165,7 +165,7 @@ def _probed(
     _expect_one(request, rows)
     for path, record in rows:
         subject = path.relative_to(request.leaderboard).as_posix()
-        tell(f"Probing {subject}")
+        notify(f"Probing {subject}")
         try:
             change, _ = probe(
                 ProbeRequest(
@@ -177,7 +177,7 @@ def _probed(
                     data_dir=request.data_dir,
                     device=request.device,
                 ),
-                tell=tell,
+                notify=notify,
                 on_progress=on_progress,
             )
         except UnknownNameError as error:

@@ -17,7 +17,7 @@ from bench.data import Dataset
 from bench.row import npz
 from bench.row.adversarials import LEVELS
 from bench.row.npz import Array, Layout
-from bench.storage.regular_file import read_regular
+from bench.storage import read_regular
 
 __all__ = ["Claims", "read_claims"]
 

@@ -17,8 +17,8 @@ from bench.evaluation.confirm import Advance, Judge
 from bench.evaluation.verify import inside
 from bench.jobs.claims import Claims, read_claims
 from bench.jobs.evidence import pack
-from bench.jobs.paperwork import check_file, read_row
 from bench.jobs.request import pick_device
+from bench.jobs.row_files import check_file, read_row
 from bench.jobs.verify import Lookup, Opened, open_row
 from bench.leaderboard.store import Kind
 from bench.row.adversarials import Breaks, merge
@@ -26,7 +26,7 @@ from bench.row.check_result import CheckResult, Level
 from bench.row.fingerprint import same_function
 from bench.row.indices import parse_indices
 from bench.row.record import ExternalBreak, Record
-from bench.storage.place import Place
+from bench.storage import Place
 
 __all__ = ["Added", "Contribution", "Found", "add", "robust_in", "store_found", "stored_external"]
 
@@ -91,7 +91,7 @@ def add(
     *,
     begin: Callable[[int], None] = lambda total: None,
     advance: Advance = lambda count: None,
-    tell: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> Added:
     """Judge claimed breaks, and store those that hold and are new.
 
@@ -103,7 +103,7 @@ def add(
         lookup: where model and data are found.
         begin: called once with the number of inputs that will be classified.
         advance: called after each batch with its number of inputs.
-        tell: called before waiting for another writer, with a line that says for whom.
+        notify: called before waiting for another writer, with a line that says for whom.
 
     Raises:
         FoundSomethingError: if the row, its data, its weights or its external evidence are not what the row says.
@@ -123,7 +123,7 @@ def add(
     kept: tuple[ExternalBreak, ...] = ()
     if confirmed & robust:
         found = Found(breaks=breaks, source=contribution.source, by=contribution.by)
-        record, kept = store_found(path, record, [found], opened.dataset, tell=tell)
+        record, kept = store_found(path, record, [found], opened.dataset, notify=notify)
     new = {index for each in kept for index in each.indices}
     return Added(
         path=path,
@@ -152,7 +152,7 @@ def store_found(
     found: Sequence[Found],
     dataset: Dataset,
     *,
-    tell: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> tuple[Record, tuple[ExternalBreak, ...]]:
     """Store those of the confirmed breaks that the row, as it is now, still calls robust.
 
@@ -161,7 +161,7 @@ def store_found(
         judged: the row for whose model they were confirmed.
         found: the breaks, the first of an example counts.
         dataset: the split that they belong to.
-        tell: called before waiting for another writer, with a line that says for whom.
+        notify: called before waiting for another writer, with a line that says for whom.
 
     Returns:
         The row as it is now, and what was stored.
@@ -170,7 +170,7 @@ def store_found(
         FoundSomethingError: if the row or its external evidence is not what it says.
         WorkFailedError: if another row was written meanwhile, or another writer holds the board for too long.
     """
-    with leaderboard.locked(leaderboard.board_of(path), tell):
+    with leaderboard.locked(leaderboard.board_of(path), notify):
         record = _sound(path)
         same = (record.digests.model, record.digests.dataset) == (judged.digests.model, judged.digests.dataset)
         if not same or same_function(record.fingerprint, judged.fingerprint) is False:

@@ -91,14 +91,14 @@ class Diagnosis:
 def doctor(
     request: DoctorRequest,
     *,
-    tell: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
     on_progress: Callable[[Examined], None] | None = None,
 ) -> Diagnosis:
     """Examine a model as asked.
 
     Args:
         request: what to examine.
-        tell: called with each thing that the user should know before it starts, one line.
+        notify: called with each thing that the user should know before it starts, one line.
         on_progress: called after every check.
 
     Raises:
@@ -115,7 +115,7 @@ def doctor(
         data_dir=request.data_dir,
         class_names=request.class_names,
         threat_model=asked,
-        tell=tell,
+        notify=notify,
     )
     threat_model = asked or models.default_threat_model([request.model], dataset)
     few = min(SAMPLES, len(dataset)) if request.samples is None and request.indices is None else request.samples
@@ -130,7 +130,7 @@ def doctor(
         check=False,
     )
     for remark in model.remarks:
-        tell(remark)
+        notify(remark)
     start = time.monotonic()
     found = diagnose(
         model.module,

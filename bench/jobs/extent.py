@@ -47,13 +47,13 @@ class Extent:
     costs: Costs
 
 
-def choose(estimator: Estimator, *, budget: float | None, tell: Callable[[str], None]) -> Extent:
+def choose(estimator: Estimator, *, budget: float | None, notify: Callable[[str], None]) -> Extent:
     """Measure what the run costs and, under a budget, take the largest prefix of the examples that fits.
 
     Args:
         estimator: of the run on all examples that were asked for.
         budget: seconds, or None.
-        tell: called with what was chosen, one line.
+        notify: called with what was chosen, one line.
 
     Raises:
         BenchError: if not even a few examples fit the budget.
@@ -74,7 +74,7 @@ def choose(estimator: Estimator, *, budget: float | None, tell: Callable[[str], 
     spent = time.perf_counter() - start
     n_examples = n_asked if budget is None else _largest(prediction, estimator, budget - spent, spent)
     predicted = prediction.seconds(n_examples)
-    tell(_words(n_examples, n_asked, predicted, budget))
+    notify(_words(n_examples, n_asked, predicted, budget))
     return Extent(
         n_examples=n_examples,
         n_asked=n_asked,

@@ -19,7 +19,7 @@ from bench.evaluation import Evaluation, Progress, ProgressCallback, open_journa
 from bench.jobs.request import ResolvedRun
 from bench.models import LoadedModel
 from bench.row.record import Diagnostic
-from bench.storage.place import Place
+from bench.storage import Place
 
 __all__ = ["Closing", "find", "load_surrogates", "passes_left"]
 
@@ -43,9 +43,9 @@ class Closing:
 
     def examined(self, event: Examined) -> None:
         """Say that one of the doctor's checks is done."""
-        self.tell("doctor", event.n_done, event.n_checks, unit="check", eta=event.eta)
+        self.notify("doctor", event.n_done, event.n_checks, unit="check", eta=event.eta)
 
-    def tell(self, part: str, n_done: int, total: int, *, unit: str, eta: float = 0.0) -> None:
+    def notify(self, part: str, n_done: int, total: int, *, unit: str, eta: float = 0.0) -> None:
         """Say how far a part is."""
         if self._listener is None:
             return
@@ -76,7 +76,7 @@ def find(run: ResolvedRun, n_examples: int, evaluation: Evaluation, *, closing: 
     header, form = evaluation.header, _form(run)
     known = _known(run.plan.journal, few, form)
     if known is not None:
-        closing.tell("doctor", len(known), len(known), unit="check")
+        closing.notify("doctor", len(known), len(known), unit="check")
         return known
     try:
         found = diagnose_briefly(

@@ -59,7 +59,7 @@ class Probed(NamedTuple):
 def probe(
     request: ProbeRequest,
     *,
-    tell: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
     on_progress: ProgressCallback | None = None,
 ) -> Probed:
     """Run the suite again and compare.
@@ -68,7 +68,7 @@ def probe(
 
     Args:
         request: what to probe.
-        tell: called with each thing that the user should know, one line.
+        notify: called with each thing that the user should know, one line.
         on_progress: called with a `Progress` after every group of chunks.
 
     Raises:
@@ -76,7 +76,7 @@ def probe(
         WorkFailedError: if an attack fails twice.
     """
     with tempfile.TemporaryDirectory(prefix="bench-probe-") as folder:
-        ran = run(_request(request, Path(folder)), tell=tell, on_progress=on_progress)
+        ran = run(_request(request, Path(folder)), notify=notify, on_progress=on_progress)
     if ran.outcome is Outcome.SAMPLE:
         raise BenchError(
             f"Data set {request.record.dataset} is not here, so no row of it can be probed. Name its folder with"

@@ -12,13 +12,27 @@ from bench.data import Dataset
 from bench.evaluation.confirm import Judge
 from bench.evaluation.verify import Judgement
 from bench.jobs.evidence import clean_inputs
-from bench.jobs.verification import Marginal
 from bench.row.adversarials import Breaks
 from bench.row.check_result import CheckResult, Level
 from bench.row.indices import listed, parse_indices
 from bench.row.record import Record
 
-__all__ = ["Replayed", "count_again", "replay_breaks", "replay_clean"]
+__all__ = ["Marginal", "Replayed", "count_again", "replay_breaks", "replay_clean"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marginal:
+    """A verdict that float32 rounding alone may turn; it is listed, and counts as the row says.
+
+    Args:
+        index: of the example in the official split.
+        margin: `z_y - max_{k != y} z_k`, as measured here.
+        of: "clean", "break" or "external".
+    """
+
+    index: int
+    margin: float
+    of: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from bench.evaluation.fingerprint import N_IMAGES, fingerprint
 from bench.evaluation.search_precision import AUTO, precision_of_suite
 from bench.models import LoadedModel, preprocessing
 from bench.models.sources import source_of
-from bench.storage.place import Place
+from bench.storage import Place
 
 __all__ = [
     "SAMPLES_ON_CPU",
@@ -106,12 +106,12 @@ class ResolvedRun:
     plan: RunPlan
 
 
-def resolve(request: RunRequest, tell: Callable[[str], None], *, computed_on: str | None = None) -> ResolvedRun:
+def resolve(request: RunRequest, notify: Callable[[str], None], *, computed_on: str | None = None) -> ResolvedRun:
     """Look everything up, the quick things first.
 
     Args:
         request: what is asked for.
-        tell: called with each thing that the user should know, one line.
+        notify: called with each thing that the user should know, one line.
         computed_on: kind of the workers' devices; None for that of the request.
 
     Raises:
@@ -129,7 +129,7 @@ def resolve(request: RunRequest, tell: Callable[[str], None], *, computed_on: st
         data_dir=request.data_dir,
         class_names=request.class_names,
         threat_model=asked,
-        tell=tell,
+        notify=notify,
     )
     examples = data.select(dataset, samples=request.samples, indices=request.indices)
     threat_model = asked or models.default_threat_model([request.model], dataset)
@@ -142,10 +142,10 @@ def resolve(request: RunRequest, tell: Callable[[str], None], *, computed_on: st
         device=device,
     )
     for remark in model.remarks:
-        tell(remark)
+        notify(remark)
     model = fingerprinted(model, dataset, device)
     if request.samples is None and request.indices is None and request.budget is None:
-        examples = _by_default(examples, device, tell)
+        examples = _by_default(examples, device, notify)
     plan = make_plan(
         model.module,
         examples,
@@ -176,7 +176,7 @@ def load_data(
     data_dir: Path | None,
     class_names: Path | None,
     threat_model: ThreatModel | None,
-    tell: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> Dataset:
     """Load the test split, with the pixels that the models are made for.
 
@@ -186,7 +186,7 @@ def load_data(
         data_dir: where data is looked up first, or None.
         class_names: a file with the models' classes, of which the user's own data may have some, or None.
         threat_model: what was asked for, or None.
-        tell: called with each thing that the user should know of the data, one line.
+        notify: called with each thing that the user should know of the data, one line.
 
     Raises:
         BenchError: if the data is missing or unusable, or the models take other pixels than each other.
@@ -201,10 +201,10 @@ def load_data(
         )
     dataset = data.load(name, data_dir=data_dir, class_names=class_names, preprocessing=wanted[first])
     for line in filter(None, (dataset.notice, *dataset.remarks)):
-        tell(line)
+        notify(line)
     usual = data.DATASETS.get(name).preprocessing if name in data.DATASETS else None
     if dataset.preprocessing != usual:
-        tell(f"Images as {first} takes them: {dataset.preprocessing}")
+        notify(f"Images as {first} takes them: {dataset.preprocessing}")
     return dataset
 
 
@@ -252,10 +252,10 @@ def row_name(model: LoadedModel, weights: Path | None) -> str:
     return f"{stem}-{digest.of_json([model.digest, model.factory_digest])[:8]}"
 
 
-def _by_default(examples: Examples, device: torch.device, tell: Callable[[str], None]) -> Examples:
+def _by_default(examples: Examples, device: torch.device, notify: Callable[[str], None]) -> Examples:
     """All examples on an accelerator; on a CPU the first few, saying so."""
     total = len(examples)
     if device.type != "cpu" or total <= SAMPLES_ON_CPU:
         return examples
-    tell(f"On a CPU, the first {SAMPLES_ON_CPU} of {total} examples. All of them: --samples {total}")
+    notify(f"On a CPU, the first {SAMPLES_ON_CPU} of {total} examples. All of them: --samples {total}")
     return examples[:SAMPLES_ON_CPU]

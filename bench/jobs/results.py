@@ -10,8 +10,7 @@ from pathlib import Path
 from bench.analysis import ANALYSES, Report
 from bench.analysis.page import page
 from bench.analysis.report import dumps, read
-from bench.storage.atomic_write import write_durably
-from bench.storage.listing import matching
+from bench.storage import matching, write_durably
 
 __all__ = ["results_in", "write_page", "write_result"]
 

@@ -30,15 +30,13 @@ from bench.jobs.evidence import pack
 from bench.jobs.extent import Extent, choose
 from bench.jobs.findings import Closing, find, passes_left
 from bench.jobs.request import ResolvedRun, RunRequest, resolve, row_name
-from bench.jobs.writable import check_writable
 from bench.models.blueprint import blueprint_of
 from bench.row import provenance
 from bench.row.check_result import Level
 from bench.row.fingerprint import same_function
 from bench.row.indices import parse_indices
 from bench.row.record import Diagnostic, Digests, Record
-from bench.storage.atomic_write import explain_write_errors
-from bench.storage.place import Place
+from bench.storage import Place, check_writable, explain_write_errors
 
 __all__ = [
     "Outcome",
@@ -99,7 +97,7 @@ class Ran:
 def run(
     request: RunRequest,
     *,
-    tell: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
     on_progress: ProgressCallback | None = None,
     crew: Crew | None = None,
     waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
@@ -108,7 +106,7 @@ def run(
 
     Args:
         request: what to evaluate.
-        tell: called with each thing that the user should know before it runs, one line.
+        notify: called with each thing that the user should know before it runs, one line.
         on_progress: called with a `Progress` after every group of chunks.
         crew: the workers; None for this process.
         waiting: entered whenever there is nothing to do but wait for them.
@@ -117,24 +115,24 @@ def run(
         BenchError: if a name, a file or a value is wrong; nothing is written then.
         WorkFailedError: if an attack fails twice or the disk is full; the journal keeps what was finished.
     """
-    resolved = prepared(request, tell, computed_on=crew.device if crew is not None else None)
+    resolved = prepared(request, notify, computed_on=crew.device if crew is not None else None)
     executor = executor_of(resolved, crew, waiting)
-    tell(f"Journal, whose finished work is reused: {resolved.plan.journal}")
+    notify(f"Journal, whose finished work is reused: {resolved.plan.journal}")
     resolved = dataclasses.replace(resolved, plan=settled(resolved.plan))
     estimator = Estimator(
         plan=resolved.plan,
         n_workers=executor.n_workers if executor is not None else 1,
         after=passes_left(resolved),
     )
-    extent = choose(estimator, budget=request.budget, tell=tell)
+    extent = choose(estimator, budget=request.budget, notify=notify)
     start = time.perf_counter()
     evaluation = evaluate_plan(
         resolved.plan.part(slice(0, extent.n_examples)), executor=executor, progress=on_progress, costs=extent.costs
     )
-    return finish(resolved, evaluation, extent, start=start, tell=tell, on_progress=on_progress)
+    return finish(resolved, evaluation, extent, start=start, notify=notify, on_progress=on_progress)
 
 
-def prepared(request: RunRequest, tell: Callable[[str], None], *, computed_on: str | None = None) -> ResolvedRun:
+def prepared(request: RunRequest, notify: Callable[[str], None], *, computed_on: str | None = None) -> ResolvedRun:
     """Look everything up, and say what will become of a row that is there already; arguments as of `resolve`.
 
     Raises:
@@ -143,15 +141,15 @@ def prepared(request: RunRequest, tell: Callable[[str], None], *, computed_on: s
     if request.no_row and request.force:
         raise BenchError("--no-row leaves the leaderboard alone, so --force has nothing to replace: leave one out.")
     if request.no_row:
-        return resolve(request, tell, computed_on=computed_on)
+        return resolve(request, notify, computed_on=computed_on)
     check_writable(request.leaderboard)
-    run = resolve(request, tell, computed_on=computed_on)
+    run = resolve(request, notify, computed_on=computed_on)
     if run.dataset.notice is None:
         row = row_identity(run)
         known = leaderboard.find(request.leaderboard, row)
         if known is not None:
             path = row.path(request.leaderboard)
-            tell(f"There is a row on {known.result.n_examples} examples, {path}: {_fate(known, run)}.")
+            notify(f"There is a row on {known.result.n_examples} examples, {path}: {_fate(known, run)}.")
     return run
 
 
@@ -161,7 +159,7 @@ def finish(
     extent: Extent,
     *,
     start: float,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
     on_progress: ProgressCallback | None,
 ) -> Ran:
     """Have the doctor look at a finished evaluation in short, and store its row.
@@ -174,7 +172,7 @@ def finish(
         evaluation: of all its examples.
         extent: what was planned.
         start: when the evaluation began, by `time.perf_counter`.
-        tell: called before waiting for another writer of the board, with a line that says for whom.
+        notify: called before waiting for another writer of the board, with a line that says for whom.
         on_progress: called with a `Progress` after each of the doctor's checks, and once the evidence is packed.
 
     Raises:
@@ -202,7 +200,7 @@ def finish(
         record = dataclasses.replace(record, not_run={**record.not_run, "evidence": reason})
     else:
         record = dataclasses.replace(record, evidence=packed.link)
-    closing.tell("evidence", 1, 1, unit="file")
+    closing.notify("evidence", 1, 1, unit="file")
     with explain_write_errors(request.leaderboard):
         written = leaderboard.write(
             record,
@@ -210,7 +208,7 @@ def finish(
             force=request.force,
             suite=run.plan.suite.published,
             evidence=packed.content if packed is not None else None,
-            tell=tell,
+            notify=notify,
         )
     return Ran(
         evaluation=evaluation,

@@ -61,7 +61,7 @@ def requests_for(request: RunRequest, names: Sequence[str]) -> tuple[RunRequest,
 def run_several(
     requests: Sequence[RunRequest],
     *,
-    tell: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
     on_progress: Callable[[Progress], None] | None = None,
     crew: Crew | None = None,
 ) -> list[Ran | BenchError]:
@@ -72,7 +72,7 @@ def run_several(
 
     Args:
         requests: one for each model.
-        tell: called with each thing that the user should know, one line.
+        notify: called with each thing that the user should know, one line.
         on_progress: called with a `Progress` after every group of chunks.
         crew: the workers; None for this process.
     """
@@ -92,7 +92,7 @@ def run_several(
             try:
                 return run(
                     request,
-                    tell=lambda line: tell(f"{request.model}: {line}"),
+                    notify=lambda line: notify(f"{request.model}: {line}"),
                     on_progress=clock.told(request.model, on_progress) if on_progress is not None else None,
                     crew=crew,
                     waiting=waiting,

@@ -22,8 +22,7 @@ from bench.jobs.extent import Extent
 from bench.jobs.findings import Closing, find, passes_left
 from bench.jobs.request import RunRequest, resolve
 from bench.jobs.run import Ran, executor_of, finish, prepared
-from bench.storage.listing import matching
-from bench.storage.place import Place
+from bench.storage import Place, matching
 
 __all__ = ["Shard", "ShardDone", "merge", "run_shard"]
 
@@ -97,7 +96,7 @@ def run_shard(
     request: RunRequest,
     shard: Shard,
     *,
-    tell: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
     on_progress: ProgressCallback | None = None,
     crew: Crew | None = None,
 ) -> ShardDone:
@@ -106,7 +105,7 @@ def run_shard(
     Args:
         request: the whole run.
         shard: the part.
-        tell: called with each thing that the user should know, one line.
+        notify: called with each thing that the user should know, one line.
         on_progress: called with a `Progress` after every group of chunks.
         crew: the workers; None for this process.
 
@@ -114,17 +113,17 @@ def run_shard(
         BenchError: if a name, a file or a value is wrong, or the run cannot be divided.
         WorkFailedError: if an attack fails twice or the disk is full; the journal keeps what was finished.
     """
-    run = resolve(request, tell, computed_on=crew.device if crew is not None else None)
+    run = resolve(request, notify, computed_on=crew.device if crew is not None else None)
     whole, folder = run.plan, _folder(run.plan)
     _refuse_undividable(request, whole)
     rows = shard.rows(whole.indices, whole.header.batch_size)
     n_examples = len(whole.examples)
     if rows.start == rows.stop:
         few = f"{n_examples} are too few blocks for so many"
-        tell(f"Shard {shard} has no examples: {few}. A smaller --batch-size makes more.")
+        notify(f"Shard {shard} has no examples: {few}. A smaller --batch-size makes more.")
         return ShardDone(shard=shard, rows=rows, journal=None)
     journal = folder / shard.folder
-    tell(f"Shard {shard}: examples {rows.start}:{rows.stop} of {n_examples}, journal {journal}")
+    notify(f"Shard {shard}: examples {rows.start}:{rows.stop} of {n_examples}, journal {journal}")
     start = time.perf_counter()
     run = dataclasses.replace(run, plan=settled(dataclasses.replace(whole.part(rows), journal=journal)))
     looks = rows.start == 0  # what the doctor looks at are the run's first examples
@@ -143,7 +142,7 @@ def run_shard(
 def merge(
     request: RunRequest,
     *,
-    tell: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
     on_progress: ProgressCallback | None = None,
     computed_on: str | None = None,
 ) -> Ran:
@@ -151,14 +150,14 @@ def merge(
 
     Args:
         request: the whole run, as it was for its parts.
-        tell: called with each thing that the user should know, one line.
+        notify: called with each thing that the user should know, one line.
         on_progress: called with a `Progress` after every group of chunks.
         computed_on: kind of device that the parts had; None for that of the request.
 
     Raises:
         BenchError: if a part is missing or not done, or of another run.
     """
-    run = prepared(request, tell, computed_on=computed_on)
+    run = prepared(request, notify, computed_on=computed_on)
     folder = _folder(run.plan)
     gather(_parts(folder, run.plan), folder / _MERGED)
     run = dataclasses.replace(run, plan=dataclasses.replace(run.plan, journal=folder / _MERGED))
@@ -173,7 +172,7 @@ def merge(
         probe_seconds=0.0,
         costs=IN_PASSES,
     )
-    return finish(run, evaluation, extent, start=start, tell=tell, on_progress=on_progress)
+    return finish(run, evaluation, extent, start=start, notify=notify, on_progress=on_progress)
 
 
 def _refuse_undividable(request: RunRequest, plan: RunPlan) -> None:

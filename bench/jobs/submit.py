@@ -15,15 +15,12 @@ from bench.diagnostics import Examined, merged, select
 from bench.evaluation import ProgressCallback
 from bench.jobs.doctor import DoctorRequest, doctor
 from bench.jobs.run import Outcome, RunRequest, attempted, diagnosed, run
-from bench.jobs.writable import check_writable
 from bench.leaderboard.compare import compare
 from bench.leaderboard.pages import publish
 from bench.leaderboard.store import Kind, read_file
 from bench.row.record import Card, Record
 from bench.row.schema import to_json
-from bench.storage.atomic_write import write_durably
-from bench.storage.place import Place
-from bench.storage.regular_file import sha256_of
+from bench.storage import Place, check_writable, sha256_of, write_durably
 
 __all__ = ["SubmitRequest", "Submitted", "submit"]
 
@@ -70,7 +67,7 @@ class Submitted:
 def submit(
     request: SubmitRequest,
     *,
-    tell: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
     on_progress: ProgressCallback | None = None,
     on_check: Callable[[Examined], None] | None = None,
 ) -> Submitted:
@@ -80,7 +77,7 @@ def submit(
 
     Args:
         request: what to submit.
-        tell: called with each thing that the user should know, one line.
+        notify: called with each thing that the user should know, one line.
         on_progress: called with a `Progress` while attacks run.
         on_check: called after each diagnostic.
 
@@ -92,12 +89,12 @@ def submit(
     _check_name(request)
     check_writable(root)
     with tempfile.TemporaryDirectory(prefix="bench-submit-") as folder:
-        ran = run(dataclasses.replace(request.run, leaderboard=Path(folder)), tell=tell, on_progress=on_progress)
+        ran = run(dataclasses.replace(request.run, leaderboard=Path(folder)), notify=notify, on_progress=on_progress)
         if ran.outcome is Outcome.SAMPLE or ran.path is None:
             raise BenchError(f"A sample is no submission: {ran.notice} Name the data's folder with --data-dir.")
         evidence = read_file(ran.path, ran.record, Kind.OWN)
-    record = _named(ran.record, request, tell, on_check)
-    with leaderboard.locked(root, tell):
+    record = _named(ran.record, request, notify, on_check)
+    with leaderboard.locked(root, notify):
         written = leaderboard.write(
             record,
             root,
@@ -136,11 +133,11 @@ def _check_name(request: SubmitRequest) -> None:
 def _named(
     record: Record,
     request: SubmitRequest,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
     on_check: Callable[[Examined], None] | None,
 ) -> Record:
     """The row under its public name, with its card and the whole of the diagnostics."""
-    tell("Examining the model")
+    notify("Examining the model")
     asked = DoctorRequest(
         model=request.run.model,
         dataset=request.run.dataset,
@@ -153,7 +150,7 @@ def _named(
         device=request.run.device,
         seconds=request.doctor_seconds,
     )
-    found = diagnosed(select(), lambda: doctor(asked, tell=tell, on_progress=on_check).diagnostics)
+    found = diagnosed(select(), lambda: doctor(asked, notify=notify, on_progress=on_check).diagnostics)
     card = record.card or Card(title="", reference="", architecture="", n_parameters=0, extra_data=None)
     return dataclasses.replace(
         record,

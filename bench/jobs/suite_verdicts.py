@@ -21,7 +21,7 @@ from bench.row.adversarials import Breaks
 from bench.row.fingerprint import same_function
 from bench.row.indices import parse_indices
 from bench.row.record import Record
-from bench.storage.place import Place
+from bench.storage import Place
 
 __all__ = ["FALLBACK", "Library"]
 
@@ -68,7 +68,14 @@ class Library:
         return record if covered.issuperset(examples.indices.tolist()) else None
 
     def verdicts(
-        self, model: LoadedModel, suite: str, examples: Examples, *, seed: int, device: str, tell: Callable[[str], None]
+        self,
+        model: LoadedModel,
+        suite: str,
+        examples: Examples,
+        *,
+        seed: int,
+        device: str,
+        notify: Callable[[str], None],
     ) -> SuiteVerdicts:
         """From the row, or from a run.
 
@@ -78,7 +85,7 @@ class Library:
             examples: what is asked about.
             seed: of a run.
             device: of a run.
-            tell: called before a run, one line.
+            notify: called before a run, one line.
 
         Raises:
             BenchError: if the row's evidence cannot be read.
@@ -87,8 +94,8 @@ class Library:
         record = self.row(model, suite, examples)
         if record is not None:
             return self._of_row(record, model, examples)
-        tell(f"No row of {suite} for {model.name} on these examples in {self.root}: running {suite}.")
-        return _of_run(self._run(model, suite, examples, seed, device, tell))
+        notify(f"No row of {suite} for {model.name} on these examples in {self.root}: running {suite}.")
+        return _of_run(self._run(model, suite, examples, seed, device, notify))
 
     def _stored(self, model: LoadedModel, suite: str) -> Record | None:
         if self.dataset.notice is not None:
@@ -133,7 +140,7 @@ class Library:
         examples: Examples,
         seed: int,
         device: str,
-        tell: Callable[[str], None],
+        notify: Callable[[str], None],
     ) -> Evaluation:
         asked = make_plan(
             model.module,
@@ -146,14 +153,14 @@ class Library:
             identity=digests_of(model, self.dataset),
             journal=default_journal,
         )
-        return evaluate_plan(asked, progress=lambda event: _tell_of_stage(event, tell))
+        return evaluate_plan(asked, progress=lambda event: _notify_of_stage(event, notify))
 
 
-def _tell_of_stage(event: Progress, tell: Callable[[str], None]) -> None:
+def _notify_of_stage(event: Progress, notify: Callable[[str], None]) -> None:
     """One line for each stage that is finished."""
     if event.chunk == event.n_chunks:
         left = f", about {in_words(event.eta)} of the suite left" if event.eta else ""
-        tell(f"{event.stage}: robust so far {event.n_robust}/{event.n_examples}{left}")
+        notify(f"{event.stage}: robust so far {event.n_robust}/{event.n_examples}{left}")
 
 
 def _of_run(found: Evaluation) -> SuiteVerdicts:

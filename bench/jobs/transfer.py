@@ -19,8 +19,8 @@ from bench.data import Dataset
 from bench.evaluation.confirm import Advance, Judge
 from bench.jobs.contribute import Found, robust_in, store_found, stored_external
 from bench.jobs.evidence import clean_inputs
-from bench.jobs.paperwork import check_file
 from bench.jobs.request import pick_device
+from bench.jobs.row_files import check_file
 from bench.jobs.verify import Lookup, load_data_of, open_row
 from bench.leaderboard.store import Kind
 from bench.row.adversarials import Breaks, merge
@@ -28,7 +28,7 @@ from bench.row.check_result import Level
 from bench.row.fingerprint import same_function
 from bench.row.record import ExternalBreak, Record
 from bench.row.serialization import row_digest
-from bench.storage.place import Place
+from bench.storage import Place
 
 __all__ = ["Transferred", "transfer"]
 
@@ -74,7 +74,7 @@ def transfer(
     *,
     begin: Callable[[str, int], None] = lambda name, total: None,
     advance: Advance = lambda count: None,
-    tell: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> tuple[Transferred, ...]:
     """Try every row of a board on the stored breaks of other models for the same data and threat model.
 
@@ -83,7 +83,7 @@ def transfer(
         lookup: where data is found, and the device.
         begin: called for every row with its name and the number of inputs that will be classified.
         advance: called after each batch with its number of inputs.
-        tell: called before waiting for another writer, with a line that says for whom.
+        notify: called before waiting for another writer, with a line that says for whom.
 
     Raises:
         FoundSomethingError: if a row's evidence is not what the row says; nothing is stored then.
@@ -103,7 +103,7 @@ def transfer(
             results.append(Transferred(path=path, record=record, skipped=str(error)))
             continue
         rows.append(_Row(path=path, record=record, breaks=_stored(path, record, dataset)))
-    results += [_try(row, rows, lookup, begin, advance, tell) for row in rows]
+    results += [_try(row, rows, lookup, begin, advance, notify) for row in rows]
     return tuple(sorted(results, key=lambda result: result.path))
 
 
@@ -113,7 +113,7 @@ def _try(
     lookup: Lookup,
     begin: Callable[[str, int], None],
     advance: Advance,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> Transferred:
     robust = set(robust_in(target.record))
     sources = [row for row in rows if _is_source(row, target) and robust & set(row.breaks.indices.tolist())]
@@ -141,7 +141,7 @@ def _try(
             robust -= set(breaks.indices.tolist())
     if not found:
         return Transferred(path=target.path, record=target.record, n_tried=n_tried)
-    record, entries = store_found(target.path, target.record, found, opened.dataset, tell=tell)
+    record, entries = store_found(target.path, target.record, found, opened.dataset, notify=notify)
     return Transferred(path=target.path, record=record, n_tried=n_tried, found=entries)
 
 

@@ -14,19 +14,18 @@ from bench.core.structure import structures_of
 from bench.core.types import ThreatModel
 from bench.data import Dataset
 from bench.evaluation.confirm import Advance, Judge
-from bench.jobs.paperwork import check_file, check_suite, read_row
-from bench.jobs.replay import count_again, replay_breaks, replay_clean
+from bench.jobs.replay import Marginal, count_again, replay_breaks, replay_clean
 from bench.jobs.request import fingerprinted, load_data, pick_device
-from bench.jobs.verification import Marginal, Verification
+from bench.jobs.row_files import check_file, check_suite, read_row
 from bench.leaderboard.store import Kind
 from bench.models import LoadedModel
 from bench.row.check_result import CheckResult, Level
 from bench.row.fingerprint import TOLERANCE, distance
 from bench.row.indices import parse_indices
 from bench.row.record import Record
-from bench.storage.place import Place
+from bench.storage import Place
 
-__all__ = ["Lookup", "Opened", "load_data_of", "open_row", "verify"]
+__all__ = ["Lookup", "Opened", "Verification", "load_data_of", "open_row", "verify"]
 
 _ROBUSTBENCH = "robustbench-"
 
@@ -66,6 +65,35 @@ class Opened(NamedTuple):
     def usable(self) -> bool:
         """Whether the model can be asked: data, weights and function are the row's."""
         return self.model is not None and all(check.level is not Level.FAIL for check in self.checks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What was found.
+
+    Args:
+        path: where the row lies.
+        record: the row; None where it contradicts itself so that it cannot be used.
+        checks: in the order of their making, of "row", "suite", "data", "weights", "fingerprint", "evidence", "clean",
+            "breaks", "counts" and "external".
+        n_robust: correct examples without a confirmed break of the row's suite; None where nothing could be judged.
+        headline: the same without those that others broke.
+        marginal: verdicts that rounding may turn.
+        seconds: that it took.
+    """
+
+    path: Place
+    record: Record | None
+    checks: tuple[CheckResult, ...]
+    n_robust: int | None
+    headline: int | None
+    marginal: tuple[Marginal, ...]
+    seconds: float
+
+    @property
+    def failed(self) -> bool:
+        """Whether something that the row says does not hold."""
+        return any(check.level is Level.FAIL for check in self.checks)
 
 
 def verify(

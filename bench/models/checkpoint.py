@@ -19,8 +19,7 @@ from torch import Tensor
 from bench.core.errors import BenchError, OtherFileError
 from bench.models import weights
 from bench.row.manifest import Accuracy, ArchitectureSpec, Manifest
-from bench.storage.atomic_write import write_together
-from bench.storage.regular_file import sha256_of
+from bench.storage import sha256_of, write_together
 
 __all__ = [
     "Accuracy",

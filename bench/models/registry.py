@@ -21,7 +21,7 @@ from bench.models.probe import probe
 from bench.models.sources import Wanted, source_of
 from bench.models.sources.package import entry_points
 from bench.models.zoo import ZOO, ModelSpec
-from bench.storage.place import expanded
+from bench.storage import expanded
 
 if TYPE_CHECKING:
     from bench.data import Dataset, Preprocessing

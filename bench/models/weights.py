@@ -18,7 +18,7 @@ from torch import Tensor
 
 from bench.core.errors import BenchError, nearest
 from bench.core.plain_text import first_line
-from bench.storage.regular_file import MOST_WEIGHTS_BYTES, open_regular
+from bench.storage import MOST_WEIGHTS_BYTES, open_regular
 
 __all__ = ["EXTRA_STATE", "WRAPPERS", "check", "read", "state_dicts"]
 

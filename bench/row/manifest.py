@@ -16,7 +16,7 @@ from typing import Any
 from bench.core import strict_json
 from bench.core.errors import BenchError
 from bench.row.schema import from_json, to_json
-from bench.storage.regular_file import read_regular
+from bench.storage import read_regular
 
 __all__ = ["SCHEMA_VERSION", "Accuracy", "ArchitectureSpec", "Manifest"]
 

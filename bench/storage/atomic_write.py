@@ -1,19 +1,26 @@
-"""Files that are there whole or not at all, even if the power fails while they are written."""
+"""Files that are there whole or not at all, even if the power fails while they are written; and whether they can be."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bench.core.errors import BenchError, WorkFailedError
-from bench.storage.place import Place
+from bench.storage.path import Place
 from bench.storage.remote import RemotePath
 
-__all__ = ["explain_write_errors", "remove_unfinished", "sync_folder", "write_durably", "write_together"]
+__all__ = [
+    "check_writable",
+    "explain_write_errors",
+    "remove_unfinished",
+    "write_durably",
+    "write_together",
+]
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -52,7 +59,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
         for temporary, path in prepared:
             with explain_write_errors(path):
                 temporary.replace(path)
-                sync_folder(path.parent)
+                _sync_folder(path.parent)
 
 
 @contextlib.contextmanager
@@ -101,7 +108,7 @@ def explain_write_errors(path: Place) -> Iterator[None]:
         raise BenchError(f"Cannot write {path}: {reason}. Choose a folder that you may write to.") from error
 
 
-def sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Make renames in a folder durable; Windows knows no such thing."""
     if os.name != "posix":
         return
@@ -110,3 +117,31 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_writable(folder: Place) -> None:
+    """Refuse a folder that could not be made or written; nothing is made.
+
+    A store cannot be asked; there, an empty object is written and removed.
+
+    Raises:
+        BenchError: naming the nearest folder that exists, or what the store says, and why it will not do.
+        WorkFailedError: if the store does not answer.
+    """
+    if isinstance(folder, RemotePath):
+        attempt = folder / f".writable-{secrets.token_hex(8)}"
+        attempt.write_bytes(b"")
+        attempt.unlink()
+    elif isinstance(folder, Path):
+        _check_local(folder)
+
+
+def _check_local(folder: Path) -> None:
+    nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not nearest.is_dir():
+        kind = "file" if nearest.exists() else "link to nothing"
+        raise BenchError(f"Cannot write {folder}: {nearest} is a {kind}, not a folder. Choose another folder.")
+    # Ask for the user that writes, not for the one that started the program, where the system can tell them apart.
+    effective = os.access in os.supports_effective_ids
+    if not os.access(nearest, os.W_OK | os.X_OK, effective_ids=effective):
+        raise BenchError(f"Cannot write {folder}: no permission in {nearest}. Choose a folder that you may write to.")

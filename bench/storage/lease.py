@@ -75,12 +75,12 @@ class Lease:
         self._ended = threading.Event()
         self._renewal = threading.Thread(target=self._keep, name=f"lease on {folder}", daemon=True)
 
-    def acquire(self, *, patience: float = 0.0, tell: Callable[[str], None] = lambda line: None) -> None:
+    def acquire(self, *, timeout: float = 0.0, notify: Callable[[str], None] = lambda line: None) -> None:
         """Take the folder, and keep it until `release`.
 
         Args:
-            patience: seconds to go on trying where another process holds it.
-            tell: called before going on, with a line that says who holds it.
+            timeout: seconds to go on trying where another process holds it.
+            notify: called before going on, with a line that says who holds it.
 
         Raises:
             BenchError: if another process holds it; its name and the end of its lease are told.
@@ -99,11 +99,11 @@ class Lease:
                 self._renewal.start()
                 return
             self._path.unlink(missing_ok=True)
-            if tries >= _TRIES and started >= began + patience:
-                kind = WorkFailedError if patience else BenchError
+            if tries >= _TRIES and started >= began + timeout:
+                kind = WorkFailedError if timeout else BenchError
                 raise kind(_in_use(self._folder, rivals[0]))
-            if patience and tries == _TRIES:
-                tell(f"Waiting for {rivals[0].owner}, which writes to {self._folder}.")
+            if timeout and tries == _TRIES:
+                notify(f"Waiting for {rivals[0].owner}, which writes to {self._folder}.")
             time.sleep(random.uniform(*_PAUSE))
 
     def check(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from bench.core.errors import BenchError
-from bench.storage.place import Place
+from bench.storage.path import Place
 
 __all__ = ["exists", "matching"]
 

@@ -13,10 +13,10 @@ from filelock import FileLock, Timeout
 from bench.core.errors import BenchError, WorkFailedError
 from bench.storage.atomic_write import explain_write_errors
 from bench.storage.lease import Lease
-from bench.storage.place import Place
+from bench.storage.path import Place
 from bench.storage.remote import RemotePath
 
-__all__ = ["LOCK", "Check", "held"]
+__all__ = ["LOCK", "Guard", "held"]
 
 LOCK = ".lock"
 
@@ -24,32 +24,32 @@ _WHO = 1  # where in its file the holder's name begins: Windows locks the byte b
 _LONGEST = 200
 _POLL = 0.01
 
-Check = Callable[[], None]
+Guard = Callable[[], None]
 """Called before a write; raises `WorkFailedError` where the folder is not held any more."""
 
 
 @contextlib.contextmanager
-def held(folder: Place, *, patience: float = 0.0, tell: Callable[[str], None] = lambda line: None) -> Iterator[Check]:
+def held(folder: Place, *, timeout: float = 0.0, notify: Callable[[str], None] = lambda line: None) -> Iterator[Guard]:
     """Hold a folder until the context ends, however it ends.
 
     A lock goes with its process. A lease outlives a killed process by at most `LEASE_SECONDS`.
 
     Args:
         folder: what to hold; one on this machine exists.
-        patience: seconds to wait for another process that holds it.
-        tell: called before waiting, with a line that says for whom.
+        timeout: seconds to wait for another process that holds it.
+        notify: called before waiting, with a line that says for whom.
 
     Raises:
         BenchError: if another process holds it and there is no patience, or it cannot be written.
         WorkFailedError: if another process holds it for longer than the patience.
     """
     if isinstance(folder, Path):
-        with _locked(folder, patience, tell):
+        with _locked(folder, timeout, notify):
             yield _held_by_system
     elif isinstance(folder, RemotePath):
         lease = Lease(folder)
         try:
-            lease.acquire(patience=patience, tell=tell)
+            lease.acquire(timeout=timeout, notify=notify)
             yield lease.check
         finally:
             lease.release()
@@ -58,13 +58,13 @@ def held(folder: Place, *, patience: float = 0.0, tell: Callable[[str], None] = 
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, patience: float, tell: Callable[[str], None]) -> Iterator[None]:
+def _locked(folder: Path, timeout: float, notify: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock in a folder; the operating system gives it back even if this process is killed."""
     path = folder / LOCK
     # Whoever may write the folder may hold it: a board can have several users.
     lock = FileLock(path, mode=0o666)
     with explain_write_errors(path):
-        _acquire(lock, folder, patience, tell)
+        _acquire(lock, folder, timeout, notify)
     try:
         _sign(path, f"{os.getpid()} on {socket.gethostname()}")
         yield
@@ -73,19 +73,19 @@ def _locked(folder: Path, patience: float, tell: Callable[[str], None]) -> Itera
         lock.release()
 
 
-def _acquire(lock: FileLock, folder: Path, patience: float, tell: Callable[[str], None]) -> None:
+def _acquire(lock: FileLock, folder: Path, timeout: float, notify: Callable[[str], None]) -> None:
     with contextlib.suppress(Timeout):
         lock.acquire(timeout=0)
         return
     another = _another(folder / LOCK)
-    if not patience:
+    if not timeout:
         raise BenchError(f"{folder} is in use by {another}. Wait for it, or choose another folder.")
-    tell(f"Waiting for {another}, which writes to {folder}.")
+    notify(f"Waiting for {another}, which writes to {folder}.")
     try:
-        lock.acquire(timeout=patience, poll_interval=_POLL)
+        lock.acquire(timeout=timeout, poll_interval=_POLL)
     except Timeout:
         raise WorkFailedError(
-            f"{folder} has been in use by {_another(folder / LOCK)} for {patience:.0f} seconds. What was finished is"
+            f"{folder} has been in use by {_another(folder / LOCK)} for {timeout:.0f} seconds. What was finished is"
             " kept: run the same command again when that process has ended."
         ) from None
 

@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from bench.storage.place import Place
+from bench.storage.path import Place
 
 __all__ = ["MOST_WEIGHTS_BYTES", "open_regular", "read_regular", "sha256_of"]
 

@@ -20,12 +20,11 @@ from bench.core.errors import BenchError, WorkFailedError
 from bench.core.types import Examples, ThreatModel
 from bench.training import snapshot
 from bench.training.averaging import Averaged
-from bench.training.held_out import SplitData
 from bench.training.pace import epochs_that_fit
 from bench.training.recipe import Plan
 from bench.training.run import EpochResult, Progress, Run, restore, state_of
 from bench.training.step import Work, optimizer_of, step
-from bench.training.validation import validated
+from bench.training.validation import SplitData, validated
 
 __all__ = ["train"]
 

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from bench.core.errors import BenchError
-from bench.storage.atomic_write import write_durably
-from bench.storage.regular_file import MOST_WEIGHTS_BYTES, open_regular
+from bench.storage import MOST_WEIGHTS_BYTES, open_regular, write_durably
 
 __all__ = ["read", "write"]
 

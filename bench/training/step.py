@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from bench.core import digest
 from bench.core.types import ThreatModel
 from bench.training.augment import crop_and_flip
-from bench.training.held_out import SplitData
 from bench.training.objectives.objective import Batch, Context
 from bench.training.recipe import Plan
 from bench.training.run import Run
+from bench.training.validation import SplitData
 
 __all__ = ["Work", "augmented", "generator_of", "optimizer_of", "step"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.storage.place import place
+from bench.storage.path import place
 from bench.storage.remote import filesystem
 
 

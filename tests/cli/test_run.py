@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision.models import squeezenet1_1
 
 from bench import data, leaderboard, models
-from bench.cli.live import Live
+from bench.cli.progress import RunDisplay
 from bench.data import DATASETS
 from bench.evaluation import Progress
 
@@ -174,9 +174,9 @@ def test_progress_off_a_terminal_is_a_line_per_stage(capsys):
     event = Progress(
         attack="autoattack", stage="fab-t", chunk=1, n_chunks=2, n_robust=40, n_examples=64, seconds=9.6, eta=65.0
     )
-    with Live(quiet=False) as live:
-        live.update(event)
-        live.update(Progress(**{**vars(event), "chunk": 2}))
+    with RunDisplay(quiet=False) as display:
+        display.update(event)
+        display.update(Progress(**{**vars(event), "chunk": 2}))
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.splitlines() == ["autoattack fab-t: 2 chunks, robust so far 40/64, 0:10 passed, 1:05 left"]
@@ -195,8 +195,8 @@ def test_progress_on_a_terminal_moves(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
     event = Progress(attack="fgsm", stage="fgsm", chunk=1, n_chunks=2, n_robust=40, n_examples=64, seconds=1, eta=65.0)
-    with Live(quiet=False) as live:
-        live.update(event)
+    with RunDisplay(quiet=False) as display:
+        display.update(event)
     shown = capsys.readouterr().err
     assert all(part in shown for part in ("fgsm", "1/2", "robust so far 40/64", "1:05 left"))
 

@@ -50,7 +50,7 @@ class Planted:
 
 def chosen(planted, budget):
     told = []
-    return choose(planted, budget=budget, tell=told.append), told
+    return choose(planted, budget=budget, notify=told.append), told
 
 
 @pytest.mark.parametrize(

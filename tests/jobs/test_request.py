@@ -154,7 +154,7 @@ def test_a_model_of_robustbench_gets_its_own_pixels(imagenet, tmp_path):
         leaderboard=tmp_path / "board",
         journal=tmp_path / "journal",
     )
-    ran = run(request, tell=told.append)
+    ran = run(request, notify=told.append)
     assert "Images as robustbench:Wong2020Fast takes them: CenterCrop(288)" in told
     assert ran.record.preprocessing == "CenterCrop(288)"
     assert "Images: CenterCrop(288)" in row_table(ran.record)
@@ -180,6 +180,6 @@ def test_what_was_done_to_own_data_is_told(tmp_path):
     np.savez(tmp_path / "mine.npz", inputs=np.full((2, 1, 2, 2), 1.0000002, np.float32), labels=[0, 1])
     told: list[str] = []
     name = str(tmp_path / "mine.npz")
-    load_data(name, models=["net.py:make"], data_dir=None, class_names=None, threat_model=None, tell=told.append)
+    load_data(name, models=["net.py:make"], data_dir=None, class_names=None, threat_model=None, notify=told.append)
     (line,) = told
     assert "clipped to [0, 1]" in line

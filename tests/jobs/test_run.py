@@ -16,8 +16,8 @@ from bench.evaluation import evaluate_plan, search_precision, settled
 from bench.evaluation.execution.process_pool import Processes
 from bench.jobs.request import resolve
 from bench.jobs.run import Outcome, RunRequest, executor_of, run
-from bench.jobs.writable import check_writable
 from bench.row.serialization import dumps, result_bytes
+from bench.storage.atomic_write import check_writable
 
 NET = """
 import torch
@@ -235,7 +235,7 @@ def greys(tmp_path):
 def test_a_perfect_model_is_perfect_on_folders_of_numbers(greys):
     """0 to 11 in this order, and the user hears of it."""
     told = []
-    ran = run(greys, tell=told.append)
+    ran = run(greys, notify=told.append)
     assert (ran.evaluation.n_clean, ran.evaluation.n_robust) == (36, 36)
     assert any("ordered by number" in line for line in told)
     assert not any("R19" in warning for warning in ran.warnings)
@@ -252,7 +252,7 @@ def test_a_perfect_model_is_perfect_on_some_of_its_classes(greys, tmp_path):
     names = tmp_path / "names.txt"
     names.write_text("".join(f"{number}\n" for number in range(12)))
     told = []
-    ran = run(replace(greys, class_names=names), tell=told.append)
+    ran = run(replace(greys, class_names=names), notify=told.append)
     assert (ran.evaluation.n_clean, ran.evaluation.n_examples) == (27, 27)
     assert "The folders are 9 of 12 classes." in told
 

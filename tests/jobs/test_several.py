@@ -70,7 +70,7 @@ def test_two_workers_for_several_models_write_the_rows_of_one_process(request_, 
     told: list[str] = []
     with Processes(["cpu", "cpu"], threads=1) as crew:
         found = run_several(
-            requests, tell=told.append, on_progress=lambda event: heard.append((event.attack, event.chunk)), crew=crew
+            requests, notify=told.append, on_progress=lambda event: heard.append((event.attack, event.chunk)), crew=crew
         )
     assert isinstance(found[1], WorkFailedError) and "fgsm on chunk" in str(found[1])
     alone = requests_for(replace(request_, leaderboard=tmp_path / "other", journal=tmp_path / "alone"), names)

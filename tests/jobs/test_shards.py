@@ -132,7 +132,7 @@ def test_more_shards_than_blocks(request_):
     """Those without examples say so and succeed; the merge does not ask for them."""
     told: list[str] = []
     few = replace(request_, samples=20)
-    assert run_shard(few, Shard(number=1, count=2), tell=told.append).journal is None
+    assert run_shard(few, Shard(number=1, count=2), notify=told.append).journal is None
     assert any("Shard 1/2 has no examples" in line for line in told)
     assert run_shard(few, Shard(number=2, count=2)).journal is not None
     assert merge(few).record.result.n_examples == 20

@@ -17,9 +17,8 @@ from typer.testing import CliRunner
 from bench import data, models
 from bench.cli.main import app
 from bench.training import loop, pace
-from bench.training.held_out import SplitData
 from bench.training.recipes import RECIPES
-from bench.training.validation import validated
+from bench.training.validation import SplitData, validated
 
 
 def bench(*words):

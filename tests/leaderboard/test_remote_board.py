@@ -20,7 +20,7 @@ from bench.row import evidence_file
 from bench.row.adversarials import Breaks
 from bench.row.record import EvidenceFile, Record
 from bench.storage.lock import LOCK
-from bench.storage.place import Place, place
+from bench.storage.path import Place, place
 
 Make = Callable[..., Record]
 

@@ -13,7 +13,7 @@ import pytest
 from bench.core.errors import BenchError, WorkFailedError
 from bench.storage.lease import Lease, is_claim
 from bench.storage.lock import held
-from bench.storage.place import place
+from bench.storage.path import place
 from bench.storage.remote import RemotePath, filesystem
 
 
@@ -77,7 +77,7 @@ def test_a_dead_holder_is_replaced_and_knows_it_if_it_was_only_asleep(folder: Re
     _die(first)
     with pytest.raises(BenchError, match="in use"):
         second.acquire()
-    second.acquire(patience=60)
+    second.acquire(timeout=60)
     assert _claims(folder) == [second._path]
     with pytest.raises(WorkFailedError, match=r"Lost .* to bench on .* What was finished is kept"):
         first.check()
@@ -144,7 +144,7 @@ def test_of_many_that_ask_at_once_never_two_hold(folder: RemotePath, hasty: None
         nonlocal holders, most, turns
         try:
             for _ in range(3):
-                with held(folder, patience=60):
+                with held(folder, timeout=60):
                     with guard:
                         holders += 1
                         most = max(most, holders)

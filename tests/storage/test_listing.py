@@ -12,7 +12,7 @@ import pytest
 from bench.core.errors import BenchError
 from bench.storage.atomic_write import write_durably
 from bench.storage.listing import exists, matching
-from bench.storage.place import place
+from bench.storage.path import place
 
 
 @pytest.mark.parametrize("remote", [False, True])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.storage.place import place
+from bench.storage.path import place
 from bench.storage.regular_file import open_regular, read_regular, sha256_of
 
 

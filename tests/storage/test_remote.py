@@ -11,7 +11,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from bench.core.errors import BenchError
 from bench.storage.atomic_write import write_durably
-from bench.storage.place import Place, place
+from bench.storage.path import Place, place
 from bench.storage.remote import filesystem
 
 _FILES = ("header.json", "clean/0.json", "clean/1.json", "clean/.hidden.json", "a[b]/x.npz", "a[b]/deep/er/y.json")

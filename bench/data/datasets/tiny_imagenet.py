@@ -15,7 +15,7 @@ import numpy as np
 from bench.core.errors import BenchError
 from bench.data import images, lookup
 from bench.data.dataset import IMAGE_THREAT_MODELS, Content, DatasetSpec, Split
-from bench.storage.regular_file import read_regular
+from bench.storage import read_regular
 
 __all__ = ["ENTRY"]
 

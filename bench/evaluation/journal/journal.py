@@ -28,12 +28,18 @@ from bench.evaluation.journal.header import Header, differences, inputs_digest
 from bench.evaluation.results import StageResult
 from bench.row.result import Diagnostic
 from bench.row.schema import from_json, to_json
-from bench.storage.atomic_write import explain_write_errors, remove_unfinished, write_durably
-from bench.storage.lease import is_claim
-from bench.storage.listing import matching
-from bench.storage.lock import LOCK, Check, held
-from bench.storage.place import Place
-from bench.storage.regular_file import read_regular
+from bench.storage import (
+    LOCK,
+    Guard,
+    Place,
+    explain_write_errors,
+    held,
+    is_claim,
+    matching,
+    read_regular,
+    remove_unfinished,
+    write_durably,
+)
 
 __all__ = ["Journal", "copy_entry", "default_journal", "open_journal", "peek"]
 
@@ -69,7 +75,7 @@ class Journal:
         check: called before every write; raises where the folder is not held any more.
     """
 
-    def __init__(self, folder: Place, header: Header, check: Check = lambda: None) -> None:
+    def __init__(self, folder: Place, header: Header, check: Guard = lambda: None) -> None:
         self.folder = folder
         self.header = header
         self._check = check

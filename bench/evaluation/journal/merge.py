@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from bench.core.errors import BenchError
 from bench.evaluation.journal.header import Header, differences
 from bench.evaluation.journal.journal import copy_entry, open_journal, peek
-from bench.storage.listing import matching
-from bench.storage.place import Place
+from bench.storage import Place, matching
 
 __all__ = ["gather"]
 

@@ -18,9 +18,7 @@ from bench.leaderboard.store.suite_file import check_suite
 from bench.row.check_result import CheckResult, Level
 from bench.row.manifest import Manifest
 from bench.row.record import Record
-from bench.storage.listing import exists, matching
-from bench.storage.place import Place
-from bench.storage.regular_file import sha256_of
+from bench.storage import Place, exists, matching, sha256_of
 
 __all__ = ["Inspection", "inspect_board", "inspect_checkpoints"]
 

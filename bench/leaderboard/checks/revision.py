@@ -14,7 +14,7 @@ from bench.leaderboard.store.rows import Identity
 from bench.row.check_result import CheckResult, Level
 from bench.row.record import Record
 from bench.row.serialization import loads
-from bench.storage.place import Place
+from bench.storage import Place
 
 __all__ = ["against", "rows_at"]
 

@@ -13,7 +13,7 @@ from bench.leaderboard.store.rows import read_all
 from bench.leaderboard.store.suite_file import NAME, read_suite
 from bench.row import evidence_file
 from bench.row.record import Record
-from bench.storage.place import Place
+from bench.storage import Place
 
 __all__ = ["Board", "Suite", "load", "no_rows"]
 

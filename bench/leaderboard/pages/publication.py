@@ -17,10 +17,7 @@ from bench.leaderboard.pages.model_index import model_index
 from bench.leaderboard.pages.spreadsheet import read_csv, to_csv
 from bench.leaderboard.store.lock import locked
 from bench.leaderboard.store.rows import checked, row_paths
-from bench.storage.atomic_write import write_durably
-from bench.storage.listing import matching
-from bench.storage.place import Place
-from bench.storage.regular_file import read_regular
+from bench.storage import Place, matching, read_regular, write_durably
 
 __all__ = ["Publication", "outdated", "publish", "render"]
 
@@ -50,12 +47,12 @@ class Publication:
     changes: tuple[str, ...]
 
 
-def publish(root: Place, *, tell: Callable[[str], None] = lambda line: None) -> Publication:
+def publish(root: Place, *, notify: Callable[[str], None] = lambda line: None) -> Publication:
     """Write the pages of the board in `root`: all of them, or none where one cannot be made.
 
     Args:
         root: the board's folder.
-        tell: called before waiting for another writer, with a line that says for whom.
+        notify: called before waiting for another writer, with a line that says for whom.
 
     Raises:
         BenchError: if there are no rows, one is damaged, or the folder cannot be written.
@@ -63,7 +60,7 @@ def publish(root: Place, *, tell: Callable[[str], None] = lambda line: None) -> 
     """
     if not row_paths(root):
         raise no_rows(root)
-    with locked(root, tell):
+    with locked(root, notify):
         return _publish(root)
 
 

@@ -18,9 +18,7 @@ from bench.core.errors import BenchError, OtherFileError
 from bench.row.indices import listed
 from bench.row.record import EvidenceFile, Record
 from bench.row.splits import LARGEST_SHAPE, TEST_SPLITS
-from bench.storage.atomic_write import write_durably
-from bench.storage.place import Place
-from bench.storage.regular_file import read_regular
+from bench.storage import Place, read_regular, write_durably
 
 if TYPE_CHECKING:
     from bench.row.adversarials import Breaks

@@ -8,15 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.core.types import Norm
-from bench.storage.atomic_write import explain_write_errors, remove_unfinished
-from bench.storage.lease import LEASE_SECONDS
-from bench.storage.lock import Check, held
-from bench.storage.place import Place
+from bench.storage import LEASE_SECONDS, Guard, Place, explain_write_errors, held, remove_unfinished
 
 __all__ = ["board_of", "locked"]
 
 # Longer than a dead writer's lease: the work is done, only the row is not stored.
-PATIENCE = 2 * LEASE_SECONDS
+TIMEOUT = 2 * LEASE_SECONDS
 
 _WRITTEN = (
     "README.md",
@@ -34,31 +31,31 @@ _mine = threading.local()
 
 
 @contextlib.contextmanager
-def locked(root: Place, tell: Callable[[str], None] = lambda line: None) -> Iterator[Check]:
+def locked(root: Place, notify: Callable[[str], None] = lambda line: None) -> Iterator[Guard]:
     """Hold a board until the context ends; a thread that holds it already goes on holding it.
 
     Readers need no lock, since every file is there whole or not at all.
 
     Args:
         root: the board's folder; made where it is missing.
-        tell: called before waiting for another writer, with a line that says for whom.
+        notify: called before waiting for another writer, with a line that says for whom.
 
     Yields:
         A function to call before a write, which raises where the board is not held any more.
 
     Raises:
         BenchError: if the folder cannot be written.
-        WorkFailedError: if another writer holds it for longer than `PATIENCE`, or a store does not answer.
+        WorkFailedError: if another writer holds it for longer than `TIMEOUT`, or a store does not answer.
     """
     if isinstance(root, Path):
         with explain_write_errors(root):
             root.mkdir(parents=True, exist_ok=True)
             root = root.resolve()
-    checks: dict[Place, Check] = _mine.__dict__.setdefault("checks", {})
+    checks: dict[Place, Guard] = _mine.__dict__.setdefault("checks", {})
     if root in checks:
         yield checks[root]
         return
-    with held(root, patience=PATIENCE, tell=tell) as check:
+    with held(root, timeout=TIMEOUT, notify=notify) as check:
         if isinstance(root, Path):
             for pattern in _WRITTEN:
                 remove_unfinished(root, pattern)

@@ -13,9 +13,7 @@ from bench.core.errors import BenchError
 from bench.core.types import ThreatModel
 from bench.row.record import Record
 from bench.row.serialization import MOST_BYTES, loads
-from bench.storage.listing import matching
-from bench.storage.place import Place
-from bench.storage.regular_file import read_regular
+from bench.storage import Place, matching, read_regular
 
 __all__ = ["Identity", "checked", "find", "read", "read_all", "read_bytes", "row_paths"]
 

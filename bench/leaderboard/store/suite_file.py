@@ -9,10 +9,7 @@ from bench.core import strict_json
 from bench.core.errors import BenchError
 from bench.leaderboard.store.rows import checked
 from bench.row.record import Record
-from bench.storage.atomic_write import write_durably
-from bench.storage.listing import exists
-from bench.storage.place import Place
-from bench.storage.regular_file import read_regular
+from bench.storage import Place, exists, read_regular, write_durably
 
 __all__ = ["NAME", "check_suite", "definition_of", "publish_suite", "read_suite"]
 

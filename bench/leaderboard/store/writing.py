@@ -16,9 +16,7 @@ from bench.row.fingerprint import distance, same_function
 from bench.row.indices import parse_indices
 from bench.row.record import Record
 from bench.row.serialization import dumps, result_bytes
-from bench.storage.atomic_write import write_durably
-from bench.storage.lock import Check
-from bench.storage.place import Place
+from bench.storage import Guard, Place, write_durably
 
 __all__ = ["Written", "amend", "write"]
 
@@ -53,7 +51,7 @@ def write(
     force: bool = False,
     suite: dict[str, Any] | None = None,
     evidence: bytes | None = None,
-    tell: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> Written:
     """Store a row and its evidence, unless a row is there that it may not replace.
 
@@ -68,7 +66,7 @@ def write(
         force: replace a row that differs.
         suite: the suite's whole definition, for one whose attacks depend on the model; else the row is all of it.
         evidence: the file that the row points to, if it does.
-        tell: called before waiting for another writer, with a line that says for whom.
+        notify: called before waiting for another writer, with a line that says for whom.
 
     Raises:
         BenchError: if names are unsafe, the suite is not the published one, force would replace a row on more
@@ -77,7 +75,7 @@ def write(
         ValueError: if the row does not point to the evidence.
     """
     path = checked(root, Identity.of(record).path(root))
-    with locked(root, tell) as check:
+    with locked(root, notify) as check:
         return _write(record, root, path, check, force=force, suite=suite, evidence=evidence)
 
 
@@ -85,7 +83,7 @@ def _write(
     record: Record,
     root: Place,
     path: Place,
-    check: Check,
+    check: Guard,
     *,
     force: bool,
     suite: dict[str, Any] | None,
@@ -127,14 +125,14 @@ def _write(
     )
 
 
-def amend(path: Place, record: Record, external: bytes, *, tell: Callable[[str], None] = lambda line: None) -> None:
+def amend(path: Place, record: Record, external: bytes, *, notify: Callable[[str], None] = lambda line: None) -> None:
     """Store a row again, with what others broke; who read the row to make `record` of it holds the board since then.
 
     Args:
         path: where the row lies.
         record: the row, pointing to `external`.
         external: the file of all external breaks.
-        tell: called before waiting for another writer, with a line that says for whom.
+        notify: called before waiting for another writer, with a line that says for whom.
 
     Raises:
         BenchError: if the row is a symbolic link or cannot be written.
@@ -143,7 +141,7 @@ def amend(path: Place, record: Record, external: bytes, *, tell: Callable[[str],
     """
     if path.is_symlink():
         raise BenchError(f"Cannot use {path}: it is a symbolic link. Name the real file.")
-    with locked(board_of(path), tell) as check:
+    with locked(board_of(path), notify) as check:
         _store_row(record, path, check, {files.Kind.EXTERNAL: external})
 
 
@@ -151,7 +149,7 @@ def _store(
     record: Record,
     root: Place,
     path: Place,
-    check: Check,
+    check: Guard,
     definition: dict[str, Any],
     contents: Mapping[files.Kind, bytes],
 ) -> None:
@@ -159,7 +157,7 @@ def _store(
     _store_row(record, path, check, contents)
 
 
-def _store_row(record: Record, path: Place, check: Check, contents: Mapping[files.Kind, bytes]) -> None:
+def _store_row(record: Record, path: Place, check: Guard, contents: Mapping[files.Kind, bytes]) -> None:
     """Files first, the row that points to them next, what it no longer points to last."""
     files.write(path, record, contents)
     check()

@@ -12,7 +12,7 @@ import torch
 from bench.core.errors import BenchError
 from bench.core.plain_text import reason_of
 from bench.models.sources.library import imported, quiet
-from bench.storage.regular_file import MOST_WEIGHTS_BYTES, sha256_of
+from bench.storage import MOST_WEIGHTS_BYTES, sha256_of
 
 __all__ = ["Snapshot", "from_address", "from_hub", "remark_on", "weights_in"]
 

@@ -28,8 +28,7 @@ from bench.models.building import MAX_PARAMETERS
 from bench.models.loaded import LoadedModel
 from bench.models.sources import download, library, timm
 from bench.models.sources.source import Source, Wanted
-from bench.storage.place import expanded
-from bench.storage.regular_file import read_regular
+from bench.storage import expanded, read_regular
 
 __all__ = ["ENTRY"]
 

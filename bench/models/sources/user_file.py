@@ -26,7 +26,7 @@ from bench.models.fitting import fit
 from bench.models.imports import Sources, imported_anew
 from bench.models.loaded import LoadedModel, freeze
 from bench.models.sources.source import Source, Wanted
-from bench.storage.place import expanded
+from bench.storage import expanded
 
 __all__ = ["ENTRY", "failure", "finished", "made_by", "matches", "value_in"]
 

@@ -21,7 +21,7 @@ from bench.evaluation import Header, evaluate, make_plan, result_of
 from bench.evaluation.journal.journal import open_journal
 from bench.storage.lease import is_claim
 from bench.storage.lock import held
-from bench.storage.place import Place, place
+from bench.storage.path import Place, place
 from bench.storage.remote import filesystem
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -75,7 +75,7 @@ def test_a_killed_driver_blocks_its_successor_only_while_its_lease_lasts(
         pass
     kept = {path: path.read_bytes() for path in _entries(folder)}
     assert 8 <= len(kept) < 18
-    with held(folder, patience=120):
+    with held(folder, timeout=120):
         pass
     assert start(url, out, 0).wait(timeout=300) == 0
     assert whole.wait(timeout=300) == 0 and out.read_text() == reference.read_text()

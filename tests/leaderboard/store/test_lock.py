@@ -110,14 +110,14 @@ def test_a_waiting_writer_says_for_whom_and_gives_up_in_time(
     tmp_path: Path, record: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The holder's process and the board are named; exit code 3; a holder that is killed frees the board."""
-    monkeypatch.setattr(lock, "PATIENCE", 0.2)
+    monkeypatch.setattr(lock, "TIMEOUT", 0.2)
     leaderboard.write(record([True]), tmp_path)
     holder, told = start(HOLDER, str(tmp_path)), []
     try:
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
         for write in (
-            lambda: leaderboard.write(record([False]), tmp_path, force=True, tell=told.append),
-            lambda: publish(tmp_path, tell=told.append),
+            lambda: leaderboard.write(record([False]), tmp_path, force=True, notify=told.append),
+            lambda: publish(tmp_path, notify=told.append),
         ):
             with pytest.raises(WorkFailedError, match=f"has been in use by another bench process.*{holder.pid} on"):
                 write()
@@ -128,13 +128,13 @@ def test_a_waiting_writer_says_for_whom_and_gives_up_in_time(
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.communicate()
-    assert leaderboard.write(record([False]), tmp_path, force=True, tell=told.append).written
+    assert leaderboard.write(record([False]), tmp_path, force=True, notify=told.append).written
     assert told == []
 
 
 def test_a_thread_may_hold_a_board_twice(tmp_path: Path, record: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Named in another way too; it is free when the outer one ends, and others are kept out until then."""
-    monkeypatch.setattr(lock, "PATIENCE", 0.05)
+    monkeypatch.setattr(lock, "TIMEOUT", 0.05)
     monkeypatch.chdir(tmp_path)
     refused: list[BaseException] = []
 

@@ -18,7 +18,7 @@ from bench.row.indices import listed, parse_indices
 from bench.row.packing import unpack_margins
 from bench.row.record import OWN_SUITE, Record
 from bench.row.serialization import dumps
-from bench.storage.place import Place
+from bench.storage import Place
 from bench.suites import AttackSuite
 
 __all__ = ["check_file", "check_row", "check_suite", "read_row"]

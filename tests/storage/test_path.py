@@ -8,7 +8,7 @@ import fsspec
 import pytest
 
 from bench.core.errors import BenchError
-from bench.storage.place import place
+from bench.storage.path import place
 from bench.storage.remote import RemotePath
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.training.events import EventLog
+from bench.training.log import EventLog
 from bench.training.run import EpochResult
 
 accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -50,7 +50,7 @@ def test_a_resumed_run_leaves_no_gap_and_nothing_twice(tmp_path):
 
 def test_without_tensorboard_nothing_is_written(tmp_path, monkeypatch):
     """Where TensorBoard is not installed, training goes on and says that there is no log."""
-    monkeypatch.setattr("bench.training.events.find_spec", lambda name: None)
+    monkeypatch.setattr("bench.training.log.find_spec", lambda name: None)
     with EventLog(tmp_path / "log") as log:
         log.add(history(1, loss=1.0))
     assert not log.available

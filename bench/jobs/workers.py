@@ -14,25 +14,25 @@ from bench.evaluation.execution.ray_pool import RayCrew
 from bench.evaluation.execution.window import Crew
 from bench.jobs.request import pick_device
 
-__all__ = ["EXECUTORS", "Workforce", "hire"]
+__all__ = ["EXECUTORS", "Workers", "start_workers"]
 
 LOCAL, RAY = EXECUTORS = ("local", "ray")
 _MOST_WORKERS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workforce:
+class Workers:
     """What is asked for.
 
     Args:
         executor: "local" or "ray".
-        workers: most tasks at once; None for one per device, or all that the cluster has room for.
+        count: most tasks at once; None for one per device, or all that the cluster has room for.
         devices: of local workers, such as ("cuda:0", "cuda:1"); empty for the run's own device.
         address: of a running Ray cluster, HOST:PORT or "auto"; None starts Ray for the run.
     """
 
     executor: str = LOCAL
-    workers: int | None = None
+    count: int | None = None
     devices: tuple[str, ...] = ()
     address: str | None = None
 
@@ -47,10 +47,10 @@ class Workforce:
         """
         if self.executor not in EXECUTORS:
             raise UnknownNameError("executor", self.executor, EXECUTORS)
-        if self.workers is not None and self.workers < 1:
-            raise BenchError(f"Expected at least 1 worker, but got {self.workers}.")
-        if self.workers is not None and self.workers > _MOST_WORKERS:
-            raise BenchError(f"Expected at most {_MOST_WORKERS:,} workers, but got {self.workers:,}.")
+        if self.count is not None and self.count < 1:
+            raise BenchError(f"Expected at least 1 worker, but got {self.count}.")
+        if self.count is not None and self.count > _MOST_WORKERS:
+            raise BenchError(f"Expected at most {_MOST_WORKERS:,} workers, but got {self.count:,}.")
         if self.address is not None and self.executor != RAY:
             raise BenchError("--address is that of a Ray cluster: add --executor ray.")
         if not self.devices:
@@ -66,9 +66,9 @@ class Workforce:
             raise BenchError(
                 f"Expected devices of one kind, whose numbers agree to the bit, but got {' and '.join(kinds)}."
             )
-        if self.workers is not None and self.workers < len(self.devices):
+        if self.count is not None and self.count < len(self.devices):
             raise BenchError(
-                f"Expected at least a worker for each of the {len(self.devices)} devices, but got {self.workers}."
+                f"Expected at least a worker for each of the {len(self.devices)} devices, but got {self.count}."
             )
 
     def driver_device(self, device: str | None) -> str | None:
@@ -79,23 +79,23 @@ class Workforce:
 
 
 @contextlib.contextmanager
-def hire(force: Workforce, *, device: str | None) -> Iterator[Crew | None]:
+def start_workers(workers: Workers, *, device: str | None) -> Iterator[Crew | None]:
     """Get workers ready until the context ends; None where this process is enough.
 
     Args:
-        force: what is asked for, checked.
+        workers: what is asked for, checked.
         device: that was asked for the run.
 
     Raises:
         BenchError: if they cannot be had.
     """
-    if force.executor == RAY:
+    if workers.executor == RAY:
         kind = torch.device(device).type if device is not None else None
-        with RayCrew(address=force.address, device=kind, workers=force.workers) as crew:
+        with RayCrew(address=workers.address, device=kind, workers=workers.count) as crew:
             yield crew
         return
-    devices = force.devices or (str(pick_device(device)),)
-    n_workers = force.workers or len(devices)
+    devices = workers.devices or (str(pick_device(device)),)
+    n_workers = workers.count or len(devices)
     if n_workers == 1:
         yield None
         return
