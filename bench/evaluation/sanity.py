@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from bench.core.errors import BenchError
 from bench.core.plain_text import reason_of
 from bench.core.types import Attack, Examples, ThreatModel
+from bench.models.answers import check_repeated
 from bench.suites import AttackSuite
 
 __all__ = ["check_examples", "check_model", "check_suite"]
 
-_LARGEST_DRIFT = 1e-4
 _CUT_OFF = "torch.no_grad, inference_mode, detach or numpy in its forward pass cuts it off"
 
 
@@ -75,17 +75,7 @@ def check_model(module: nn.Module, inputs: Tensor, attacks: Sequence[Attack]) ->
         raise BenchError(f"The model fails on images of shape {tuple(inputs.shape)}: {reason_of(error)}") from error
     if not isinstance(first, Tensor) or not isinstance(second, Tensor) or first.ndim != 2:
         return  # The clean judgement names what is wrong with the output.
-    if _are_probabilities(first):
-        raise BenchError(
-            "Expected the model to return logits, but got probabilities (each row is at least 0 and sums to 1)."
-            " Leave out its last softmax."
-        )
-    scale = first.abs().nan_to_num(0, 0, 0).amax().clamp_min(1)
-    if bool(((first - second).abs().nan_to_num(0, 0, 0) > _LARGEST_DRIFT * scale).any()):
-        raise BenchError(
-            "The model gives different logits for the same inputs. Stochastic models are not supported:"
-            " fix its noise, or evaluate its mean."
-        )
+    check_repeated(first, second)
     needing = [part.name for each in attacks for part in each.stages if part.needs_gradients]
     if needing:
         _check_gradient(module, inputs[:1], needing[0])
@@ -112,8 +102,3 @@ def _check_gradient(module: nn.Module, inputs: Tensor, attack: str) -> None:
 
 def _is_quantised(module: nn.Module) -> bool:
     return any(".quantized." in type(part).__module__ for part in module.modules())
-
-
-def _are_probabilities(logits: Tensor) -> bool:
-    sums = logits.double().sum(1)
-    return bool((logits >= 0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-4))

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from bench.core.errors import BenchError
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.evaluation.precision import full_float32
+from bench.models.answers import check_logits
 from bench.ops.losses import margin
 from bench.row.adversarials import NOT_FINITE
 
-__all__ = ["Judgement", "check_logits", "inside", "judge", "pull_back"]
+__all__ = ["Judgement", "inside", "judge", "pull_back"]
 
 _LINF_TOLERANCE = 2.0**-23
 _L2_TOLERANCE = 1e-6
@@ -118,19 +119,6 @@ def _read_logits(logits: Tensor, labels: Tensor, moved: Tensor, points: Tensor) 
         predicted=torch.where(finite, predicted, NOT_FINITE),
         points=points,
     )
-
-
-def check_logits(logits: object, count: int) -> None:
-    """Refuse what are no logits of `count` examples.
-
-    Raises:
-        BenchError: saying what they are.
-    """
-    if not isinstance(logits, Tensor):
-        raise BenchError(f"Expected the model to return a tensor of logits, but got a {type(logits).__name__}.")
-    if logits.ndim != 2 or len(logits) != count or not logits.is_floating_point():
-        got = f"{tuple(logits.shape)} of {logits.dtype}".replace("torch.", "")
-        raise BenchError(f"Expected the model to return logits ({count}, num_classes), but got {got}.")
 
 
 def _check_classes(logits: Tensor, examples: Examples) -> None:

@@ -15,9 +15,9 @@ from bench.core.types import ThreatModel
 from bench.data import DATASETS, FOLDER, advice
 from bench.models import store
 from bench.models.adapting import adapted, remarks_on
+from bench.models.answers import check_answers
 from bench.models.class_order import class_order
 from bench.models.loaded import LoadedModel
-from bench.models.probe import probe
 from bench.models.sources import Wanted, source_of
 from bench.models.sources.package import entry_points
 from bench.models.zoo import ZOO, ModelSpec
@@ -78,7 +78,7 @@ def load(
         weights_key: where in that file, a dotted path; None for anywhere.
         threat_model: picks RobustBench's list; the default where None. Other models do not depend on it.
         device: where the module goes.
-        check: probe the model on a few images (see `bench.models.probe`).
+        check: probe the model on a few images (see `bench.models.answers`).
 
     Raises:
         UnknownNameError: if there is no such model.
@@ -99,7 +99,7 @@ def load(
     inputs = dataset.examples[:PROBE_EXAMPLES].inputs.to(device)
     module = adapted(loaded.module, inputs)
     if check:
-        probe(
+        check_answers(
             module,
             inputs,
             num_classes=dataset.num_classes,
