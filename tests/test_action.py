@@ -65,8 +65,8 @@ def test_every_word_of_the_action_is_one_of_its_inputs_or_steps():
 
 
 def test_the_same_weights_pass_and_leave_a_report(checkout):
-    """The row's own model, attacked again: nothing is found."""
-    done = step(checkout, "Check", probe="8")
+    """The row's own model, attacked again: nothing is found, and both floors are met."""
+    done = step(checkout, "Check", probe="8", dataset="digits", **{"min-robust": "0.3", "min-clean": "0.5"})
     assert done.returncode == 0, done.stdout + done.stderr
     assert (checkout / "output").read_text().strip() == f"report={checkout / 'bench.xml'}"
     suites = list(ElementTree.parse(checkout / "bench.xml").iter("testsuite"))

@@ -12,9 +12,22 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import DEFAULT_LEADERBOARD, DataDir, Json, Leaderboard, Quiet, ThreatModelFilter, WeightsKey
+from bench.cli.options import (
+    DEFAULT_LEADERBOARD,
+    ClassNames,
+    DataDir,
+    Json,
+    Leaderboard,
+    Quiet,
+    RowDataset,
+    RowModel,
+    ThreatModelFilter,
+    Weights,
+    WeightsKey,
+)
 from bench.cli.output import say
 from bench.cli.reports import as_github, as_json, as_junit, as_table, exit_code
+from bench.cli.rows import own_data
 from bench.core.plain_text import plain
 from bench.row.check_result import CheckResult
 from bench.storage import Place, write_durably
@@ -42,16 +55,22 @@ def check(
     probe: Annotated[
         int | None, typer.Option(metavar="N", help="Run each row's suite again on its first N examples.")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Probe this one for the row's: path/to/file.py:factory."),
-    ] = None,
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights for the probed model.")] = None,
+    model: RowModel = None,
+    weights: Weights = None,
     weights_key: WeightsKey = None,
-    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Attack or replay only this dataset.")] = None,
+    dataset: RowDataset = None,
     threat_model: ThreatModelFilter = None,
     suite: Annotated[str | None, typer.Option(metavar="NAME", help="Attack or replay only this suite.")] = None,
+    min_clean: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Fail unless the interval of clean accuracy lies above X, such as 0.7."),
+    ] = None,
+    min_robust: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Likewise for robust accuracy: of the probe, else of the rows."),
+    ] = None,
     data_dir: DataDir = None,
+    class_names: ClassNames = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="Where to probe: cpu, cuda, cuda:1.")] = None,
     leaderboard: Leaderboard = DEFAULT_LEADERBOARD,
     checkpoints: Annotated[
@@ -76,27 +95,36 @@ def check(
       bench check
       bench check --against origin/main --format github
       bench check pgd-at --dataset digits --probe 64 --junit report.xml
-      bench check my-net --probe 64 --model net.py:make --weights new.pth
+      bench check my-net --probe 64 --model net.py:make --weights new.pth --min-robust 0.35
+      bench check --probe 64 --model net.py:make --weights net.pth --dataset folder:images
     """
     from bench.cli.progress import RunDisplay
     from bench.jobs.check import CheckRequest
     from bench.jobs.check import check as job
+    from bench.jobs.lookup import Lookup
 
+    own = own_data(dataset)
     request = CheckRequest(
         leaderboard=leaderboard,
         checkpoints=checkpoints,
         rows=tuple(rows or ()),
-        dataset=dataset,
+        dataset=None if own else dataset,
         threat_model=threat_model,
         suite=suite,
         revision=against,
         replay=replay,
         probe=probe,
-        model=model,
-        weights=weights,
-        weights_key=weights_key,
-        data_dir=data_dir,
-        device=device,
+        lookup=Lookup(
+            model=model,
+            weights=weights,
+            weights_key=weights_key,
+            dataset=dataset if own else None,
+            data_dir=data_dir,
+            class_names=class_names,
+            device=device,
+        ),
+        min_clean=min_clean,
+        min_robust=min_robust,
     )
     # A user's model, and libraries, may print; stdout is for the result alone.
     with contextlib.redirect_stdout(sys.stderr), RunDisplay(quiet=quiet) as display:

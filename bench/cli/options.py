@@ -29,6 +29,8 @@ __all__ = [
     "Model",
     "NoRow",
     "Quiet",
+    "RowDataset",
+    "RowModel",
     "Suite",
     "SuiteFilter",
     "ThreatModel",
@@ -45,6 +47,10 @@ MODEL_HELP = "timm:, hf:, torchvision: or robustbench:NAME, net.py:factory, or a
 Model = Annotated[
     str,
     typer.Option(metavar="NAME", help=f"{MODEL_HELP}."),
+]
+RowModel = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help="The model, where the row is of one of your own: as in `bench run`."),
 ]
 Weights = Annotated[
     Path | None,
@@ -114,6 +120,12 @@ NoRow = Annotated[bool, typer.Option("--no-row", help="Show the result and leave
 Json = Annotated[bool, typer.Option("--json", help="Only JSON on stdout, all else on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no remarks.")]
 
+RowDataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset", metavar="NAME", help="Only this dataset; data of your own is named: file.npz or folder:PATH."
+    ),
+]
 DatasetFilter = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="Only this dataset.")]
 SuiteFilter = Annotated[str | None, typer.Option("--suite", metavar="NAME", help="Only this suite.")]
 ThreatModelFilter = Annotated[

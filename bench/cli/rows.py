@@ -10,7 +10,7 @@ from bench.core.types import ThreatModel
 from bench.row.record import Record
 from bench.storage import Place, place
 
-__all__ = ["Filter", "locate", "select", "single"]
+__all__ = ["Filter", "locate", "own_data", "select", "single"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,15 @@ class Filter:
         suite, dataset, threat_model = path.parts[-4:-1]
         pairs = ((self.dataset, dataset), (wanted, threat_model), (self.suite, suite))
         return all(value is None or value == actual for value, actual in pairs)
+
+
+def own_data(dataset: str | None) -> bool:
+    """Whether `--dataset` says where data of the user's own lies, and is not a name that rows have."""
+    if dataset is None:
+        return False
+    from bench.data import is_own  # needs torch, which what reads rows alone does without
+
+    return is_own(dataset)
 
 
 def select(row: str | None, wanted: Filter, root: Place) -> tuple[Record, ...]:

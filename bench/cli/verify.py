@@ -17,13 +17,16 @@ from bench.cli.options import (
     Json,
     Leaderboard,
     Quiet,
+    RowDataset,
+    RowModel,
     SuiteFilter,
     ThreatModelFilter,
+    Weights,
     WeightsKey,
 )
 from bench.cli.output import json_text, say
 from bench.cli.progress import JudgingDisplay
-from bench.cli.rows import Filter, locate
+from bench.cli.rows import Filter, locate, own_data
 from bench.cli.verify_text import (
     added_text,
     added_values,
@@ -37,26 +40,18 @@ from bench.row.check_result import Level
 from bench.storage import Place
 
 if TYPE_CHECKING:
-    from bench.jobs.verify import Lookup
+    from bench.jobs.lookup import Lookup
 
 __all__ = ["verify"]
 
 
 def verify(
     row: Annotated[str | None, typer.Argument(metavar="[ROW]", help="The path of a row, or a model's name.")] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Only this dataset; for data of your own file.npz or folder:PATH."),
-    ] = None,
+    dataset: RowDataset = None,
     threat_model: ThreatModelFilter = None,
     suite: SuiteFilter = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="The model, where the row is about one of your own: path/to/file.py:factory."
-        ),
-    ] = None,
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Its weights.")] = None,
+    model: RowModel = None,
+    weights: Weights = None,
     weights_key: WeightsKey = None,
     add: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Judge breaks that somebody found, and store those that hold.")
@@ -87,15 +82,15 @@ def verify(
       bench verify pgd-at --dataset cifar10 --add found.npz --by "A. Reader" --source https://example.org
       bench verify --transfer
     """
-    from bench.jobs.verify import Lookup
+    from bench.jobs.lookup import Lookup
 
     _refuse_misfits(row, add=add, by=by, source=source, transfer=transfer, model=model)
-    own_data = dataset is not None and (dataset.lower().endswith(".npz") or dataset.startswith("folder:"))
+    own = own_data(dataset)
     lookup = Lookup(
         model=model,
         weights=weights,
         weights_key=weights_key,
-        dataset=dataset if own_data else None,
+        dataset=dataset if own else None,
         data_dir=data_dir,
         class_names=class_names,
         device=device,
@@ -103,7 +98,7 @@ def verify(
     if transfer:
         _transfer(leaderboard, lookup, as_json=as_json, quiet=quiet)
         return
-    wanted = Filter(dataset=None if own_data else dataset, threat_model=threat_model, suite=suite)
+    wanted = Filter(dataset=None if own else dataset, threat_model=threat_model, suite=suite)
     path = locate(row or "", wanted, leaderboard)
     if add is not None:
         _add(path, lookup, (add, by or "", source or add.name), as_json=as_json, quiet=quiet)

@@ -7,7 +7,7 @@
 
 from bench.data.classes import advice
 from bench.data.dataset import Dataset, DatasetSpec, Split
-from bench.data.loading import DATASETS, FOLDER, load, names
+from bench.data.loading import DATASETS, FOLDER, is_own, load, names, own_stem
 from bench.data.preprocessing import Preprocessing
 from bench.data.selection import select
 
@@ -19,7 +19,9 @@ __all__ = [
     "Preprocessing",
     "Split",
     "advice",
+    "is_own",
     "load",
     "names",
+    "own_stem",
     "select",
 ]

@@ -17,7 +17,7 @@ from bench.data.dataset import IMAGE_THREAT_MODELS, Content, Dataset, DatasetSpe
 from bench.data.preprocessing import Preprocessing
 from bench.storage import expanded
 
-__all__ = ["DATASETS", "FOLDER", "load", "names"]
+__all__ = ["DATASETS", "FOLDER", "is_own", "load", "names", "own_stem"]
 
 DATASETS: Registry[DatasetSpec] = Registry("dataset", "bench.data.datasets")
 
@@ -28,6 +28,21 @@ _OWN_FORMS = ("FILE.npz", "folder:PATH")
 def names() -> tuple[str, ...]:
     """The names of all datasets that ship with bench."""
     return DATASETS.names()
+
+
+def is_own(name: str) -> bool:
+    """Whether a name has the form of a user's own data: `file.npz` or `folder:PATH`."""
+    return name.startswith(FOLDER) or name.lower().endswith(".npz")
+
+
+def own_stem(name: str) -> str:
+    """How the names of all versions of a user's own data begin; the digest of the version follows.
+
+    >>> own_stem("../My data.npz")
+    'npz-my-data-'
+    """
+    path = expanded(Path(name.removeprefix(FOLDER)))
+    return _own_name("folder" if name.startswith(FOLDER) else "npz", path, "") + "-"
 
 
 def load(
@@ -53,7 +68,7 @@ def load(
     """
     if split not in get_args(Split):
         raise BenchError(f"Unknown split {split!r}. Known: test, train.")
-    if name.startswith(FOLDER) or name.lower().endswith(".npz"):
+    if is_own(name):
         return _load_own(name, split, classes.read(class_names) if class_names is not None else None, preprocessing)
     if name not in DATASETS and Path(name).is_dir():
         raise BenchError(f"Unknown dataset {name!r}. One folder of images per class is folder:{name}")

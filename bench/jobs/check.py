@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.core.errors import BenchError, UnknownNameError
+from bench.core.errors import BenchError, UnknownNameError, WorkFailedError
+from bench.core.statistics import wilson
 from bench.core.types import ThreatModel
+from bench.jobs.lookup import Lookup
 from bench.leaderboard.checks import Inspection, against, inspect_board, inspect_checkpoints
 from bench.leaderboard.store import Identity
 from bench.row.check_result import CheckResult, Level
@@ -28,22 +30,22 @@ class CheckRequest:
     Args:
         leaderboard: folder of the rows.
         checkpoints: folder of weights and manifests; looked at where it exists.
+        lookup: where the rows' models and data are found; a model or weights in it stand for those of one row.
         rows: models or paths of rows that `replay` and `probe` are about; all where empty.
-        dataset: only rows of this one are replayed and probed; None for all.
+        dataset: only rows of this one are replayed and probed; None for all, or for those of the data in `lookup`.
         threat_model: likewise.
         suite: likewise.
         revision: a git revision to hold the rows against, or None.
         replay: verify stored breaks on the present code and weights.
         probe: how many examples of each row to run again; None for no probe.
-        model: what to probe instead of the row's own model, or None.
-        weights: weights for it, or None.
-        weights_key: where in that file, a dotted path; None for anywhere.
-        data_dir: where data is looked up first, or None.
-        device: torch device for the probe, or None.
+        min_clean: what the interval of the clean accuracy of each row must lie above, in [0, 1], or None: of what was
+            probed, else of the row.
+        min_robust: likewise, for robust accuracy.
     """
 
     leaderboard: Place
     checkpoints: Path
+    lookup: Lookup
     rows: tuple[str, ...] = ()
     dataset: str | None = None
     threat_model: str | None = None
@@ -51,11 +53,8 @@ class CheckRequest:
     revision: str | None = None
     replay: bool = False
     probe: int | None = None
-    model: str | None = None
-    weights: Path | None = None
-    weights_key: str | None = None
-    data_dir: Path | None = None
-    device: str | None = None
+    min_clean: float | None = None
+    min_robust: float | None = None
 
 
 def check(
@@ -85,6 +84,8 @@ def check(
         results += _replayed(request, chosen(found), notify)
     if request.probe is not None:
         results += _probed(request, chosen(found), notify, on_progress)
+    elif request.min_clean is not None or request.min_robust is not None:
+        results += [each for path, record in chosen(found) for each in _floors(request, path, record)]
     return tuple(results)
 
 
@@ -96,8 +97,14 @@ def _checked(request: CheckRequest) -> Callable[[Inspection], Sequence[tuple[Pla
     """
     if request.probe is not None and request.probe < 1:
         raise BenchError(f"Expected --probe of at least 1 example, but got {request.probe}.")
-    if request.probe is None and not request.replay and (request.model or request.weights):
-        raise BenchError("--model and --weights say what --probe and --replay run; add --probe N or --replay.")
+    for option, floor in (("--min-clean", request.min_clean), ("--min-robust", request.min_robust)):
+        if floor is not None and not 0 <= floor <= 1:
+            raise BenchError(f"Expected {option} from 0 to 1, such as 0.35, but got {floor:g}.")
+    lookup = request.lookup
+    if request.probe is None and not request.replay and (lookup.own_model or lookup.dataset):
+        raise BenchError(
+            "--model, --weights and data of your own say what --probe and --replay run; add --probe N or --replay."
+        )
     threat_model = str(ThreatModel.parse(request.threat_model)) if request.threat_model is not None else None
     wanted = {"dataset": request.dataset, "threat_model": threat_model, "suite": request.suite}
 
@@ -107,28 +114,37 @@ def _checked(request: CheckRequest) -> Callable[[Inspection], Sequence[tuple[Pla
             for path, record in found.rows
             if all(value is None or getattr(record, name) == value for name, value in wanted.items())
         ]
+        if lookup.dataset is not None:
+            rows = _on_own_data(rows, lookup.dataset)
         names = {record.model for _, record in rows} | {str(path) for path, _ in rows}
         for row in request.rows:
             if row not in names:
                 raise UnknownNameError("row", row, {record.model for _, record in rows})
-        return [each for each in rows if not request.rows or {each[1].model, str(each[0])} & set(request.rows)]
+        rows = [each for each in rows if not request.rows or {each[1].model, str(each[0])} & set(request.rows)]
+        if not rows:
+            raise BenchError("No row is left: --dataset, --threat-model and --suite exclude all.")
+        if lookup.own_model and len(rows) > 1:
+            raise BenchError(
+                f"--model and --weights stand for one row's model, but {len(rows)} rows are chosen. Name one."
+            )
+        return rows
 
     return choose
+
+
+def _on_own_data(rows: Sequence[tuple[Place, Record]], name: str) -> list[tuple[Place, Record]]:
+    """The rows of a user's own data: of any version of the one that is named, else of any."""
+    from bench import data
+
+    own = [each for each in rows if each[1].dataset not in data.names()]
+    return [each for each in own if each[1].dataset.startswith(data.own_stem(name))] or own
 
 
 def _replayed(
     request: CheckRequest, rows: Sequence[tuple[Place, Record]], notify: Callable[[str], None]
 ) -> Iterator[CheckResult]:
-    from bench.jobs.verify import Lookup, verify
+    from bench.jobs.verify import verify
 
-    _expect_one(request, rows)
-    lookup = Lookup(
-        model=request.model,
-        weights=request.weights,
-        weights_key=request.weights_key,
-        data_dir=request.data_dir,
-        device=request.device,
-    )
     for path, record in rows:
         subject = path.relative_to(request.leaderboard).as_posix()
         if record.evidence is None and record.external_evidence is None:
@@ -136,7 +152,7 @@ def _replayed(
             continue
         notify(f"Replaying {subject}")
         try:
-            verification = verify(path, lookup)
+            verification = verify(path, request.lookup)
         except BenchError as error:
             yield CheckResult(what="replay", subject=subject, level=Level.NOT_RUN, evidence=str(error))
             continue
@@ -144,14 +160,6 @@ def _replayed(
         level = Level.FAIL if failed else Level.PASS
         told = "; ".join(failed) or f"{verification.n_robust} robust again, in {verification.seconds:.1f} s"
         yield CheckResult(what="replay", subject=subject, level=level, evidence=told)
-
-
-def _expect_one(request: CheckRequest, rows: Sequence[tuple[Place, Record]]) -> None:
-    """The user's own model stands for one row."""
-    if not rows:
-        raise BenchError("No row is left to load a model for: --dataset, --threat-model and --suite exclude all.")
-    if (request.model or request.weights) and len(rows) > 1:
-        raise BenchError(f"--model and --weights stand for one row's model, but {len(rows)} rows are chosen. Name one.")
 
 
 def _probed(
@@ -162,26 +170,42 @@ def _probed(
 ) -> Iterator[CheckResult]:
     from bench.jobs.probe import ProbeRequest, probe
 
-    _expect_one(request, rows)
     for path, record in rows:
         subject = path.relative_to(request.leaderboard).as_posix()
         notify(f"Probing {subject}")
         try:
-            change, _ = probe(
-                ProbeRequest(
-                    record=record,
-                    n_examples=int(request.probe or 1),
-                    model=request.model,
-                    weights=request.weights,
-                    weights_key=request.weights_key,
-                    data_dir=request.data_dir,
-                    device=request.device,
-                ),
+            change, probed = probe(
+                ProbeRequest(record=record, n_examples=int(request.probe or 1), lookup=request.lookup),
                 notify=notify,
                 on_progress=on_progress,
             )
-        except UnknownNameError as error:
-            message = f"{error} A model of your own is named with --model and --weights."
-            yield CheckResult(what="probe", subject=subject, level=Level.NOT_RUN, evidence=message)
-        else:
-            yield CheckResult(what="probe", subject=subject, level=change.level, evidence=change.evidence)
+        except WorkFailedError:
+            raise
+        except BenchError as error:
+            yield CheckResult(what="probe", subject=subject, level=Level.NOT_RUN, evidence=str(error))
+            continue
+        yield CheckResult(what="probe", subject=subject, level=change.level, evidence=change.evidence)
+        if probed is not None:
+            yield from _floors(request, path, probed)
+
+
+def _floors(request: CheckRequest, path: Place, record: Record) -> Iterator[CheckResult]:
+    """Whether the intervals of the accuracies lie above what is wanted."""
+    total = record.result.n_examples
+    wanted = (
+        ("min-clean", "right", request.min_clean, record.result.n_clean),
+        ("min-robust", "robust", request.min_robust, record.n_robust),
+    )
+    for what, word, floor, count in wanted:
+        if floor is None:
+            continue
+        low, high = wilson(count, total)
+        enough = low >= floor
+        told = (
+            f"{count} of {total} {word}, 95 % interval {low:.3f} to {high:.3f}:"
+            f" {'at least' if enough else 'not at least'} {floor:g}"
+        )
+        if what == "min-robust" and record.upper_bound_only:
+            enough, told = False, f"{told}; and an upper bound only, since a diagnostic failed"
+        subject = path.relative_to(request.leaderboard).as_posix()
+        yield CheckResult(what=what, subject=subject, level=Level.PASS if enough else Level.FAIL, evidence=told)

@@ -17,9 +17,10 @@ from bench.evaluation.confirm import Advance, Judge
 from bench.evaluation.verify import inside
 from bench.jobs.claims import Claims, read_claims
 from bench.jobs.evidence import pack
+from bench.jobs.lookup import Lookup
 from bench.jobs.request import pick_device
 from bench.jobs.row_files import check_file, read_row
-from bench.jobs.verify import Lookup, Opened, open_row
+from bench.jobs.verify import Opened, open_row
 from bench.leaderboard.store import Kind
 from bench.row.adversarials import Breaks, merge
 from bench.row.check_result import CheckResult, Level

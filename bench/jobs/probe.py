@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 from bench.core.errors import BenchError
 from bench.evaluation import ProgressCallback
+from bench.jobs.lookup import Lookup
 from bench.jobs.request import RunRequest
 from bench.jobs.run import Outcome, run
+from bench.jobs.verify import check_data, dataset_name, load_data_of, model_name
 from bench.leaderboard.compare import Cause, Change, compare, new_checkpoint, same_checkpoint
 from bench.row.check_result import Level
 from bench.row.fingerprint import same_function
@@ -28,32 +30,19 @@ class ProbeRequest:
     Args:
         record: the published row.
         n_examples: how many of its first examples to run again, at least 1.
-        model: what to run instead of the model of the row's name: a user's own, as in `bench run`.
-        weights: a weights file for it, or None.
-        weights_key: where in that file, a dotted path; None for anywhere.
-        data_dir: where data is looked up first, or None.
-        device: torch device; None for a GPU where there is one.
+        lookup: where its model and data are found; a model or weights in it are what is run instead of the row's.
     """
 
     record: Record
     n_examples: int
-    model: str | None = None
-    weights: Path | None = None
-    weights_key: str | None = None
-    data_dir: Path | None = None
-    device: str | None = None
-
-    @property
-    def own(self) -> bool:
-        """Whether the user names what to run, so that another checkpoint is meant to be another one."""
-        return self.model is not None or self.weights is not None
+    lookup: Lookup
 
 
 class Probed(NamedTuple):
-    """What a probe found, and its row."""
+    """What a probe found, and its row; None where the data is not the row's, so that nothing was run."""
 
     change: Change
-    record: Record
+    record: Record | None
 
 
 def probe(
@@ -75,6 +64,10 @@ def probe(
         BenchError: if the model, the data or the suite is not here.
         WorkFailedError: if an attack fails twice.
     """
+    if request.lookup.dataset is not None:  # somebody's own, which may have changed since
+        data = check_data(request.record, load_data_of(request.record, request.lookup))
+        if data.level is Level.FAIL:
+            return Probed(Change(Level.FAIL, None, data.evidence), None)
     with tempfile.TemporaryDirectory(prefix="bench-probe-") as folder:
         ran = run(_request(request, Path(folder)), notify=notify, on_progress=on_progress)
     if ran.outcome is Outcome.SAMPLE:
@@ -86,18 +79,19 @@ def probe(
 
 
 def _request(request: ProbeRequest, folder: Path) -> RunRequest:
-    record = request.record
+    record, lookup = request.record, request.lookup
     return RunRequest(
-        model=request.model or record.model,
-        weights=request.weights,
-        weights_key=request.weights_key,
-        dataset=record.dataset,
-        data_dir=request.data_dir,
+        model=model_name(record, lookup),
+        weights=lookup.weights,
+        weights_key=lookup.weights_key,
+        dataset=dataset_name(record, lookup),
+        data_dir=lookup.data_dir,
+        class_names=lookup.class_names,
         threat_model=record.threat_model,
         suite=record.suite,
         indices=_first(record, request.n_examples),
         seed=record.result.seed,
-        device=request.device,
+        device=lookup.device,
         engine=record.cost.engine,
         precision=record.cost.precision,
         batch_size=record.cost.batch_size,
@@ -130,7 +124,7 @@ def _judged(request: ProbeRequest, new: Record) -> Change:
         # That rounding differs is what a probe on another machine expects.
         return found._replace(level=Level.PASS if found.level is Level.WARN else found.level, evidence=evidence)
     found = new_checkpoint(comparison)
-    if request.own:
+    if request.lookup.own_model:
         return found
     counts = found.evidence.removeprefix("a new checkpoint: ")
     message = f"the model changed: {_changed(old, new)}; {counts}. Run it again, with --force"

@@ -19,9 +19,10 @@ from bench.data import Dataset
 from bench.evaluation.confirm import Advance, Judge
 from bench.jobs.contribute import Found, robust_in, store_found, stored_external
 from bench.jobs.evidence import clean_inputs
+from bench.jobs.lookup import Lookup
 from bench.jobs.request import pick_device
 from bench.jobs.row_files import check_file
-from bench.jobs.verify import Lookup, load_data_of, open_row
+from bench.jobs.verify import load_data_of, open_row
 from bench.leaderboard.store import Kind
 from bench.row.adversarials import Breaks, merge
 from bench.row.check_result import Level

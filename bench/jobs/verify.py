@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from bench import data, models
@@ -14,6 +13,7 @@ from bench.core.structure import structures_of
 from bench.core.types import ThreatModel
 from bench.data import Dataset
 from bench.evaluation.confirm import Advance, Judge
+from bench.jobs.lookup import Lookup
 from bench.jobs.replay import Marginal, count_again, replay_breaks, replay_clean
 from bench.jobs.request import fingerprinted, load_data, pick_device
 from bench.jobs.row_files import check_file, check_suite, read_row
@@ -25,32 +25,9 @@ from bench.row.indices import parse_indices
 from bench.row.record import Record
 from bench.storage import Place
 
-__all__ = ["Lookup", "Opened", "Verification", "load_data_of", "open_row", "verify"]
+__all__ = ["Opened", "Verification", "check_data", "dataset_name", "load_data_of", "model_name", "open_row", "verify"]
 
 _ROBUSTBENCH = "robustbench-"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lookup:
-    """Where the things that a row names are found, as far as its names do not say.
-
-    Args:
-        model: the model, where the row's own name does not lead to it: `path/to/file.py:factory`.
-        weights: its weights file, or None.
-        weights_key: where in that file, a dotted path; None for anywhere.
-        dataset: the data, where it is the user's own: `file.npz` or `folder:PATH`.
-        data_dir: where data is looked up first, or None.
-        class_names: a file with the model's classes, where the row's run had one, or None.
-        device: torch device; None for a GPU where there is one.
-    """
-
-    model: str | None = None
-    weights: Path | None = None
-    weights_key: str | None = None
-    dataset: str | None = None
-    data_dir: Path | None = None
-    class_names: Path | None = None
-    device: str | None = None
 
 
 class Opened(NamedTuple):
@@ -175,10 +152,10 @@ def open_row(record: Record, lookup: Lookup) -> Opened:
     dataset = load_data_of(record, lookup)
     if dataset.notice is not None:
         raise BenchError(f"The row needs the data {record.dataset}, but here is only a sample: {dataset.notice}")
-    checks = [_check_data(record, dataset)]
+    checks = [check_data(record, dataset)]
     try:
         model = models.load(
-            _model_name(record, lookup),
+            model_name(record, lookup),
             dataset=dataset,
             weights=lookup.weights,
             weights_key=lookup.weights_key,
@@ -203,7 +180,7 @@ def load_data_of(record: Record, lookup: Lookup) -> Dataset:
         BenchError: if it is not at hand.
     """
     return load_data(
-        _dataset_name(record, lookup),
+        dataset_name(record, lookup),
         models=[_named(record, lookup)],
         data_dir=lookup.data_dir,
         class_names=lookup.class_names,
@@ -211,7 +188,12 @@ def load_data_of(record: Record, lookup: Lookup) -> Dataset:
     )
 
 
-def _dataset_name(record: Record, lookup: Lookup) -> str:
+def dataset_name(record: Record, lookup: Lookup) -> str:
+    """What the row's data is called where it is looked for.
+
+    Raises:
+        BenchError: if it is somebody's own, and the user does not say where it is.
+    """
     if lookup.dataset is not None:
         return lookup.dataset
     if record.dataset not in data.names():
@@ -231,7 +213,12 @@ def _named(record: Record, lookup: Lookup) -> str:
     return record.model
 
 
-def _model_name(record: Record, lookup: Lookup) -> str:
+def model_name(record: Record, lookup: Lookup) -> str:
+    """What the row's model is called where it is looked for.
+
+    Raises:
+        BenchError: if it is somebody's own, and the user does not say where it is.
+    """
     name = _named(record, lookup)
     if lookup.model is not None or name in models.names() or name != record.model:
         return name
@@ -242,7 +229,8 @@ def _model_name(record: Record, lookup: Lookup) -> str:
     )
 
 
-def _check_data(record: Record, dataset: Dataset) -> CheckResult:
+def check_data(record: Record, dataset: Dataset) -> CheckResult:
+    """Whether it is the row's data."""
     last = max(parse_indices(record.result.indices))
     if dataset.digest != record.digests.dataset:
         says = f"{dataset.name} has digest {dataset.digest[:12]}, but the row says {record.digests.dataset[:12]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
+import yaml
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
 
+from bench import data
 from bench.core import digest
 from bench.row.npz import dump
 
@@ -237,27 +243,88 @@ def test_probe_and_replay_refuse_what_they_cannot_do(bench, board):
         assert done.code == 2 and says in done.message, words
 
 
-def test_the_guide_for_ci_is_followed_literally(bench, here, monkeypatch):
-    """Its commands, on a model of the user's own: a row, its pages, and a gate that new weights pass or fail."""
-    import re
+GUIDE = (ROOT / "docs" / "ci.md").read_text()
+WORKFLOW = re.search(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)[1]
 
-    import torch
-    import yaml
 
-    text = (ROOT / "docs" / "ci.md").read_text()
-    make, publish = re.findall(r"^    bench (.*)$", text, re.MULTILINE)
-    workflow = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])
-    gate = workflow["jobs"]["check"]["steps"][-1]["run"].removeprefix("bench ")
-    assert len(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1].splitlines()) == 10
+@pytest.fixture(scope="module")
+def digits():
+    """Weights of a linear model of the digits, weaker ones, and the images that the guide calls its own data."""
+    train, test = (data.load("digits", split=split).examples for split in ("train", "test"))
+    fitted = LogisticRegression(C=0.01, max_iter=1000).fit(train.inputs.flatten(1).numpy(), train.labels.numpy())
+    good = {"1.weight": torch.from_numpy(fitted.coef_).float(), "1.bias": torch.from_numpy(fitted.intercept_).float()}
+    noise = torch.randn(10, 64, generator=torch.Generator().manual_seed(0))
+    return good, {**good, "1.weight": good["1.weight"] + 0.15 * noise}, test[:64]
+
+
+@pytest.fixture
+def checkout(here, digits):
+    """A repository with the guide's model, its weights, and its data as a file and as a folder."""
+    good, _, few = digits
     (here / "net.py").write_text((here / "nets.py").read_text().replace("def good", "def make"))
-    torch.manual_seed(1)
-    weights = {"1.weight": torch.randn(10, 64), "1.bias": torch.zeros(10)}
-    torch.save(weights, "net.pth")
-    few = ["--samples", "64", "--device", "cpu", "--journal", "journal", "--quiet"]
-    assert bench(*make.split(), *few).code == 0
-    assert bench(*publish.split()).code == 0
-    same = bench(*gate.split(), "--device", "cpu", "--quiet")
+    torch.save(good, "net.pth")
+    np.savez("data.npz", inputs=few.inputs.numpy(), labels=few.labels.numpy())
+    for image, label, index in zip(few.inputs, few.labels.tolist(), few.indices.tolist(), strict=True):
+        Path(f"images/{label}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image[0] * 255).byte().numpy()).save(f"images/{label}/{index:03}.png")
+    return here
+
+
+@pytest.mark.parametrize("dataset", ["digits", "data.npz", "folder:images"])
+def test_the_guide_for_ci_is_followed_literally(bench, checkout, digits, dataset):
+    """Its commands, on built-in data and on the user's own: the same weights pass the gate, weaker ones fail it."""
+    commands = [line.split() for line in re.findall(r"^    bench (.*)$", GUIDE, re.MULTILINE)]
+    make, publish = commands[1:3]
+    gate = yaml.safe_load(WORKFLOW)["jobs"]["check"]["steps"][-1]["run"].removeprefix("bench ").split()
+    if dataset != "digits":
+        make, gate = ([*words] for words in commands if dataset in words)
+    few = ["--samples", "64", "--journal", "journal"]
+    assert bench(*make, *few, "--device", "cpu", "--quiet").code == 0
+    assert bench(*publish).code == 0
+    same = bench(*gate, "--device", "cpu", "--quiet")
     assert same.code == 0, same.out
+    torch.save(digits[1], "net.pth")
+    weaker = bench(*gate, "--device", "cpu", "--quiet")
+    assert weaker.code == 1 and "a new checkpoint: " in weaker.out, weaker.out
+
+
+def test_the_guides_workflow_has_ten_lines():
+    """And installs no CUDA."""
+    assert len(WORKFLOW.splitlines()) == 10 and "https://download.pytorch.org/whl/cpu" in WORKFLOW
+
+
+def test_rows_on_own_data_are_replayed_on_it_alone(bench, checkout):
+    """The way out that one message names is taken by the next command; other data is a finding."""
+    words = ["--model", "net.py:make", "--weights", "net.pth", "--device", "cpu", "--quiet"]
+    made = bench("run", *words, "--dataset", "data.npz", "--suite", "quick-v1", "--threat-model", "Linf:1/10")
+    assert made.code == 0 and bench("publish").code == 0
+    for mode in (["--replay"], ["--probe", "8"]):
+        lost = bench("check", *mode, *words)
+        assert lost.code == 2 and "--dataset FILE.npz" in lost.out, lost.out
+        found = bench("check", *mode, *words, "--dataset", "data.npz")
+        assert found.code == 0, found.out
+    with np.load("data.npz") as arrays:
+        np.savez("data.npz", inputs=arrays["inputs"][::-1], labels=arrays["labels"][::-1])
+    for mode in (["--replay"], ["--probe", "8"]):
+        changed = bench("check", *mode, *words, "--dataset", "data.npz")
+        assert changed.code == 1 and "but the row says" in changed.out, changed.out
+
+
+def test_a_floor_is_held_against_the_lower_end_of_the_interval(bench, here):
+    """Of the committed row: 64 right, 55 robust of 64, of which Wilson's intervals begin at 0.943 and 0.754."""
+    folder = here / Path("leaderboard", ROW).parent
+    shutil.copytree(ROOT / folder.relative_to(here), folder, ignore=shutil.ignore_patterns("[!p]*", "pgd-at-*"))
+    shutil.copy(ROOT / "leaderboard" / "standard-v1" / "suite.json", here / "leaderboard" / "standard-v1")
+    assert bench("publish").code == 0
+    for floors, code in [
+        (("--min-robust", "0.75", "--min-clean", "0.94"), 0),
+        (("--min-robust", "0.76"), 1),
+        (("--min-clean", "0.95"), 1),
+        (("--min-robust", "35"), 2),
+        (("--min-clean", "nan"), 2),
+    ]:
+        done = bench("check", *floors, "--quiet")
+        assert done.code == code, done.out + done.err
 
 
 @pytest.mark.parametrize(

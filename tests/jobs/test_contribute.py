@@ -20,8 +20,9 @@ from bench.core.errors import BenchError, FoundSomethingError, WorkFailedError
 from bench.evaluation.verify import judge
 from bench.jobs import contribute
 from bench.jobs.contribute import Contribution, Found, add, store_found
+from bench.jobs.lookup import Lookup
 from bench.jobs.row_files import check_file
-from bench.jobs.verify import Lookup, verify
+from bench.jobs.verify import verify
 from bench.leaderboard.store.evidence import Kind, path_of
 from bench.row.adversarials import Breaks
 from bench.row.packing import pack_margins, pack_verdicts

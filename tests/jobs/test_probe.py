@@ -15,6 +15,7 @@ from bench import models
 from bench.attacks.pgd import PGD
 from bench.attacks.search.step_rules import HalvingStep
 from bench.core.errors import BenchError
+from bench.jobs.lookup import Lookup
 from bench.jobs.probe import Probed, ProbeRequest, probe
 from bench.jobs.run import RunRequest, run
 from bench.leaderboard.compare.agreement import Cause
@@ -44,7 +45,7 @@ def row(tmp_path_factory: pytest.TempPathFactory) -> Record:
 
 def probed(row: Record, **change: Any) -> Probed:
     """What a probe finds of the first examples."""
-    return probe(ProbeRequest(record=row, n_examples=N_EXAMPLES, device="cpu", **change))
+    return probe(ProbeRequest(record=row, n_examples=N_EXAMPLES, lookup=Lookup(device="cpu", **change)))
 
 
 class Rounded(nn.Module):

@@ -16,9 +16,10 @@ from bench.cli.tables import row_table
 from bench.core import digest
 from bench.core.errors import BenchError
 from bench.jobs import request as module
+from bench.jobs.lookup import Lookup
 from bench.jobs.request import RunRequest, load_data, pick_device, resolve, row_name
 from bench.jobs.run import run
-from bench.jobs.verify import Lookup, verify
+from bench.jobs.verify import verify
 from bench.models import LoadedModel
 from bench.models.zoo import ZOO
 

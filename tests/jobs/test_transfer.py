@@ -8,8 +8,9 @@ import pytest
 
 from bench import leaderboard
 from bench.core.errors import BenchError, FoundSomethingError
+from bench.jobs.lookup import Lookup
 from bench.jobs.transfer import transfer
-from bench.jobs.verify import Lookup, verify
+from bench.jobs.verify import verify
 from bench.leaderboard.store.evidence import Kind, path_of
 from bench.row.serialization import dumps, row_digest
 

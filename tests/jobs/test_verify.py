@@ -13,8 +13,9 @@ import pytest
 from bench import leaderboard
 from bench.core import digest
 from bench.core.errors import BenchError
+from bench.jobs.lookup import Lookup
 from bench.jobs.run import RunRequest, run
-from bench.jobs.verify import Lookup, verify
+from bench.jobs.verify import verify
 from bench.leaderboard.store.evidence import Kind, path_of
 from bench.row import evidence_file
 from bench.row.adversarials import Breaks
