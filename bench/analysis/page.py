@@ -82,7 +82,7 @@ def _command(report: Report) -> str:
         if option in _LOCAL:
             if not value:
                 next(words, None)
-        elif option == "--control":
+        elif option in ("--control", "--weights"):
             kept += [option, Path(value or next(words, "")).name]
         elif option not in _FLAGS:
             kept.append(word)

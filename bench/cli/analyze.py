@@ -45,6 +45,18 @@ def analyze(
         ),
     ],
     dataset: Dataset,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="Weights of the first model, of the second, and so on; the others bring their own."
+        ),
+    ] = None,
+    weights_key: Annotated[
+        list[str] | None, typer.Option(metavar="A.B", help="Where in the first file the weights lie, in the second.")
+    ] = None,
+    name: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="What to call the first model, the second, and so on.")
+    ] = None,
     data_dir: DataDir = None,
     class_names: ClassNames = None,
     threat_model: ThreatModel = None,
@@ -90,7 +102,7 @@ def analyze(
       bench analyze landscape --model pgd-at --model at-awp --dataset cifar10 --samples 64
       bench analyze lipschitz --model robust-wrn --model wrn --dataset digits --json
       bench analyze failing --model pgd-at --model trades --model ducat --dataset cifar10 --output failing
-      bench analyze curve --model net.py:make --dataset digits --suite quick-v1
+      bench analyze curve --model net.py:make --weights net.pth --name mine --dataset digits --suite quick-v1
     """
     from bench.cli.progress import AnalysisDisplay
     from bench.jobs.analyze import AnalyzeRequest
@@ -99,6 +111,9 @@ def analyze(
     request = AnalyzeRequest(
         what=what,
         models=tuple(model),
+        weights=tuple(weights or ()),
+        weights_keys=tuple(weights_key or ()),
+        names=tuple(name or ()),
         dataset=dataset,
         data_dir=data_dir,
         class_names=class_names,

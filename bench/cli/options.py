@@ -27,6 +27,7 @@ __all__ = [
     "Json",
     "Leaderboard",
     "Model",
+    "Name",
     "NoRow",
     "Quiet",
     "RowDataset",
@@ -59,6 +60,9 @@ Weights = Annotated[
 WeightsKey = Annotated[
     str | None,
     typer.Option(metavar="A.B", help="Where in the file the weights lie, if it holds several: model_state.net, ema."),
+]
+Name = Annotated[
+    str | None, typer.Option(metavar="NAME", help="What to call the model; by default its own name and a digest.")
 ]
 Dataset = Annotated[
     str, typer.Option(metavar="NAME", help="A dataset of `bench list datasets`, file.npz, or folder:PATH.")

@@ -25,6 +25,7 @@ from bench.cli.options import (
     JournalDir,
     Json,
     Leaderboard,
+    Name,
     NoRow,
     Quiet,
     Suite,
@@ -62,6 +63,7 @@ def run(
     dataset: Dataset,
     weights: Weights = None,
     weights_key: WeightsKey = None,
+    name: Name = None,
     data_dir: DataDir = None,
     class_names: ClassNames = None,
     threat_model: ThreatModel = None,
@@ -110,7 +112,7 @@ def run(
     \b
     Examples:
       bench run --model aw-net --dataset cifar10 --samples 64
-      bench run --model net.py:make --weights net.pth --dataset cifar10 --threat-model Linf:2/255
+      bench run --model net.py:make --weights net.pth --name my-net --dataset cifar10 --threat-model Linf:2/255
       bench run --model pgd-at --dataset digits --suite quick-v1 --json
       bench run --model pgd-at --dataset cifar10 --budget 10m
       bench run --model pgd-at --dataset cifar10 --devices cuda:0,cuda:1
@@ -139,6 +141,7 @@ def run(
         model=names[0],
         weights=weights,
         weights_key=weights_key,
+        name=name,
         dataset=dataset,
         data_dir=data_dir,
         class_names=class_names,

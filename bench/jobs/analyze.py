@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import platformdirs
 import torch
@@ -24,7 +26,7 @@ from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
 from bench.evaluation.journal.header import code_digest
 from bench.evaluation.precision import full_float32
-from bench.jobs.request import fingerprinted, load_data, pick_device
+from bench.jobs.request import check_name, fingerprinted, load_data, pick_device, row_name
 from bench.jobs.results import results_in, write_page, write_result
 from bench.jobs.suite_verdicts import Library
 from bench.models import LoadedModel
@@ -41,7 +43,10 @@ class AnalyzeRequest:
 
     Args:
         what: an analysis.
-        models: in any form of `bench.models.sources`; each once.
+        models: in any form of `bench.models.sources`.
+        weights: files of weights for the first models, one each; the others bring their own.
+        weights_keys: where in these files, dotted paths.
+        names: what to call the first models and their rows; the others have their own names, each once.
         dataset: a dataset, `file.npz` or `folder:PATH`.
         output: folder of results and figures.
         page: a file for the page about all results in `output`, or None.
@@ -63,6 +68,9 @@ class AnalyzeRequest:
     models: tuple[str, ...]
     dataset: str
     output: Path
+    weights: tuple[Path, ...] = ()
+    weights_keys: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     page: Path | None = None
     leaderboard: Place
     suite: str | None = None
@@ -134,15 +142,45 @@ def analyze(
     return Analyzed(report=report, path=path, figures=tuple(pictures), page=request.page)
 
 
+class _Asked(NamedTuple):
+    """One of the models; `shown` is what figures and tables call it."""
+
+    model: str
+    weights: Path | None
+    weights_key: str | None
+    name: str | None
+
+    @property
+    def shown(self) -> str:
+        return plain(self.name or self.model)
+
+
+def _asked(request: AnalyzeRequest) -> list[_Asked]:
+    columns = (request.models, request.weights, request.weights_keys, request.names)
+    return [_Asked(*each) for each in itertools.zip_longest(*columns)]
+
+
 def _check(request: AnalyzeRequest, chosen: Analysis) -> None:
     """What can be said before anything is loaded."""
     check_writable(request.output)
     if request.page is not None:
         check_writable(request.page.parent)
         results_in(request.output)
-    twice = next((name for name in request.models if request.models.count(name) > 1), None)
+    for option, given in (
+        ("--weights", request.weights),
+        ("--weights-key", request.weights_keys),
+        ("--name", request.names),
+    ):
+        if len(given) > len(request.models):
+            raise BenchError(
+                f"Expected at most one {option} for each --model, but got {len(given)} of {len(request.models)}."
+            )
+    for name in request.names:
+        check_name(name)
+    names = [each.shown for each in _asked(request)]
+    twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise BenchError(f"Model {twice!r} is named twice; name each model once.")
+        raise BenchError(f"Model {twice!r} is named twice; name each model once, or give each a --name.")
     if len(request.models) < chosen.least_models:
         raise BenchError(
             f"Analysis {chosen.name!r} needs {chosen.least_models} models, but got {len(request.models)}:"
@@ -169,13 +207,24 @@ def _subject(request: AnalyzeRequest, chosen: Analysis, notify: Callable[[str], 
     threat_model = asked or models.default_threat_model(request.models, dataset)
     given = data.select(dataset, samples=request.samples, indices=request.indices)  # says what is wrong with them first
 
-    def load(name: str, weights: Path | None = None) -> LoadedModel:
-        model = models.load(name, dataset=dataset, weights=weights, threat_model=threat_model, device=device)
-        return replace(fingerprinted(model, dataset, device), name=plain(model.name))  # figures print it
+    rows: dict[str, str] = {}
 
-    loaded = tuple(load(name) for name in request.models)
-    control = load(request.models[0], weights=request.control) if request.control is not None else None
-    library = Library(root=request.leaderboard, dataset=dataset, threat_model=threat_model)
+    def load(each: _Asked) -> LoadedModel:
+        model = models.load(
+            each.model,
+            dataset=dataset,
+            weights=each.weights,
+            weights_key=each.weights_key,
+            threat_model=threat_model,
+            device=device,
+        )
+        rows.setdefault(each.shown, each.name or row_name(model, each.weights))
+        return replace(fingerprinted(model, dataset, device), name=each.shown)  # figures print it
+
+    wanted = _asked(request)
+    loaded = tuple(map(load, wanted))
+    control = load(wanted[0]._replace(weights=request.control)) if request.control is not None else None
+    library = Library(root=request.leaderboard, dataset=dataset, threat_model=threat_model, rows=rows)
     suite = suites.get(request.suite).label if request.suite is not None else None
     if request.samples is None and request.indices is None:
         count = min(len(dataset), chosen.samples_for(len(loaded)))

@@ -32,6 +32,7 @@ class DoctorRequest:
         dataset: a dataset, `file.npz` or `folder:PATH`.
         weights: a weights file for the model, or None.
         weights_key: where in that file, a dotted path; None for anywhere.
+        name: what to call it; None for `model`.
         data_dir: where data is looked up first, or None.
         class_names: a file with the model's classes, of which the user's own data may have some, or None.
         threat_model: such as "Linf:8/255"; None for the dataset's default.
@@ -47,6 +48,7 @@ class DoctorRequest:
     dataset: str
     weights: Path | None = None
     weights_key: str | None = None
+    name: str | None = None
     data_dir: Path | None = None
     class_names: Path | None = None
     threat_model: str | None = None
@@ -63,7 +65,7 @@ class Diagnosis:
     """What was found.
 
     Args:
-        model: as it was asked for.
+        model: its name, as it was asked for.
         dataset: its name.
         indices: of the examples that were looked at.
         threat_model: what the attacker may do.
@@ -147,7 +149,7 @@ def doctor(
         progress=on_progress,
     )
     return Diagnosis(
-        model=request.model,
+        model=request.name or request.model,
         dataset=dataset.name,
         indices=format_indices(examples.indices.tolist()),
         threat_model=str(threat_model),

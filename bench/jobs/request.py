@@ -19,14 +19,17 @@ from bench.data import Dataset
 from bench.evaluation import InputDigests, RunPlan, default_journal, make_plan
 from bench.evaluation.fingerprint import N_IMAGES, fingerprint
 from bench.evaluation.search_precision import AUTO, precision_of_suite
+from bench.leaderboard.store import Identity
 from bench.models import LoadedModel, preprocessing
 from bench.models.sources import source_of
 from bench.storage import Place
 
 __all__ = [
+    "ROBUSTBENCH",
     "SAMPLES_ON_CPU",
     "ResolvedRun",
     "RunRequest",
+    "check_name",
     "digests_of",
     "fingerprinted",
     "load_data",
@@ -36,6 +39,8 @@ __all__ = [
 ]
 
 SAMPLES_ON_CPU = 256
+ROBUSTBENCH = "robustbench-"
+"""How the names of the rows of RobustBench's models begin."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +54,7 @@ class RunRequest:
         suite: such as "standard-v1".
         weights: a weights file for the model, or None.
         weights_key: where in that file, a dotted path; None for anywhere.
+        name: what the row calls the model; None for `row_name`.
         data_dir: where data is looked up first, or None.
         class_names: a file with the model's classes, of which the user's own data may have some, or None.
         threat_model: such as "Linf:8/255"; None for the dataset's default.
@@ -72,6 +78,7 @@ class RunRequest:
     suite: str = "standard-v1"
     weights: Path | None = None
     weights_key: str | None = None
+    name: str | None = None
     data_dir: Path | None = None
     class_names: Path | None = None
     threat_model: str | None = None
@@ -117,6 +124,8 @@ def resolve(request: RunRequest, notify: Callable[[str], None], *, computed_on: 
     Raises:
         BenchError: if something in the request does not exist, or does not fit the rest.
     """
+    if request.name is not None:
+        check_name(request.name)
     asked = ThreatModel.parse(request.threat_model) if request.threat_model is not None else None
     suite = suites.get(request.suite, **({"engine": request.engine} if request.engine else {}))
     precision_of_suite(request.precision, suite)
@@ -233,6 +242,18 @@ def fingerprinted(model: LoadedModel, dataset: Dataset, device: torch.device) ->
     """
     images = dataset.examples[:N_IMAGES].inputs.to(device)
     return dataclasses.replace(model, fingerprint=fingerprint(model.module, images))
+
+
+def check_name(name: str) -> None:
+    """Refuse what a row cannot call a user's model.
+
+    Raises:
+        BenchError: if it leads to another model, or could not be a file's name.
+    """
+    if name in models.names() or name.startswith(ROBUSTBENCH):
+        owner = "bench" if name in models.names() else "RobustBench"
+        raise BenchError(f"The name {name!r} is that of a model of {owner}. Choose another --name.")
+    Identity(suite="any", dataset="any", threat_model="Linf:1/2", model=name)
 
 
 def row_name(model: LoadedModel, weights: Path | None) -> str:

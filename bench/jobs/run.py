@@ -229,7 +229,7 @@ def row_identity(run: ResolvedRun) -> leaderboard.Identity:
         suite=run.plan.suite.label,
         dataset=run.dataset.name,
         threat_model=str(run.plan.threat_model),
-        model=row_name(run.model, run.request.weights),
+        model=run.request.name or row_name(run.model, run.request.weights),
     )
 
 

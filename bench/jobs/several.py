@@ -48,6 +48,8 @@ def requests_for(request: RunRequest, names: Sequence[str]) -> tuple[RunRequest,
         return (dataclasses.replace(request, model=names[0]),)
     if request.weights is not None:
         raise BenchError("--weights are those of one model, but several are named. Run them one by one.")
+    if request.name is not None:
+        raise BenchError("--name is that of one model, but several are named. Run them one by one.")
     if request.budget is not None:
         raise BenchError(
             "--budget is that of one model, but several are named. Run them one by one, or give --samples."

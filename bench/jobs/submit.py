@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import leaderboard, models, suites
+from bench import leaderboard, suites
 from bench.core.errors import BenchError
 from bench.diagnostics import Examined, merged, select
 from bench.evaluation import ProgressCallback
 from bench.jobs.doctor import DoctorRequest, doctor
+from bench.jobs.request import check_name
 from bench.jobs.run import Outcome, RunRequest, attempted, diagnosed, run
 from bench.leaderboard.compare import compare
 from bench.leaderboard.pages import publish
@@ -122,10 +123,7 @@ def submit(
 
 
 def _check_name(request: SubmitRequest) -> None:
-    if request.name in models.names():
-        raise BenchError(f"The name {request.name!r} is that of a model of bench. Choose another --name.")
-    # Refuses what could not be a file's name.
-    leaderboard.Identity(suite=request.run.suite, dataset="any", threat_model="Linf:1/2", model=request.name)
+    check_name(request.name)
     if not request.reference.strip():
         raise BenchError("Expected --reference to say where the model is described: an address, or a paper.")
 

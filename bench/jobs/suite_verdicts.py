@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -37,11 +37,13 @@ class Library:
         root: folder of the rows.
         dataset: the test split.
         threat_model: what an attacker may do.
+        rows: what rows call models, by the models' names, where that does not follow from these.
     """
 
     root: Place
     dataset: Dataset
     threat_model: ThreatModel
+    rows: Mapping[str, str] = field(default_factory=dict)
 
     def suite_for(self, models: Sequence[LoadedModel], examples: Examples) -> str:
         """The strongest suite that has a row on these examples for each of the models, else the quick one."""
@@ -114,7 +116,10 @@ class Library:
 
     def _identity(self, model: LoadedModel, suite: str) -> leaderboard.Identity:
         return leaderboard.Identity(
-            suite=suite, dataset=self.dataset.name, threat_model=str(self.threat_model), model=row_name(model, None)
+            suite=suite,
+            dataset=self.dataset.name,
+            threat_model=str(self.threat_model),
+            model=self.rows.get(model.name) or row_name(model, None),
         )
 
     def _of_row(self, record: Record, model: LoadedModel, examples: Examples) -> SuiteVerdicts:

@@ -15,7 +15,7 @@ from bench.data import Dataset
 from bench.evaluation.confirm import Advance, Judge
 from bench.jobs.lookup import Lookup
 from bench.jobs.replay import Marginal, count_again, replay_breaks, replay_clean
-from bench.jobs.request import fingerprinted, load_data, pick_device
+from bench.jobs.request import ROBUSTBENCH, fingerprinted, load_data, pick_device
 from bench.jobs.row_files import check_file, check_suite, read_row
 from bench.leaderboard.store import Kind
 from bench.models import LoadedModel
@@ -26,8 +26,6 @@ from bench.row.record import Record
 from bench.storage import Place
 
 __all__ = ["Opened", "Verification", "check_data", "dataset_name", "load_data_of", "model_name", "open_row", "verify"]
-
-_ROBUSTBENCH = "robustbench-"
 
 
 class Opened(NamedTuple):
@@ -208,8 +206,8 @@ def _named(record: Record, lookup: Lookup) -> str:
     """What the model is called, whether or not it can be found by that."""
     if lookup.model is not None:
         return lookup.model
-    if record.model.startswith(_ROBUSTBENCH):
-        return f"robustbench:{record.model.removeprefix(_ROBUSTBENCH)}"
+    if record.model.startswith(ROBUSTBENCH):
+        return f"robustbench:{record.model.removeprefix(ROBUSTBENCH)}"
     return record.model
 
 

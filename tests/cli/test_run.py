@@ -340,3 +340,37 @@ def test_a_librarys_model_on_photographs_of_any_size(run, here):
     ((path, record),) = leaderboard.read_all(here / "leaderboard")
     assert record.preprocessing == "Resize(256, bilinear), CenterCrop(224)"
     assert path.stem == f"torchvision-squeezenet1_1-{record.digests.model[:8]}"
+
+
+def test_a_row_is_called_as_the_user_says(bench, run, here):
+    """And found by that name: shown, compared, verified, probed, analyzed without another run, merged."""
+    torch.save({"1.weight": torch.randn(10, 64), "1.bias": torch.zeros(10)}, "net.pth")
+    own = ["--model", "nets.py:good", "--weights", "net.pth"]
+    assert run(*own, "--name", "mine").code == 0
+    assert run(*own, "--name", "yours").code == 0
+    assert bench("show", "mine").out.startswith("mine on digits")
+    assert "Every verdict and margin agrees" in bench("compare", "mine", "yours").out
+    assert bench("verify", "mine", *own, "--device", "cpu").code == 0
+    probed = bench("check", "mine", "--probe", "8", *own, "--device", "cpu", "--json")
+    assert '"probe"' in probed.out and "mistake" not in probed.out
+    words = ["--model", "nets.py:good", "--name", "mine", "--name", "other", "--dataset", "digits", "--samples", "8"]
+    found = bench("analyze", "curve", *own, *words, "--suite", "quick-v1", "--journal", "analysis", "--json", "--quiet")
+    models = json.loads(found.out)["report"]["values"]["models"]
+    assert {name: about["stored"] for name, about in models.items()} == {"mine": True, "other": False}
+    doctor = bench("doctor", *own, "--name", "mine", "--dataset", "digits", "--checks", "R7", "--samples", "8")
+    assert doctor.out.startswith("mine on digits")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--name", "pgd-at"), "a model of bench"),
+        (("--name", "robustbench-x"), "a model of RobustBench"),
+        (("--name", "../x"), "'../x'"),
+        (("--name", "x", "--models", "pgd-at", "--models", "trades"), "--name is that of one model"),
+    ],
+)
+def test_a_name_that_a_row_cannot_have(run, words, says):
+    """One line, before anything is loaded."""
+    done = run(*words)
+    assert done.code == 2 and says in done.message
