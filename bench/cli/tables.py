@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 
-from tabulate import tabulate
+from rich.console import Console
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
 
 from bench.core.plain_text import plain
 from bench.core.statistics import wilson
@@ -12,18 +18,29 @@ from bench.row.record import AttackResult, Audit, Record, Result
 
 __all__ = ["clock", "percent", "row_table", "rows_table", "table"]
 
+_UNLIMITED = 100_000  # a file or a pipe
+
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> str:
-    """A plain table; what a stranger wrote into a cell stays in it.
+    """A plain table, as wide as the terminal allows, where the result goes to one; a stranger's text stays in its cell.
 
     Args:
         headers: of the columns.
         rows: cells, as many in each row as there are headers.
         right: headers of the columns that are aligned to the right.
     """
-    alignment = ["right" if header in right else "left" for header in headers]
-    cells = [[plain(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
-    return str(tabulate(cells, headers=headers, tablefmt="simple", colalign=alignment, disable_numparse=True))
+    shown = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for header in headers:
+        shown.add_column(justify="right" if header in right else "left", overflow="fold")
+    shown.add_row(*map(Text, headers))
+    shown.add_row(*(Rule(characters="-", style="") for _ in headers))
+    for row in rows:
+        shown.add_row(*(Text(plain(str(cell))) for cell in row))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    with console.capture() as captured:
+        console.print(shown)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def row_table(record: Record) -> str:

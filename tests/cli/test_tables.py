@@ -81,3 +81,14 @@ def test_what_is_only_reported_stands_apart(record):
     assert ["naive-pgd-20", "0/9", "0.00", "%"] in lines
     assert lines[lines.index(["router"]) + 1] == ["-", "flipped_by_attack", "0.125"]
     assert "never counted" not in row_table(record)
+
+
+def test_a_table_is_as_wide_as_the_terminal(monkeypatch):
+    """What does not fit goes on in the next line of its cell; a file or a pipe has all of it in one."""
+    rows = [["first", "a sentence of several words"], ["second", "漢字"]]
+    assert table(["name", "says"], rows).splitlines()[2] == "first   a sentence of several words"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "24")
+    lines = table(["name", "says"], rows).splitlines()
+    assert max(map(len, lines)) <= 24
+    assert [line.split() for line in lines[2:4]] == [["first", "a", "sentence", "of"], ["several", "words"]]
