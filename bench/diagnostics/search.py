@@ -22,14 +22,9 @@ from bench.ops import losses
 from bench.ops.choosing import chosen_rows
 from bench.ops.sampling import Stream
 
-__all__ = ["Found", "Objective", "Search", "margin"]
+__all__ = ["Found", "Objective", "Search"]
 
 Objective = Callable[[Tensor, Tensor], Tensor]
-
-
-def margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """`max_{k != y} z_k - z_y`, `(N,)`, which grows as the example comes closer to being misclassified."""
-    return -losses.margin(logits, labels)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,9 @@ from bench.core.types import Attack, Examples, ThreatModel
 from bench.diagnostics import points
 from bench.diagnostics.asking import BATCH, is_wrong, predict
 from bench.diagnostics.patience import Clock, Patient
-from bench.diagnostics.search import Found, Search, margin
+from bench.diagnostics.search import Found, Search
 from bench.diagnostics.snapshot import Snapshot
+from bench.ops import losses
 from bench.row.manifest import Accuracy
 
 __all__ = ["Subject"]
@@ -23,8 +24,8 @@ __all__ = ["Subject"]
 FGSM = Search(name="fgsm", steps=1, step=1.0, random_start=False)
 PGD_10 = Search(name="pgd-10", steps=10, step=1 / 4)
 PGD_100 = Search(name="pgd-100", steps=100, step=1 / 10)
-MARGIN_8 = Search(name="margin-8", objective=margin, steps=8, step=1 / 4)
-MARGIN_50 = Search(name="margin-50", objective=margin, steps=50, step=1 / 10)
+MARGIN_8 = Search(name="margin-8", objective=losses.negative_margin, steps=8, step=1 / 4)
+MARGIN_50 = Search(name="margin-50", objective=losses.negative_margin, steps=50, step=1 / 10)
 WATCHED = 16
 """Examples that the short form attacks."""
 TARGETED = ApgdT(steps=50, targets=3, engine="fast")

@@ -15,8 +15,8 @@ from bench.core.types import Examples
 from bench.diagnostics import points
 from bench.diagnostics.asking import Sloped, slope
 from bench.diagnostics.check import Check, by_share
-from bench.diagnostics.search import margin
 from bench.diagnostics.subject import Subject
+from bench.ops import losses
 from bench.row.check_result import CheckResult
 
 __all__ = ["ENTRY"]
@@ -72,7 +72,10 @@ def _changed_by_a_crowd(subject: Subject, batch: Examples) -> Tensor:
 def _sloped(subject: Subject, examples: Examples, *, at_once: int) -> Sloped:
     labels = examples.labels
     return slope(
-        subject.classifier, examples.inputs, lambda logits, rows: margin(logits, labels[rows]), at_once=at_once
+        subject.classifier,
+        examples.inputs,
+        lambda logits, rows: losses.negative_margin(logits, labels[rows]),
+        at_once=at_once,
     )
 
 

@@ -15,9 +15,8 @@ from torch import Tensor
 from bench.diagnostics import points
 from bench.diagnostics.asking import predict, slope
 from bench.diagnostics.check import Check, by_share
-from bench.diagnostics.search import margin
 from bench.diagnostics.subject import Subject
-from bench.ops import norms
+from bench.ops import losses, norms
 from bench.row.check_result import CheckResult, Level
 
 __all__ = ["ENTRY"]
@@ -76,7 +75,9 @@ def _climbed(subject: Subject) -> Tensor:
     place = examples.inputs
     step = float(subject.threat_model.epsilon) / 2
     for _ in range(STEPS):
-        seen = slope(subject.classifier, place, lambda logits, rows: margin(logits, examples.labels[rows]))
+        seen = slope(
+            subject.classifier, place, lambda logits, rows: losses.negative_margin(logits, examples.labels[rows])
+        )
         heading = norms.direction(seen.gradient.nan_to_num(0.0, 0.0, 0.0), subject.threat_model.norm)
         moved = points.shifted(place, heading, step, examples, subject.threat_model)
         finite = seen.logits.isfinite().all(1)

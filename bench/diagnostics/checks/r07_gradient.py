@@ -13,8 +13,8 @@ from torch import Tensor
 from bench.diagnostics import points
 from bench.diagnostics.asking import reach, slope, spread
 from bench.diagnostics.check import Check, by_share
-from bench.diagnostics.search import margin
 from bench.diagnostics.subject import Subject
+from bench.ops import losses
 from bench.row.check_result import CheckResult
 
 __all__ = ["ENTRY"]
@@ -41,7 +41,7 @@ def _examine(subject: Subject) -> CheckResult:
 
 def _look(subject: Subject, place: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Where the gradient has vanished, and where it is not finite, both bool `(N,)`."""
-    seen = slope(subject.classifier, place, lambda logits, rows: margin(logits, labels[rows]))
+    seen = slope(subject.classifier, place, lambda logits, rows: losses.negative_margin(logits, labels[rows]))
     wild = ~seen.gradient.flatten(1).isfinite().all(1)
     promised = reach(seen.gradient.nan_to_num(0.0, 0.0, 0.0), subject.threat_model)
     size = spread(seen.logits).clamp_min(torch.finfo(torch.float32).tiny)

@@ -26,9 +26,8 @@ from bench.core.types import Examples
 from bench.diagnostics import points
 from bench.diagnostics.asking import predict, slope
 from bench.diagnostics.check import Check, by_share, worse
-from bench.diagnostics.search import margin
 from bench.diagnostics.subject import Subject
-from bench.ops import norms
+from bench.ops import losses, norms
 from bench.ops.sampling import Stream, uniform
 from bench.row.check_result import CheckResult
 
@@ -107,7 +106,7 @@ def _moves(subject: Subject, examples: Examples) -> Iterator[tuple[Tensor, Tenso
     """Predicted and actual changes of the margin, `(N, 2 + DIRECTIONS)`, for each scale; the gradient's sign first."""
     threat_model, labels = subject.threat_model, examples.labels
     start = points.inside_ball(examples, threat_model, seed=subject.seed, number=1)
-    seen = slope(subject.classifier, start, lambda logits, rows: margin(logits, labels[rows]))
+    seen = slope(subject.classifier, start, lambda logits, rows: losses.negative_margin(logits, labels[rows]))
     gradient = seen.gradient.nan_to_num(0.0, 0.0, 0.0)
     uphill = norms.direction(gradient, threat_model.norm)
     headings = [uphill, -uphill]
@@ -119,7 +118,9 @@ def _moves(subject: Subject, examples: Examples) -> Iterator[tuple[Tensor, Tenso
         for heading in headings:
             moved = (start + scale * float(threat_model.epsilon) * heading).clamp(0, 1)
             predicted.append((gradient.double() * (moved - start).double()).flatten(1).sum(1))
-            actual.append(margin(predict(subject.classifier, moved), labels).double() - seen.values.double())
+            actual.append(
+                losses.negative_margin(predict(subject.classifier, moved), labels).double() - seen.values.double()
+            )
         yield torch.stack(predicted, 1), torch.stack(actual, 1)
 
 

@@ -7,7 +7,7 @@ is lower (NoFrost: APGD-CE 12.0 % after 20 steps, 5.3 % after 100, AutoAttack 1.
 from __future__ import annotations
 
 from bench.diagnostics.check import Check, by_share, not_applicable
-from bench.diagnostics.search import Search, margin
+from bench.diagnostics.search import Search
 from bench.diagnostics.subject import Subject
 from bench.ops import losses
 from bench.row.check_result import CheckResult
@@ -17,7 +17,7 @@ __all__ = ["ENTRY"]
 AUDITED = 64
 AUDITS = (
     Search(name="audit-ce", objective=losses.cross_entropy, steps=200, step=1 / 20),
-    Search(name="audit-margin", objective=margin, steps=100, step=1 / 8),
+    Search(name="audit-margin", objective=losses.negative_margin, steps=100, step=1 / 8),
 )
 TOLERATED = 0.01
 """Of all correct examples: points of accuracy."""

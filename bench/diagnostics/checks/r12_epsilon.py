@@ -16,18 +16,19 @@ from torch import Tensor
 
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.diagnostics.check import Check, by_pairs, by_share
-from bench.diagnostics.search import Search, margin
+from bench.diagnostics.search import Search
 from bench.diagnostics.subject import Subject
+from bench.ops import losses
 from bench.row.check_result import CheckResult, Level
 
 __all__ = ["ENTRY"]
 
 AUDITED = 64
-ATTACK = Search(name="sweep", objective=margin, steps=20, step=1 / 8)
+ATTACK = Search(name="sweep", objective=losses.negative_margin, steps=20, step=1 / 8)
 TOLERATED = 0.05
 FEW = 8
 """Examples of the short form, with an attack of fewer steps."""
-ATTACK_IN_SHORT = Search(name="sweep", objective=margin, steps=6, step=1 / 4)
+ATTACK_IN_SHORT = Search(name="sweep", objective=losses.negative_margin, steps=6, step=1 / 4)
 
 
 def _examine(subject: Subject) -> CheckResult:

@@ -17,8 +17,9 @@ from bench.attacks.autoattack import Square
 from bench.attacks.cw import CW
 from bench.core.types import Examples
 from bench.diagnostics.check import Check, by_share, not_applicable
-from bench.diagnostics.search import Search, margin
+from bench.diagnostics.search import Search
 from bench.diagnostics.subject import Subject
+from bench.ops import losses
 from bench.row.check_result import CheckResult
 
 __all__ = ["ENTRY"]
@@ -26,8 +27,8 @@ __all__ = ["ENTRY"]
 QUERIES = 300
 TRANSFER = CW(steps=20)
 TOLERATED = 0.002
-TOGETHER = Search(name="transfer", objective=margin, steps=20, step=1 / 8)
-TOGETHER_IN_SHORT = Search(name="transfer", objective=margin, steps=6, step=1 / 4)
+TOGETHER = Search(name="transfer", objective=losses.negative_margin, steps=20, step=1 / 8)
+TOGETHER_IN_SHORT = Search(name="transfer", objective=losses.negative_margin, steps=6, step=1 / 4)
 QUERIES_IN_SHORT = 24
 MODELS_IN_SHORT = 2
 

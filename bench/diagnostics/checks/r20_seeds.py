@@ -9,15 +9,16 @@ from __future__ import annotations
 import torch
 
 from bench.diagnostics.check import Check, by_share, not_applicable
-from bench.diagnostics.search import Search, margin
+from bench.diagnostics.search import Search
 from bench.diagnostics.subject import Subject
+from bench.ops import losses
 from bench.row.check_result import CheckResult
 
 __all__ = ["ENTRY"]
 
 AUDITED = 64
 SEEDS = 3
-ATTACK = Search(name="seeds", objective=margin, steps=20, step=1 / 8)
+ATTACK = Search(name="seeds", objective=losses.negative_margin, steps=20, step=1 / 8)
 TOLERATED = 0.005
 """Of all correct examples: points of accuracy."""
 

@@ -18,8 +18,9 @@ from torch.nn import functional
 
 from bench.diagnostics.asking import predict
 from bench.diagnostics.check import Check, by_share, worse
-from bench.diagnostics.search import Search, margin
+from bench.diagnostics.search import Search
 from bench.diagnostics.subject import Subject
+from bench.ops import losses
 from bench.row.check_result import CheckResult, Level
 
 __all__ = ["ENTRY"]
@@ -31,17 +32,17 @@ KNOWN = 0.5
 TOLERATED = 0.15
 FALLEN = 0.35
 """Share of the robust examples that may have a copy that is not: some are robust by little."""
-ATTACK = Search(name="copies", objective=margin, steps=20, step=1 / 8)
-ATTACK_IN_SHORT = Search(name="copies", objective=margin, steps=5, step=1 / 4)
+ATTACK = Search(name="copies", objective=losses.negative_margin, steps=20, step=1 / 8)
+ATTACK_IN_SHORT = Search(name="copies", objective=losses.negative_margin, steps=5, step=1 / 4)
 FEW = 16
 
 
 def _examine(subject: Subject) -> CheckResult:
     examples = subject.correct
-    sure = -margin(subject.correct_logits, examples.labels)
+    sure = losses.margin(subject.correct_logits, examples.labels)
     lost, name, known = -1, "", examples.inputs
     for each, copies in _copies(examples.inputs):
-        now = -margin(predict(subject.classifier, copies), examples.labels)
+        now = losses.margin(predict(subject.classifier, copies), examples.labels)
         if int((now > 0).sum()) < KNOWN * len(examples):
             continue
         count = int((now < KEPT * sure).sum()) - int((KEPT * now > sure).sum())

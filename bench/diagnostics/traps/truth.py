@@ -8,14 +8,15 @@ from torch import Tensor, nn
 from bench.attacks.autoattack import ApgdT
 from bench.core.types import Examples, ThreatModel
 from bench.diagnostics.asking import is_wrong, predict
-from bench.diagnostics.search import Search, margin
+from bench.diagnostics.search import Search
 from bench.diagnostics.traps.trap import Trap
+from bench.ops import losses
 
 __all__ = ["withstand"]
 
 
 def _by_margin(module: nn.Module, examples: Examples, threat_model: ThreatModel, seed: int) -> Tensor:
-    search = Search(name="truth", objective=margin, steps=50, step=1 / 10)
+    search = Search(name="truth", objective=losses.negative_margin, steps=50, step=1 / 10)
     return search.run(module, examples, threat_model, seed=seed).points
 
 
