@@ -13,14 +13,17 @@ from bench.cli.options import (
     DEFAULT_LEADERBOARD,
     MODEL_HELP,
     ClassNames,
+    Crop,
     DataDir,
     Dataset,
     Device,
     Indices,
+    Interpolation,
     JournalDir,
     Json,
     Leaderboard,
     Quiet,
+    Resize,
     ThreatModel,
 )
 from bench.cli.output import json_text, say
@@ -59,6 +62,9 @@ def analyze(
     ] = None,
     data_dir: DataDir = None,
     class_names: ClassNames = None,
+    resize: Resize = None,
+    crop: Crop = None,
+    interpolation: Interpolation = None,
     threat_model: ThreatModel = None,
     samples: Annotated[
         int | None, typer.Option(metavar="N", help="The first N examples; by default as many as take some minutes.")
@@ -105,6 +111,7 @@ def analyze(
       bench analyze curve --model net.py:make --weights net.pth --name mine --dataset digits --suite quick-v1
     """
     from bench.cli.progress import AnalysisDisplay
+    from bench.data import Preprocessing
     from bench.jobs.analyze import AnalyzeRequest
     from bench.jobs.analyze import analyze as job
 
@@ -117,6 +124,7 @@ def analyze(
         dataset=dataset,
         data_dir=data_dir,
         class_names=class_names,
+        preprocessing=Preprocessing.asked(resize, crop, interpolation),
         threat_model=threat_model,
         samples=samples,
         indices=indices,

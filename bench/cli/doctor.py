@@ -10,14 +10,17 @@ import typer
 
 from bench.cli.options import (
     ClassNames,
+    Crop,
     DataDir,
     Dataset,
     Device,
     Indices,
+    Interpolation,
     Json,
     Model,
     Name,
     Quiet,
+    Resize,
     ThreatModel,
     Weights,
     WeightsKey,
@@ -40,6 +43,9 @@ def doctor(
     name: Name = None,
     data_dir: DataDir = None,
     class_names: ClassNames = None,
+    resize: Resize = None,
+    crop: Crop = None,
+    interpolation: Interpolation = None,
     threat_model: ThreatModel = None,
     samples: Annotated[int | None, typer.Option(metavar="N", help="The first N examples; by default 128.")] = None,
     indices: Indices = None,
@@ -67,6 +73,7 @@ def doctor(
       bench doctor --model aw-net --dataset cifar10 --samples 64 --json
     """
     from bench.cli.progress import ExaminationDisplay
+    from bench.data import Preprocessing
     from bench.jobs.doctor import DoctorRequest
     from bench.jobs.doctor import doctor as job
 
@@ -78,6 +85,7 @@ def doctor(
         name=name,
         data_dir=data_dir,
         class_names=class_names,
+        preprocessing=Preprocessing.asked(resize, crop, interpolation),
         threat_model=threat_model,
         samples=samples,
         indices=indices,

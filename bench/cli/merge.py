@@ -11,12 +11,14 @@ import typer
 from bench.cli.options import (
     DEFAULT_LEADERBOARD,
     ClassNames,
+    Crop,
     DataDir,
     Dataset,
     Device,
     Engine,
     Force,
     Indices,
+    Interpolation,
     JournalDir,
     Json,
     Leaderboard,
@@ -24,6 +26,7 @@ from bench.cli.options import (
     Name,
     NoRow,
     Quiet,
+    Resize,
     Suite,
     ThreatModel,
     Weights,
@@ -42,6 +45,9 @@ def merge(
     name: Name = None,
     data_dir: DataDir = None,
     class_names: ClassNames = None,
+    resize: Resize = None,
+    crop: Crop = None,
+    interpolation: Interpolation = None,
     threat_model: ThreatModel = None,
     suite: Suite = "standard-v1",
     samples: Annotated[int | None, typer.Option(metavar="N", help="As the shards had it.")] = None,
@@ -72,6 +78,7 @@ def merge(
       bench merge --model pgd-at --dataset cifar10 --samples 1024 --journal shards
     """
     from bench.cli.progress import RunDisplay
+    from bench.data import Preprocessing
     from bench.jobs.request import RunRequest
     from bench.jobs.shards import merge as job
 
@@ -83,6 +90,7 @@ def merge(
         dataset=dataset,
         data_dir=data_dir,
         class_names=class_names,
+        preprocessing=Preprocessing.asked(resize, crop, interpolation),
         threat_model=threat_model,
         suite=suite,
         samples=samples,

@@ -14,6 +14,7 @@ __all__ = [
     "MODEL_HELP",
     "Address",
     "ClassNames",
+    "Crop",
     "DataDir",
     "Dataset",
     "DatasetFilter",
@@ -23,6 +24,7 @@ __all__ = [
     "Executor",
     "Force",
     "Indices",
+    "Interpolation",
     "JournalDir",
     "Json",
     "Leaderboard",
@@ -30,6 +32,7 @@ __all__ = [
     "Name",
     "NoRow",
     "Quiet",
+    "Resize",
     "RowDataset",
     "RowModel",
     "Suite",
@@ -77,6 +80,14 @@ ClassNames = Annotated[
         metavar="FILE",
         help="For data of your own: the model's classes, one name a line in its order; the data may have some of them.",
     ),
+]
+Resize = Annotated[
+    str | None,
+    typer.Option(metavar="N|HxW", help="For folder:PATH: resize the shorter side to N, or the image to H x W."),
+]
+Crop = Annotated[int | None, typer.Option(metavar="N", help="For folder:PATH: cut out the N x N pixels of the centre.")]
+Interpolation = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Of --resize, as torchvision calls it; by default bilinear.")
 ]
 ThreatModel = Annotated[
     str | None, typer.Option(metavar="NORM:EPSILON", help="Linf:8/255 or L2:0.5; by default the dataset's own.")

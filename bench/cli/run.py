@@ -14,6 +14,7 @@ from bench.cli.options import (
     MODEL_HELP,
     Address,
     ClassNames,
+    Crop,
     DataDir,
     Dataset,
     Device,
@@ -22,12 +23,14 @@ from bench.cli.options import (
     Executor,
     Force,
     Indices,
+    Interpolation,
     JournalDir,
     Json,
     Leaderboard,
     Name,
     NoRow,
     Quiet,
+    Resize,
     Suite,
     ThreatModel,
     Weights,
@@ -66,6 +69,9 @@ def run(
     name: Name = None,
     data_dir: DataDir = None,
     class_names: ClassNames = None,
+    resize: Resize = None,
+    crop: Crop = None,
+    interpolation: Interpolation = None,
     threat_model: ThreatModel = None,
     suite: Suite = "standard-v1",
     samples: Annotated[
@@ -121,6 +127,7 @@ def run(
       bench run --model pgd-at --dataset cifar10 --executor ray --address auto
     """
     from bench.cli.progress import RunDisplay
+    from bench.data import Preprocessing
     from bench.jobs.durations import parse_duration
     from bench.jobs.run import RunRequest
     from bench.jobs.run import run as job
@@ -145,6 +152,7 @@ def run(
         dataset=dataset,
         data_dir=data_dir,
         class_names=class_names,
+        preprocessing=Preprocessing.asked(resize, crop, interpolation),
         threat_model=threat_model,
         suite=suite,
         samples=samples,

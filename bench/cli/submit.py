@@ -11,15 +11,18 @@ import typer
 from bench.cli.options import (
     DEFAULT_LEADERBOARD,
     ClassNames,
+    Crop,
     DataDir,
     Dataset,
     Device,
     Engine,
     Force,
+    Interpolation,
     JournalDir,
     Json,
     Leaderboard,
     Quiet,
+    Resize,
     Suite,
     ThreatModel,
     Weights,
@@ -50,6 +53,9 @@ def submit(
     ] = None,
     data_dir: DataDir = None,
     class_names: ClassNames = None,
+    resize: Resize = None,
+    crop: Crop = None,
+    interpolation: Interpolation = None,
     threat_model: ThreatModel = None,
     suite: Suite = "adaptive-v1",
     samples: Annotated[
@@ -76,6 +82,7 @@ def submit(
       bench submit --model net.py:make --name my-net --reference "arXiv 2001.00001" --dataset digits --extra-data no
     """
     from bench.cli.progress import RunDisplay
+    from bench.data import Preprocessing
     from bench.jobs.run import RunRequest
     from bench.jobs.submit import SubmitRequest
     from bench.jobs.submit import submit as job
@@ -92,6 +99,7 @@ def submit(
             dataset=dataset,
             data_dir=data_dir,
             class_names=class_names,
+            preprocessing=Preprocessing.asked(resize, crop, interpolation),
             threat_model=threat_model,
             suite=suite,
             samples=samples if samples is not None else ranked_examples(dataset),

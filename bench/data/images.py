@@ -113,7 +113,7 @@ def read(paths: Sequence[Path], *, grey: bool = False) -> NDArray[np.uint8]:
         if image.shape != first.shape:
             raise BenchError(
                 f"Expected images of one size, but {paths[0]} has {_size(first)} and {path} has {_size(image)}."
-                " Resize them to the size that the model takes."
+                " --resize HxW, or --resize N --crop N, makes them so."
             )
         images[number] = image
     return images

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -9,9 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.core.errors import BenchError, UnknownNameError
 from bench.data import images
 
 __all__ = ["Preprocessing"]
+
+_INTERPOLATIONS = ("nearest", "nearest-exact", "bilinear", "bicubic", "box", "hamming", "lanczos")
+_MOST_PIXELS = 4096
+_SIZE = re.compile(r"([0-9]{1,4})(?:x([0-9]{1,4}))?")
+_STEPS = re.compile(
+    r"(?:Resize\((?:(?P<side>[0-9]{1,4})|\((?P<height>[0-9]{1,4}), (?P<width>[0-9]{1,4})\)), (?P<how>[a-z-]{1,16})\))?"
+    r"(?:(?:^|, )CenterCrop\((?P<crop>[0-9]{1,4})\))?"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +45,56 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.crop is None and not isinstance(self.resize, tuple):
             raise ValueError(f"Expected `crop`, or `resize` to height and width, but got {self}.")
+
+    @classmethod
+    def asked(cls, resize: str | None, crop: int | None, interpolation: str | None) -> Preprocessing | None:
+        """What a user asks for in words: `256` or `224x224`, the side of the crop, the interpolation; None for nothing.
+
+        >>> str(Preprocessing.asked("256", 224, None))
+        'Resize(256, bilinear), CenterCrop(224)'
+
+        Raises:
+            BenchError: if a word is none of these, or images would come out in different sizes.
+        """
+        if interpolation is not None and resize is None:
+            raise BenchError("--interpolation says how --resize is done; name the size too.")
+        if interpolation is not None and interpolation not in _INTERPOLATIONS:
+            raise UnknownNameError("interpolation", interpolation, _INTERPOLATIONS)
+        if resize is None and crop is None:
+            return None
+        size = _SIZE.fullmatch(resize) if resize is not None else None
+        if resize is not None and size is None:
+            raise BenchError(f"Expected --resize to be the shorter side, 256, or 224x224, but got {resize!r:.40}.")
+        sides = [int(side) for side in size.groups() if side is not None] if size is not None else []
+        if any(not 1 <= side <= _MOST_PIXELS for side in [*sides, *([crop] if crop is not None else [])]):
+            raise BenchError(f"Expected --resize and --crop from 1 to {_MOST_PIXELS} pixels.")
+        if crop is None and len(sides) == 1:
+            raise BenchError(
+                f"--resize {resize} alone leaves images as long as they are: add --crop {resize}, or say"
+                f" --resize {resize}x{resize}."
+            )
+        target = None if not sides else sides[0] if len(sides) == 1 else (sides[0], sides[1])
+        return cls(resize=target, crop=crop, interpolation=interpolation or "bilinear")
+
+    @classmethod
+    def parse(cls, text: str) -> Preprocessing:
+        """What `str` of one was, such as a row's.
+
+        >>> Preprocessing.parse("Resize((32, 48), bicubic)").shape
+        (3, 32, 48)
+
+        Raises:
+            BenchError: if it is none.
+        """
+        found = _STEPS.fullmatch(text)
+        if found is None:
+            raise BenchError(f"Expected a resize, a crop or both, but got {text!r:.80}.")
+        side, height, width, how, crop = found.group("side", "height", "width", "how", "crop")
+        resize = f"{height}x{width}" if height is not None else side
+        parsed = cls.asked(resize, int(crop) if crop is not None else None, how)
+        if parsed is None:
+            raise BenchError("Expected a resize, a crop or both, but got nothing.")
+        return parsed
 
     @property
     def shape(self) -> tuple[int, int, int]:

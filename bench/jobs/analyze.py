@@ -23,7 +23,7 @@ from bench.core import digest
 from bench.core.errors import BenchError
 from bench.core.plain_text import plain
 from bench.core.types import Examples, ThreatModel
-from bench.data import Dataset
+from bench.data import Dataset, Preprocessing
 from bench.evaluation.journal.header import code_digest
 from bench.evaluation.precision import full_float32
 from bench.jobs.request import check_name, fingerprinted, load_data, pick_device, row_name
@@ -55,6 +55,7 @@ class AnalyzeRequest:
         control: weights of the first model, trained with another seed, or None.
         data_dir: where data is looked up first, or None.
         class_names: a file with the models' classes, of which the user's own data may have some, or None.
+        preprocessing: from the images of a folder to pixels, or None for what the model asks for.
         threat_model: such as "Linf:8/255"; None for the dataset's default.
         samples: the first so many examples; None with `indices`, or for the default.
         indices: a range `A:B` of examples, or None.
@@ -77,6 +78,7 @@ class AnalyzeRequest:
     control: Path | None = None
     data_dir: Path | None = None
     class_names: Path | None = None
+    preprocessing: Preprocessing | None = None
     threat_model: str | None = None
     samples: int | None = None
     indices: str | None = None
@@ -201,6 +203,7 @@ def _subject(request: AnalyzeRequest, chosen: Analysis, notify: Callable[[str], 
         models=request.models,
         data_dir=request.data_dir,
         class_names=request.class_names,
+        prepare=request.preprocessing,
         threat_model=asked,
         notify=notify,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from bench import data, models
 from bench.core.errors import BenchError
 from bench.core.types import ThreatModel
+from bench.data import Preprocessing
 from bench.diagnostics import Examined, claim_of, diagnose, overall, select
 from bench.evaluation import default_batch_size
 from bench.jobs.findings import load_surrogates
@@ -35,6 +36,7 @@ class DoctorRequest:
         name: what to call it; None for `model`.
         data_dir: where data is looked up first, or None.
         class_names: a file with the model's classes, of which the user's own data may have some, or None.
+        preprocessing: from the images of a folder to pixels, or None for what the model asks for.
         threat_model: such as "Linf:8/255"; None for the dataset's default.
         samples: the first so many examples; None with `indices`, or for 128.
         indices: a range `A:B` of examples, or None.
@@ -51,6 +53,7 @@ class DoctorRequest:
     name: str | None = None
     data_dir: Path | None = None
     class_names: Path | None = None
+    preprocessing: Preprocessing | None = None
     threat_model: str | None = None
     samples: int | None = None
     indices: str | None = None
@@ -116,6 +119,7 @@ def doctor(
         models=[request.model],
         data_dir=request.data_dir,
         class_names=request.class_names,
+        prepare=request.preprocessing,
         threat_model=asked,
         notify=notify,
     )

@@ -13,7 +13,7 @@ from bench.evaluation import ProgressCallback
 from bench.jobs.lookup import Lookup
 from bench.jobs.request import RunRequest
 from bench.jobs.run import Outcome, run
-from bench.jobs.verify import check_data, dataset_name, load_data_of, model_name
+from bench.jobs.verify import check_data, dataset_name, load_data_of, model_name, prepared_as
 from bench.leaderboard.compare import Cause, Change, compare, new_checkpoint, same_checkpoint
 from bench.row.check_result import Level
 from bench.row.fingerprint import same_function
@@ -87,6 +87,7 @@ def _request(request: ProbeRequest, folder: Path) -> RunRequest:
         dataset=dataset_name(record, lookup),
         data_dir=lookup.data_dir,
         class_names=lookup.class_names,
+        preprocessing=prepared_as(record, lookup),
         threat_model=record.threat_model,
         suite=record.suite,
         indices=_first(record, request.n_examples),

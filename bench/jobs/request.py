@@ -15,7 +15,7 @@ from bench.core import digest
 from bench.core.errors import BenchError
 from bench.core.plain_text import plain
 from bench.core.types import Examples, ThreatModel
-from bench.data import Dataset
+from bench.data import Dataset, Preprocessing
 from bench.evaluation import InputDigests, RunPlan, default_journal, make_plan
 from bench.evaluation.fingerprint import N_IMAGES, fingerprint
 from bench.evaluation.search_precision import AUTO, precision_of_suite
@@ -57,6 +57,7 @@ class RunRequest:
         name: what the row calls the model; None for `row_name`.
         data_dir: where data is looked up first, or None.
         class_names: a file with the model's classes, of which the user's own data may have some, or None.
+        preprocessing: from the images of a folder to pixels, or None for what the model asks for.
         threat_model: such as "Linf:8/255"; None for the dataset's default.
         samples: the first so many examples; None with `indices`, or for the default.
         indices: a range `A:B` of examples, or None.
@@ -81,6 +82,7 @@ class RunRequest:
     name: str | None = None
     data_dir: Path | None = None
     class_names: Path | None = None
+    preprocessing: Preprocessing | None = None
     threat_model: str | None = None
     samples: int | None = None
     indices: str | None = None
@@ -137,6 +139,7 @@ def resolve(request: RunRequest, notify: Callable[[str], None], *, computed_on: 
         models=[request.model],
         data_dir=request.data_dir,
         class_names=request.class_names,
+        prepare=request.preprocessing,
         threat_model=asked,
         notify=notify,
     )
@@ -185,6 +188,7 @@ def load_data(
     data_dir: Path | None,
     class_names: Path | None,
     threat_model: ThreatModel | None,
+    prepare: Preprocessing | None = None,
     notify: Callable[[str], None] = lambda line: None,
 ) -> Dataset:
     """Load the test split, with the pixels that the models are made for.
@@ -195,12 +199,17 @@ def load_data(
         data_dir: where data is looked up first, or None.
         class_names: a file with the models' classes, of which the user's own data may have some, or None.
         threat_model: what was asked for, or None.
+        prepare: from the images of a folder to pixels, whatever the models are made for; None for what they are.
         notify: called with each thing that the user should know of the data, one line.
 
     Raises:
         BenchError: if the data is missing or unusable, or the models take other pixels than each other.
     """
-    wanted = {each: preprocessing(each, dataset=name, threat_model=threat_model) for each in models}
+    if prepare is not None and not name.startswith(data.FOLDER):
+        raise BenchError(
+            f"--resize, --crop and --interpolation are for images in a folder, folder:PATH, but got {name!r}."
+        )
+    wanted = {each: prepare or preprocessing(each, dataset=name, threat_model=threat_model) for each in models}
     first, *others = wanted
     differs = next((each for each in others if wanted[each] != wanted[first]), None)
     if differs is not None:
@@ -213,7 +222,7 @@ def load_data(
         notify(line)
     usual = data.DATASETS.get(name).preprocessing if name in data.DATASETS else None
     if dataset.preprocessing != usual:
-        notify(f"Images as {first} takes them: {dataset.preprocessing}")
+        notify(f"Images as {'asked for' if prepare else f'{first} takes them'}: {dataset.preprocessing}")
     return dataset
 
 

@@ -143,6 +143,7 @@ def _named(
         weights_key=request.run.weights_key,
         data_dir=request.run.data_dir,
         class_names=request.run.class_names,
+        preprocessing=request.run.preprocessing,
         threat_model=request.run.threat_model,
         seed=request.run.seed,
         device=request.run.device,

@@ -11,7 +11,7 @@ from bench import data, models
 from bench.core.errors import BenchError, OtherFileError
 from bench.core.structure import structures_of
 from bench.core.types import ThreatModel
-from bench.data import Dataset
+from bench.data import Dataset, Preprocessing
 from bench.evaluation.confirm import Advance, Judge
 from bench.jobs.lookup import Lookup
 from bench.jobs.replay import Marginal, count_again, replay_breaks, replay_clean
@@ -25,7 +25,17 @@ from bench.row.indices import parse_indices
 from bench.row.record import Record
 from bench.storage import Place
 
-__all__ = ["Opened", "Verification", "check_data", "dataset_name", "load_data_of", "model_name", "open_row", "verify"]
+__all__ = [
+    "Opened",
+    "Verification",
+    "check_data",
+    "dataset_name",
+    "load_data_of",
+    "model_name",
+    "open_row",
+    "prepared_as",
+    "verify",
+]
 
 
 class Opened(NamedTuple):
@@ -183,7 +193,15 @@ def load_data_of(record: Record, lookup: Lookup) -> Dataset:
         data_dir=lookup.data_dir,
         class_names=lookup.class_names,
         threat_model=ThreatModel.parse(record.threat_model),
+        prepare=prepared_as(record, lookup),
     )
+
+
+def prepared_as(record: Record, lookup: Lookup) -> Preprocessing | None:
+    """How the row's run made pixels of a user's own images; None where that is the data's or the model's matter."""
+    if record.preprocessing is None or not (lookup.dataset or "").startswith(data.FOLDER):
+        return None
+    return Preprocessing.parse(record.preprocessing)
 
 
 def dataset_name(record: Record, lookup: Lookup) -> str:

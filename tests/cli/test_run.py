@@ -374,3 +374,36 @@ def test_a_name_that_a_row_cannot_have(run, words, says):
     """One line, before anything is loaded."""
     done = run(*words)
     assert done.code == 2 and says in done.message
+
+
+def test_images_of_any_size_are_resized_as_asked(bench, run, here):
+    """It is part of the data's name, stands in the row, and is taken from there to verify and to probe it."""
+    for number in range(6):
+        folder = here / "images" / str(number % 3)
+        folder.mkdir(parents=True, exist_ok=True)
+        size = (20 + number, 12, 3)
+        pixels = np.random.default_rng(number).integers(0, 256, size, dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    nets = "from torch import nn\n\n\ndef make():\n    return nn.Sequential(nn.Flatten(), nn.Linear(192, 3))\n"
+    (here / "net.py").write_text(nets)
+    torch.save({"1.weight": torch.randn(3, 192), "1.bias": torch.zeros(3)}, "net.pth")
+    words = ["--model", "net.py:make", "--weights", "net.pth", "--dataset", "folder:images"]
+    for name, how in [
+        ("a", ["--resize", "8x8"]),
+        ("b", ["--resize", "10", "--crop", "8", "--interpolation", "bicubic"]),
+    ]:
+        done = run(*words, "--indices", "0:6", "--name", name, "--journal", name, *how)
+        assert done.code == 0, done.err
+    assert "--resize HxW" in run(*words, "--indices", "0:6").message
+    records = [json.loads(path.read_text()) for path in sorted((here / "leaderboard").rglob("[ab].json"))]
+    assert {row["model"]: row["preprocessing"] for row in records} == {
+        "a": "Resize((8, 8), bilinear)",
+        "b": "Resize(10, bicubic), CenterCrop(8)",
+    }
+    assert len({row["dataset"] for row in records}) == 2
+    assert bench("publish").code == 0
+    for name in ("a", "b"):
+        assert bench("verify", name, *words, "--device", "cpu").code == 0
+        assert bench("check", name, "--probe", "6", *words, "--device", "cpu", "--quiet").code == 0
+    refused = run("--resize", "8x8")
+    assert refused.code == 2 and "are for images in a folder" in refused.message

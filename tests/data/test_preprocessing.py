@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +92,45 @@ def test_parameters_tell_preprocessings_apart() -> None:
         Preprocessing(resize=(256, 224), crop=None),
     ]
     assert len({str(each.parameters()) for each in (usual, *others)}) == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("256", 224, None), "Resize(256, bilinear), CenterCrop(224)"),
+        (("32x48", None, "bicubic"), "Resize((32, 48), bicubic)"),
+        (("32x48", 16, "nearest-exact"), "Resize((32, 48), nearest-exact), CenterCrop(16)"),
+        ((None, 64, None), "CenterCrop(64)"),
+    ],
+)
+def test_words_are_read_as_torchvision_would_be_called_and_its_text_is_read_back(words, says):
+    """What a user types, what a row says, and what verifies the row are one preprocessing."""
+    asked = Preprocessing.asked(*words)
+    assert str(asked) == says and Preprocessing.parse(says) == asked
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("224", None, None), "add --crop 224, or say --resize 224x224"),
+        (("224x", None, None), "but got '224x'"),
+        (("0x8", None, None), "from 1 to 4096"),
+        (("9999", 8, None), "from 1 to 4096"),
+        ((None, -1, None), "from 1 to 4096"),
+        ((None, 8, "bicubic"), "name the size too"),
+        (("8x8", None, "bicubik"), "Did you mean 'bicubic'"),
+    ],
+)
+def test_words_that_say_no_size_or_too_large_a_one(words, says):
+    """One line each, with the way out."""
+    with pytest.raises(BenchError, match=re.escape(says)):
+        Preprocessing.asked(*words)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Resize(8, bilinear)", "Resize((9999, 9999), box)", "Resize(8)", "x, CenterCrop(8)"]
+)
+def test_a_row_that_says_no_preprocessing(text):
+    """Rows are untrusted: neither code nor sizes without bound."""
+    with pytest.raises(BenchError):
+        Preprocessing.parse(text)
