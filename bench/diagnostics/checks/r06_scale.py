@@ -4,6 +4,7 @@ Where the logits are too large, the cross-entropy and its gradient underflow to 
 arXiv 1608.04644, section IV); where they differ by less than their rounding, a loss cannot rise; where they are far
 smaller than 1, the cross-entropy weighs all classes alike and climbs none of them. So a rescaled cross-entropy is run
 beside it: that it breaks more happens on honest models too, so it only warns unless the scale is out of all proportion.
+So it is where the largest logit is the same for nearly all images, as clipping and squeezing leave it.
 The short form looks at the scale, and at whether eight steps on the margin break what the run's attacks left robust.
 """
 
@@ -31,6 +32,13 @@ RESOLUTION = 1e-4
 TOLERATED = 0.01
 SCALES = (0.1, 100.0)
 """Median margins of honest models lie well between. OUR CHOICE: shipped ones have 1 to 12."""
+CUT_OFF = 0.02
+"""Spread of the largest logit over images, relative to the range of the logits. OUR CHOICE: shipped models have 0.12
+and more, a small network with LayerNorm 0.04."""
+LEAST = 8
+"""Examples that tell so."""
+LOG_ONE = 1e-3
+_CUT_OFF = " The largest logit is the same for nearly all: it is clipped, squeezed or made of the class alone."
 LOST = 2
 """As many breaks that a run left out are worth a warning."""
 
@@ -54,14 +62,22 @@ def _compared(subject: Subject, found: CheckResult) -> CheckResult:
     size = _size(subject)
     lost = int(subject.by_margin.broken[subject.watched].sum()) if subject.robust is not None else 0
     evidence = f"{found.evidence} Their median margin is {size:.2g}, and eight steps on the margin break {lost} of"
-    evidence = f"{evidence} {len(subject.watched)} examples that were left robust."
-    doubtful = not SCALES[0] <= size <= SCALES[1] or lost >= LOST
+    cut_off = _are_cut_off(subject.correct_logits)
+    evidence = f"{evidence} {len(subject.watched)} examples that were left robust.{_CUT_OFF if cut_off else ''}"
+    doubtful = not SCALES[0] <= size <= SCALES[1] or cut_off or lost >= LOST
     return CheckResult(
         level=Level.WARN if doubtful else Level.PASS,
         statistic=found.statistic,
         threshold=found.threshold,
         evidence=evidence,
     )
+
+
+def _are_cut_off(logits: Tensor) -> bool:
+    """Whether nearly all images have the same largest logit, though the logits are no logarithms of probabilities."""
+    if len(logits) < LEAST or bool((logits.logsumexp(1).abs() < LOG_ONE).all()):
+        return False
+    return float(logits.amax(1).std()) < CUT_OFF * _median(spread(logits))
 
 
 def _size(subject: Subject) -> float:
@@ -91,7 +107,13 @@ def _rescaled(subject: Subject, found: CheckResult) -> CheckResult:
         f"{found.evidence} With logits scaled by {scale:.2g}, PGD-10 breaks {more} examples that it left robust, and"
         f" leaves {less} that it broke."
     )
-    if SCALES[0] <= size <= SCALES[1]:
+    if _are_cut_off(subject.correct_logits):
+        missed = int((subject.white_box.broken & ~subject.pgd_100.broken).sum())
+        evidence = (
+            f"{evidence}{_CUT_OFF} Attacks on the margin break {missed} that PGD-100 on the cross-entropy leaves."
+        )
+        level = Level.FAIL if missed >= LOST else Level.WARN
+    elif SCALES[0] <= size <= SCALES[1]:
         level = by_pairs(more, less, len(other), evidence=evidence, worst=Level.WARN).level
     else:
         level = Level.FAIL if more - less >= LOST else Level.WARN
