@@ -24,10 +24,9 @@ from bench.core.plain_text import plain
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from bench import evaluation
+    from bench import evaluation, training
     from bench.analysis import work as analysis
     from bench.diagnostics import Examined
-    from bench.training import run as training
 
 __all__ = ["AnalysisDisplay", "Display", "ExaminationDisplay", "JudgingDisplay", "RunDisplay", "TrainingDisplay"]
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from bench.core.plain_text import reason_of
 from bench.core.types import Attack, Examples
-from bench.diagnostics.patience import ModelFailedError, OutOfTimeError
+from bench.diagnostics.deadline import ModelFailedError, OutOfTimeError
 from bench.diagnostics.subject import Subject
 from bench.row.check_result import CheckResult, Level
 

@@ -13,9 +13,9 @@ from bench import suites
 from bench.core import digest
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.types import Attack, Examples, ThreatModel
-from bench.diagnostics.asking import BATCH
+from bench.diagnostics.deadline import ModelFailedError
 from bench.diagnostics.examination import Examined, examine
-from bench.diagnostics.patience import ModelFailedError
+from bench.diagnostics.queries import BATCH
 from bench.diagnostics.registry import quick, select
 from bench.diagnostics.subject import Subject
 from bench.evaluation.model_guard import device_of, guarded

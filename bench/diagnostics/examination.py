@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.diagnostics.check import Check, not_applicable, not_run
-from bench.diagnostics.patience import ModelFailedError, OutOfTimeError
+from bench.diagnostics.deadline import ModelFailedError, OutOfTimeError
 from bench.diagnostics.subject import Subject
 from bench.row.check_result import CheckResult, Level
 from bench.row.record import Diagnostic
@@ -18,7 +18,7 @@ __all__ = ["Examined", "examine", "overall", "unexamined"]
 # however small its share is, so that no cheap check is cut short.
 # What matters most comes first: is it the function that is attacked, and do the attacks see it? R1 and R2 look last.
 _FIRST = ("R5", "R14", "R3", "R8", "R13", "R6", "R21", "R7", "R12", "R4", "R10", "R18", "R9", "R19", "R11", "R20")
-_PATIENCE = 2.0
+_MOST_SHARES = 2.0
 _LEAST_SHARE = 0.1
 _OF_ANY_ANSWER = ("R2", "R4", "R19")
 """Checks of which the answer counts though the model gives one answer to all images."""
@@ -70,7 +70,7 @@ def examine(
         rest = sum(_effort(each, subject) for each in order[position:])
         if seconds is not None:
             left = max(0.0, seconds - (time.monotonic() - start))
-            subject.clock.allow(left * min(1.0, max(_LEAST_SHARE, _PATIENCE * effort / rest)))
+            subject.deadline.allow(left * min(1.0, max(_LEAST_SHARE, _MOST_SHARES * effort / rest)))
         diagnostic = check.report(_finding(check, subject))
         found.append((check.number, diagnostic))
         if listener is not None:
@@ -86,7 +86,7 @@ def examine(
                 following=order[position + 1] if position + 1 < len(order) else None,
             )
             listener(event)
-    subject.clock.allow(None)
+    subject.deadline.allow(None)
     return tuple(diagnostic for _, diagnostic in sorted(found, key=lambda pair: pair[0]))
 
 

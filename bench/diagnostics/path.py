@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.types import Examples, ThreatModel
-from bench.diagnostics.asking import is_wrong
+from bench.diagnostics.queries import is_wrong
 from bench.evaluation.verify import inside
 
 __all__ = ["Path"]

@@ -17,7 +17,7 @@ from bench.attacks.search.best_so_far import BestSoFar
 from bench.attacks.search.projected_gradient import Logits, Runs, ascend, untargeted
 from bench.attacks.search.step_rules import FixedStep
 from bench.core.types import Classifier, Examples, ThreatModel
-from bench.diagnostics.asking import BATCH
+from bench.diagnostics.queries import BATCH
 from bench.ops import losses
 from bench.ops.choosing import chosen_rows
 from bench.ops.sampling import Stream

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from bench.attacks.autoattack import ApgdT
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.diagnostics import points
-from bench.diagnostics.asking import BATCH, is_wrong, predict
-from bench.diagnostics.patience import Clock, Patient
+from bench.diagnostics.deadline import Deadline, TimedModel
+from bench.diagnostics.queries import BATCH, is_wrong, predict
 from bench.diagnostics.search import Found, Search
 from bench.diagnostics.snapshot import Snapshot
 from bench.ops import losses
@@ -47,7 +47,7 @@ class Subject:
         robust: bool `(N,)`, the examples that the attacks of a run left robust; None where there was no run.
         claim: the clean accuracy that the checkpoint claims, or None.
         thorough: look with strong attacks; the short form does not.
-        clock: stops the checks that take too long.
+        deadline: stops the checks that take too long.
     """
 
     module: nn.Module
@@ -61,7 +61,7 @@ class Subject:
     robust: Tensor | None = None
     claim: Accuracy | None = None
     thorough: bool = True
-    clock: Clock = field(default_factory=Clock)
+    deadline: Deadline = field(default_factory=Deadline)
 
     def __post_init__(self) -> None:
         _ = self.start  # taken before anything is asked
@@ -72,9 +72,9 @@ class Subject:
         return Snapshot(self.module)
 
     @cached_property
-    def classifier(self) -> Patient:
+    def classifier(self) -> TimedModel:
         """The model as the checks ask it."""
-        return Patient(self.module, self.clock)
+        return TimedModel(self.module, self.deadline)
 
     @cached_property
     def answer(self) -> Any:

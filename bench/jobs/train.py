@@ -26,12 +26,23 @@ from bench.models.building import build_empty
 from bench.models.checkpoint import Accuracy, ArchitectureSpec, Manifest
 from bench.row import provenance
 from bench.suites import AttackSuite
-from bench.training.log import EventLog, write_csv
-from bench.training.loop import train as train_loop
-from bench.training.recipe import Plan, Recipe, model_name
+from bench.training import (
+    MEASURED,
+    EpochResult,
+    EventLog,
+    Plan,
+    Progress,
+    Recipe,
+    Run,
+    SplitData,
+    Validated,
+    held_out_size,
+    model_name,
+    validated,
+    write_csv,
+)
+from bench.training import train as train_loop
 from bench.training.recipes import RECIPES
-from bench.training.run import EpochResult, Progress, Run
-from bench.training.validation import MEASURED, SplitData, Validated, held_out_size, validated
 
 __all__ = ["TrainRequest", "Trained", "train"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["cross_entropy", "dlr", "margin", "negative_margin", "targeted_dlr"]
+__all__ = ["cross_entropy", "margin", "negative_margin", "targeted_dlr"]
 
 SMALLEST_GAP = 1e-12
 
@@ -36,17 +36,6 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
 def negative_margin(logits: Tensor, labels: Tensor) -> Tensor:
     """`max_{k != y} z_k - z_y`, `(N,)`: above 0 where the example is misclassified."""
     return -margin(logits, labels)
-
-
-def dlr(logits: Tensor, labels: Tensor) -> Tensor:
-    """Difference of logits ratio, `-(z_y - max_{k != y} z_k) / (z_(1) - z_(3))` (Croce and Hein 2020, equation 6).
-
-    Args:
-        logits: `(N, K)`, K at least 3.
-        labels: int64 `(N,)`.
-    """
-    top = logits.topk(3, dim=1).values
-    return -margin(logits, labels) / (top[:, 0] - top[:, 2] + SMALLEST_GAP)
 
 
 def targeted_dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from bench import models
 from bench.attacks.pgd import PGD
 from bench.core.types import ThreatModel
 from bench.diagnostics import diagnose, diagnose_briefly, select
-from bench.diagnostics.asking import is_wrong, predict
+from bench.diagnostics.queries import is_wrong, predict
 from bench.diagnostics.traps import HONEST, TRAPS, withstand
 from bench.evaluation.model_guard import device_of, guarded
 

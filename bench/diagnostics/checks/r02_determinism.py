@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.diagnostics.asking import predict
 from bench.diagnostics.check import Check, by_share
+from bench.diagnostics.queries import predict
 from bench.diagnostics.subject import Subject
 from bench.row.check_result import CheckResult, Level
 

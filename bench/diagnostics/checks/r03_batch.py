@@ -13,8 +13,8 @@ from torch import Tensor
 
 from bench.core.types import Examples
 from bench.diagnostics import points
-from bench.diagnostics.asking import Sloped, slope
 from bench.diagnostics.check import Check, by_share
+from bench.diagnostics.queries import Sloped, slope
 from bench.diagnostics.subject import Subject
 from bench.ops import losses
 from bench.row.check_result import CheckResult

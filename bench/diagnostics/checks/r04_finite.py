@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from bench.diagnostics import points
-from bench.diagnostics.asking import predict, slope
 from bench.diagnostics.check import Check, by_share
+from bench.diagnostics.queries import predict, slope
 from bench.diagnostics.subject import Subject
 from bench.ops import losses, norms
 from bench.row.check_result import CheckResult, Level

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.diagnostics.asking import spread
 from bench.diagnostics.check import Check, by_pairs, by_share
+from bench.diagnostics.queries import spread
 from bench.diagnostics.search import Search
 from bench.diagnostics.subject import Subject
 from bench.ops import losses

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from bench.diagnostics import points
-from bench.diagnostics.asking import reach, slope, spread
 from bench.diagnostics.check import Check, by_share
+from bench.diagnostics.queries import reach, slope, spread
 from bench.diagnostics.subject import Subject
 from bench.ops import losses
 from bench.row.check_result import CheckResult

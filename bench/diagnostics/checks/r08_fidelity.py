@@ -24,8 +24,8 @@ from torch import Tensor
 
 from bench.core.types import Examples
 from bench.diagnostics import points
-from bench.diagnostics.asking import predict, slope
 from bench.diagnostics.check import Check, by_share, worse
+from bench.diagnostics.queries import predict, slope
 from bench.diagnostics.subject import Subject
 from bench.ops import losses, norms
 from bench.ops.sampling import Stream, uniform

@@ -66,7 +66,7 @@ def _examine(subject: Subject) -> CheckResult:
     by_square = subject.judged(points, examples).broken
     by_transfer = torch.zeros_like(by_square)
     for surrogate in subject.surrogates:
-        subject.clock.look()
+        subject.deadline.look()
         points = TRANSFER.perturb(surrogate, examples, subject.threat_model, seed=subject.seed)
         by_transfer |= subject.judged(points, examples).broken
     if subject.surrogates:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from bench.diagnostics import points
-from bench.diagnostics.asking import BATCH, predict
 from bench.diagnostics.check import Check, by_share
+from bench.diagnostics.queries import BATCH, predict
 from bench.diagnostics.subject import Subject
 from bench.row.check_result import CheckResult
 

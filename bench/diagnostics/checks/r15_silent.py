@@ -6,10 +6,10 @@ An attack that hands back its last iterate, or stops by its own idea of success,
 
 from __future__ import annotations
 
-from bench.diagnostics.asking import is_wrong, predict
 from bench.diagnostics.attacking import perturbed
 from bench.diagnostics.check import Check, by_share, not_applicable
 from bench.diagnostics.path import Path
+from bench.diagnostics.queries import is_wrong, predict
 from bench.diagnostics.subject import Subject
 from bench.row.check_result import CheckResult
 

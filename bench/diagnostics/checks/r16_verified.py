@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from bench.core.types import Examples
-from bench.diagnostics.asking import is_wrong, predict
 from bench.diagnostics.attacking import perturbed
 from bench.diagnostics.check import Check, by_share, not_applicable
+from bench.diagnostics.queries import is_wrong, predict
 from bench.diagnostics.subject import Subject
 from bench.evaluation.verify import inside, pull_back
 from bench.row.check_result import CheckResult, Level

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from bench.core.types import Examples
 from bench.diagnostics import points
-from bench.diagnostics.asking import is_wrong, predict
 from bench.diagnostics.attacking import perturbed
 from bench.diagnostics.check import Check, by_share, not_applicable
+from bench.diagnostics.queries import is_wrong, predict
 from bench.diagnostics.subject import Subject
 from bench.row.check_result import CheckResult
 

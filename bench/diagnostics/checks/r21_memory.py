@@ -16,8 +16,8 @@ from dataclasses import replace
 from torch import Tensor
 from torch.nn import functional
 
-from bench.diagnostics.asking import predict
 from bench.diagnostics.check import Check, by_share, worse
+from bench.diagnostics.queries import predict
 from bench.diagnostics.search import Search
 from bench.diagnostics.subject import Subject
 from bench.ops import losses

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from bench.attacks.autoattack import ApgdT
 from bench.core.types import Examples, ThreatModel
-from bench.diagnostics.asking import is_wrong, predict
+from bench.diagnostics.queries import is_wrong, predict
 from bench.diagnostics.search import Search
 from bench.diagnostics.traps.trap import Trap
 from bench.ops import losses

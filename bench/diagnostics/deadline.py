@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.core.plain_text import reason_of
 
-__all__ = ["Clock", "ModelFailedError", "OutOfTimeError", "Patient"]
+__all__ = ["Deadline", "ModelFailedError", "OutOfTimeError", "TimedModel"]
 
 
 class OutOfTimeError(Exception):
@@ -21,7 +21,7 @@ class ModelFailedError(Exception):
     """The model raised an error on inputs that a classifier has to answer."""
 
 
-class Clock:
+class Deadline:
     """Says when the running check has to stop; by default never."""
 
     def __init__(self) -> None:
@@ -41,21 +41,21 @@ class Clock:
             raise OutOfTimeError
 
 
-class Patient(nn.Module):
+class TimedModel(nn.Module):
     """The model, asked against the clock and given copies; attributes that it declares are found here too.
 
     `changes_inputs` tells whether it changed one of the copies.
 
     Args:
         module: the model; it is not changed.
-        clock: looked at before every pass.
+        deadline: looked at before every pass.
     """
 
-    def __init__(self, module: nn.Module, clock: Clock) -> None:
+    def __init__(self, module: nn.Module, deadline: Deadline) -> None:
         super().__init__()
         self.module = module
         self.training = False
-        self._clock = clock
+        self._deadline = deadline
         self.changes_inputs = False
 
     def forward(self, inputs: Tensor) -> Any:
@@ -65,7 +65,7 @@ class Patient(nn.Module):
             OutOfTimeError: if the time is over.
             ModelFailedError: if the model raises.
         """
-        self._clock.look()
+        self._deadline.look()
         given = inputs.clone()
         try:
             answer = self.module(given)
