@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from bench.core.types import Examples, ThreatModel
     from bench.data import load as load_dataset
     from bench.evaluation import evaluate
+    from bench.leaderboard.pages import rows
     from bench.models import load as load_model
 
-__all__ = ["Examples", "ThreatModel", "__version__", "evaluate", "load_dataset", "load_model"]
+__all__ = ["Examples", "ThreatModel", "__version__", "evaluate", "load_dataset", "load_model", "rows"]
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ _LAZY = {
     "evaluate": ("bench.evaluation", "evaluate"),
     "load_dataset": ("bench.data", "load"),
     "load_model": ("bench.models", "load"),
+    "rows": ("bench.leaderboard.pages", "rows"),
 }
 
 

@@ -25,7 +25,7 @@ BOARD = "board/index.html"
 OUTWARD = re.compile(r"\[([^]]*)\]\(\.\./([^)\s]+)\)")
 # What is promised to whoever imports bench.
 API = {
-    "bench": ("evaluate", "load_dataset", "load_model", "Examples", "ThreatModel"),
+    "bench": ("evaluate", "load_dataset", "load_model", "rows", "Examples", "ThreatModel"),
     "bench.evaluation": ("Evaluation", "AttackOutcome", "Progress"),
     "bench.models": ("LoadedModel", "Normalize", "names"),
     "bench.data": ("Dataset", "names"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.console import Console
 from rich.rule import Rule
@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.core.plain_text import plain
-from bench.core.statistics import wilson
 from bench.row.record import AttackResult, Audit, Record, Result
 
 __all__ = ["clock", "percent", "row_table", "rows_table", "table"]
@@ -43,8 +42,13 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
-def row_table(record: Record) -> str:
-    """One row: clean, each attack with its stages, what others broke, and robust accuracy with its interval."""
+def row_table(record: Record, *, form: Callable[..., str] = table) -> str:
+    """One row: clean, each attack with its stages, what others broke, and robust accuracy with its interval.
+
+    Args:
+        record: the row.
+        form: makes a table as `table` does.
+    """
     result = record.result
     cells: list[Sequence[object]] = [("clean", *_share(result.n_clean, result.n_examples), "", "", "")]
     for attack in result.attacks:
@@ -60,6 +64,10 @@ def row_table(record: Record) -> str:
     if record.preprocessing is not None:
         title += f"\nImages: {record.preprocessing}"
     shown = "\n".join(map(plain, title.splitlines()))
+    if form is not table:
+        robust, share = _share(record.n_robust, result.n_examples)
+        last = ("all", robust, f"{share} [{_interval(record)}]", "", "", "")
+        return form(headers, [*cells, last], right=headers[1:])
     parts = [shown, "", table(headers, cells, right=headers[1:]), "", _conclusion(record)]
     return "\n".join([*parts, "", _reported(record)] if result.reported else parts)
 
@@ -75,8 +83,13 @@ def _reported(record: Record) -> str:
     return table(headers, cells, right=headers[1:])
 
 
-def rows_table(records: Iterable[Record]) -> str:
-    """Many rows, one line each."""
+def rows_table(records: Iterable[Record], *, form: Callable[..., str] = table) -> str:
+    """Many rows, one line each.
+
+    Args:
+        records: the rows.
+        form: makes a table as `table` does.
+    """
     headers = ("suite", "dataset", "threat model", "model", "examples", "clean", "robust", "95 % interval")
     cells = [
         (
@@ -91,7 +104,7 @@ def rows_table(records: Iterable[Record]) -> str:
         )
         for record in records
     ]
-    return table(headers, cells, right=headers[4:])
+    return form(headers, cells, right=headers[4:])
 
 
 def percent(fraction: float) -> str:
@@ -126,10 +139,7 @@ def _cost(record: Record, attack: AttackResult) -> tuple[str, str, str]:
 
 
 def _interval(record: Record) -> str:
-    """Wilson's; for a cascade, from Wilson's lower end of what is certain to Wilson's upper end of what is possible."""
-    result = record.result
-    least = record.n_robust if result.audit is None else max(0, result.audit.at_least - record.n_external)
-    low, high = wilson(least, result.n_examples).low, wilson(record.n_robust, result.n_examples).high
+    low, high = record.robust_interval
     return f"{100 * low:.2f} to {100 * high:.2f}"
 
 

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from bench.core.errors import ContradictionError
+from bench.core.statistics import Interval, wilson
 from bench.row.fingerprint import Fingerprint
 from bench.row.indices import parse_indices
 from bench.row.result import AttackResult, Audit, Diagnostic, Reported, Result, StageCount, expect_count
@@ -267,6 +268,13 @@ class Record:
     def n_external(self) -> int:
         """Examples that withstood the suite and that others broke."""
         return self.result.n_robust - self.n_robust
+
+    @property
+    def robust_interval(self) -> Interval:
+        """Wilson's; for a cascade, from the lower end of what is certain to the upper end of what is possible."""
+        result = self.result
+        least = self.n_robust if result.audit is None else max(0, result.audit.at_least - self.n_external)
+        return Interval(wilson(least, result.n_examples).low, wilson(self.n_robust, result.n_examples).high)
 
     @property
     def upper_bound_only(self) -> bool:

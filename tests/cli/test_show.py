@@ -56,6 +56,27 @@ def test_what_others_broke_lowers_the_headline(bench, board, record):
     assert all("11.11 %" in line for line in bench("show").out.splitlines()[2:])
 
 
+@pytest.mark.parametrize(("form", "rule"), [("markdown", "|:--"), ("latex", r"\midrule")])
+def test_tables_for_papers_have_the_interval_and_no_text_that_escapes(bench, here, record, form, rule):
+    """Many rows and one; what a stranger called an attack stays in its cell."""
+    first, *others = record.result.attacks
+    strange = replace(record.result, attacks=(replace(first, name="a_b|c&d%"), *others))
+    costs = replace(record.cost, attacks=tuple(each for each in record.cost.attacks if each.name != first.name))
+    leaderboard.write(replace(record, result=strange, cost=costs), here / "leaderboard")
+    many, one = bench("show", "--format", form).out, bench("show", record.model, "--format", form).out
+    assert rule in many and rule in one
+    assert "95 % interval" in many.replace("\\%", "%") and "11.11" in many
+    assert "[" in one and (r"a\_b|c\&d\%" if form == "latex" else r"a_b\|c&d%") in one
+    assert ("\\bottomrule" in one) is (form == "latex")
+
+
+def test_csv_has_a_line_for_each_row(bench, board, record):
+    """Under the columns of `bench.rows`."""
+    header, *lines = bench("show", "--format", "csv").out.splitlines()
+    assert header.startswith("suite,dataset,threat_model,model,title,n_examples") and len(lines) == 2
+    assert bench("show", "--format", "json").out == bench("show", "--json").out
+
+
 def test_json_gives_back_the_row(bench, board, record):
     """What `--json` prints is the stored row."""
     (value,) = json.loads(bench("show", record.model, "--json").out)

@@ -12,7 +12,7 @@ from bench.leaderboard.pages.share import clean_share, robust_share
 from bench.leaderboard.pages.tables import Entry, Group
 from bench.leaderboard.pages.wording import percent, title_of
 
-__all__ = ["COLUMNS", "read_csv", "to_csv"]
+__all__ = ["COLUMNS", "harmless", "read_csv", "to_csv"]
 
 COLUMNS = (
     "suite",
@@ -62,7 +62,7 @@ def to_csv(board: Board) -> str:
             counts = {attack.name: str(attack.n_robust) for attack in entry.record.result.attacks}
             lines.append((*_fields(group, entry), *(counts.get(name, "") for name in attacks)))
     frame = pandas.DataFrame(lines, columns=[*COLUMNS, *(_ATTACK + name for name in attacks)], dtype=str)
-    return str(frame.map(_harmless).rename(columns=_harmless).to_csv(index=False, lineterminator="\n"))
+    return str(frame.map(harmless).rename(columns=harmless).to_csv(index=False, lineterminator="\n"))
 
 
 def read_csv(text: str, *, source: str) -> tuple[dict[str, str], ...]:
@@ -116,6 +116,7 @@ def _fields(group: Group, entry: Entry) -> tuple[str, ...]:
     )
 
 
-def _harmless(value: str) -> str:
+def harmless(value: str) -> str:
+    """Text that no spreadsheet takes for a formula, on one line."""
     text = plain(" ".join(value.split()))
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
