@@ -5,7 +5,7 @@ breaks what is easy, and the logits where it ends rank the other classes. Then, 
 `targets` of them, cycles of three phases on `z_t - z_y`: steps in a wider ball, of radius `epsilon (1 + s)`; steps in
 the true ball; and, after a jump (into the ball of radius `epsilon (1 - s)`, plus noise of radius `epsilon s`), steps in
 the true ball again. A step has length `epsilon s`, and `s` halves with every cycle. A run that is still far from its
-target at the end of a second phase ends there; a target that once was close gets further rounds from new starts.
+target at the end of a first or second phase ends there; a target that once was close gets further rounds from new starts.
 
 Nearly all of what it saves it saves there: most runs end after two phases, and few are long.
 
@@ -15,6 +15,8 @@ Differences from the authors' code:
   images of a ResNet-18 both left the same robust.
 - Near and far are distances of first order in units of epsilon, `(z_y - z_t) / (epsilon |gradient|)` with the dual
   norm, so that a constant factor on the logits changes nothing; theirs compares bare margins with 1 and 0.05.
+- A run that has not crossed to its target in the wider ball ends there, which spares two thirds of the hopeless runs
+  their second phase; theirs looks only after it. Of 300 images of a ResNet-18 both left the same robust.
 - Four targets, not three: one of 1,000 images needs the fourth.
 - L2 beside Linf: directions of unit length, noise uniform in the ball.
 - Iterates outside the ball are not judged by their projections (a quarter of all forwards, one each): of 300
@@ -61,7 +63,9 @@ class ConstraintRelaxation(SingleAttack):
         cycles: of each run.
         steps: of each cycle, a third of them in each of its phases.
         rounds: further runs towards each target that was close once.
-        give_up: a run ends where its distance, in units of epsilon, exceeds this times the cycle's scale.
+        give_up_outside: a run ends where, after the steps in the wider ball, its distance there, in units of epsilon,
+            exceeds this times the cycle's scale; below 0 it is across.
+        give_up: likewise after the steps in the true ball that follow.
         retry: a target was close if the distance to it was ever below this.
     """
 
@@ -71,6 +75,7 @@ class ConstraintRelaxation(SingleAttack):
     cycles: int = 5
     steps: int = 30
     rounds: int = 4
+    give_up_outside: Fraction = Fraction(0)
     give_up: Fraction = Fraction(1, 2)
     retry: Fraction = Fraction(1, 20)
 
@@ -213,16 +218,19 @@ class Relaxation:
                 if phase == _LAST:
                     runs.current = self._shaken(runs, cycle, scale)
                 for step in range(self.attack.steps // _PHASES):
-                    self._look(runs, loss, inside=phase > 0 or step == 0)
-                    nearer = torch.minimum(closest[runs.positions, runs.columns], runs.distance)
-                    closest[runs.positions, runs.columns] = nearer
+                    inside = phase > 0 or step == 0
+                    self._look(runs, loss, inside=inside)
+                    if inside:
+                        nearer = torch.minimum(closest[runs.positions, runs.columns], runs.distance)
+                        closest[runs.positions, runs.columns] = nearer
                     runs = self.best.dismiss(runs, step=step)
                     if not len(runs.positions):
                         return
                     runs.current = self._stepped(runs, scale, radius)
-                if phase == _LAST - 1:
+                if phase < _LAST:
                     self.best.settle(runs)
-                    near = runs.distance <= float(self.attack.give_up) * scale
+                    limit = self.attack.give_up_outside if phase == 0 else self.attack.give_up
+                    near = runs.distance <= float(limit) * scale
                     runs = pick(runs, near.nonzero().squeeze(1))
         if len(runs.positions):
             self._end(runs)
@@ -253,10 +261,10 @@ class Relaxation:
             lambda outputs: loss(outputs, runs.labels, runs.targets),
         )
         runs.gradient = seen.gradient
+        slope = norms.dual(seen.gradient, self.threat_model.norm) * self._epsilon
+        runs.distance = torch.where(slope > 0, -seen.values / slope, float("inf"))
         if inside:
             runs.found.note(runs.current, judge(self.view.decided(seen.logits), runs.labels))
-            slope = norms.dual(seen.gradient, self.threat_model.norm) * self._epsilon
-            runs.distance = torch.where(slope > 0, -seen.values / slope, float("inf"))
 
     def _end(self, runs: _Runs) -> Tensor:
         """Judge the last iterate, and enter what the runs found; return the view's outputs there."""

@@ -60,16 +60,20 @@ def test_batch_and_order_change_no_verdict(network, examples_of):
 
 
 def test_hopeless_targets_are_given_up(network, examples_of):
-    """Far from every boundary a target costs two phases of one cycle; without giving up, all cycles."""
+    """Far from every boundary a target costs one phase of one cycle; two where only the second gives up, else all."""
     examples = examples_of(network, 32)
     near = ThreatModel.parse("Linf:1/2000")
     robust, _, passes = outcome(ATTACK, network, examples, near)
     n_robust = int(robust.sum())
     assert n_robust > 16
-    stubborn = dataclasses.replace(ATTACK, give_up=Fraction(10**9))
+    never = Fraction(10**9)
+    _, _, later = outcome(dataclasses.replace(ATTACK, give_up_outside=never), network, examples, near)
+    stubborn = dataclasses.replace(ATTACK, give_up_outside=never, give_up=never)
     _, _, all_cycles = outcome(stubborn, network, examples, near)
-    a_target = 2 * ATTACK.steps // 3
-    assert passes.backwards < len(examples) * (ATTACK.first_steps + 2 * ATTACK.targets * a_target)
+    a_phase = ATTACK.steps // 3
+    a_target = ATTACK.targets * a_phase
+    assert passes.backwards < len(examples) * (ATTACK.first_steps + 2 * a_target)
+    assert passes.backwards < later.backwards >= n_robust * 2 * a_target
     assert all_cycles.backwards >= n_robust * ATTACK.targets * ATTACK.cycles * ATTACK.steps
 
 

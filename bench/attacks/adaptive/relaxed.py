@@ -51,6 +51,7 @@ class RelaxedPairs(_OnStructure):
 
     name: str = "relaxed-pairs"
     targets: int = 18
+    give_up_outside: Fraction = Fraction(1, 2)
     temperature: float = TEMPERATURE
 
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
