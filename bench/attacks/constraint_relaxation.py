@@ -5,9 +5,10 @@ breaks what is easy, and the logits where it ends rank the other classes. Then, 
 `targets` of them, cycles of three phases on `z_t - z_y`: steps in a wider ball, of radius `epsilon (1 + s)`; steps in
 the true ball; and, after a jump (into the ball of radius `epsilon (1 - s)`, plus noise of radius `epsilon s`), steps in
 the true ball again. A step has length `epsilon s`, and `s` halves with every cycle. A run that is still far from its
-target at the end of a first or second phase ends there; a target that once was close gets further rounds from new starts.
+target at the end of a first or second phase ends there; a target that once was close gets further rounds from new
+starts.
 
-Nearly all of what it saves it saves there: most runs end after two phases, and few are long.
+Nearly all of what it saves it saves there: most runs end after a phase or two, and few are long.
 
 Differences from the authors' code:
 
