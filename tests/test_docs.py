@@ -27,7 +27,7 @@ TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES} | REFE
 
 CODE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(
-    r"\bbench (?:run|merge|list|show|compare|train|publish|check|submit|verify|doctor|analyze|export)"
+    r"\bbench (?:run|merge|list|show|compare|train|publish|check|submit|verify|doctor|analyze|export|journal)"
     r"(?: --?[^`\n|]*| [^`\n|]+)?"
 )
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)

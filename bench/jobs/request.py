@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,6 +172,8 @@ def resolve(request: RunRequest, notify: Callable[[str], None], *, computed_on: 
         identity=digests_of(model, dataset),
         journal=request.journal or default_journal,
     )
+    command = f"cd {shlex.quote(str(Path.cwd()))} && {shlex.join(request.command)}"
+    plan = dataclasses.replace(plan, header=dataclasses.replace(plan.header, command=command))
     return ResolvedRun(request=request, model=model, dataset=dataset, plan=plan)
 
 

@@ -27,7 +27,7 @@ __all__ = ["Header", "InputDigests", "code_digest", "differences", "engine_of", 
 
 _CODE = ("acceleration", "attacks", "evaluation", "ops")
 _SHOWN_DIGEST = 12
-_TOLD = ("precision_reason",)
+_TOLD = ("precision_reason", "command")
 """Fields that change no verdict, and are told, not compared."""
 
 
@@ -50,9 +50,10 @@ class InputDigests:
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """The first thing in a journal; a run continues it only where all fields but `precision_reason` are equal.
+    """The first thing in a journal; a run continues it only where all fields are equal but those that are told.
 
-    Fingerprints are equal where they differ by no more than rounding.
+    These are `precision_reason` and `command`, the words that the journal was made with. Fingerprints are equal where
+    they differ by no more than rounding.
     """
 
     model: str
@@ -70,6 +71,7 @@ class Header:
     batch_size: int
     code: str
     precision_reason: str = field(default="", metadata=OPTIONAL)
+    command: str = field(default="", metadata=OPTIONAL)
     fingerprint: Fingerprint | None = field(default=None, metadata=OPTIONAL)
 
     @property

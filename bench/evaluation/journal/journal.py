@@ -208,7 +208,7 @@ def copy_entry(source: Place, target: Place) -> None:
 def default_journal(header: Header) -> Path:
     """Where a run's journal lies unless the user says otherwise: in the per-user cache, by the header's digest."""
     threat_model = header.threat_model.replace(":", "-").replace("/", "_")
-    asked = dataclasses.replace(header, precision_reason="")
+    asked = dataclasses.replace(header, precision_reason="", command="")
     name = f"{header.suite}-{threat_model}-{asked.digest[:16]}"
     return platformdirs.user_cache_path("bench", appauthor=False) / "journals" / name
 
