@@ -19,8 +19,8 @@ from bench import data, models
 from bench.attacks.pgd import PGD
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation import Progress, evaluate
-from bench.evaluation.execution.crewed import Crewed
-from bench.evaluation.execution.process_pool import Processes
+from bench.evaluation.execution.executor import Executor
+from bench.evaluation.execution.process_pool import ProcessPool
 from bench.evaluation.journal.chunks import CHUNK_SIZE
 from bench.models import LoadedModel
 from bench.models.blueprint import blueprint_of
@@ -32,8 +32,8 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 class Watch:
     """Marks when the attack begins, which is when the clean verdicts end, and what CPU time was used until then."""
 
-    def __init__(self, crew: Processes) -> None:
-        self._crew = crew
+    def __init__(self, pool: ProcessPool) -> None:
+        self._pool = pool
         self.wall = self.driver = self.workers = 0.0
 
     def __call__(self, event: Progress) -> None:
@@ -42,7 +42,7 @@ class Watch:
 
     def cpu(self) -> float:
         """CPU seconds of all workers."""
-        fields = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._crew.processes)
+        fields = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._pool.processes)
         return sum(int(each[11]) + int(each[12]) for each in fields) / _TICKS
 
 
@@ -52,15 +52,15 @@ def measure(
     """Attack all examples once, and say what each chunk took."""
     blueprint = blueprint_of(model, dataset=dataset, threat_model=threat_model)
     suite = AttackSuite(name="scaling", version=1, attacks=(PGD(steps=steps),))
-    with Processes(["cpu"] * n_workers, threads=1) as crew:
-        watch = Watch(crew)
+    with ProcessPool(["cpu"] * n_workers, threads=1) as pool:
+        watch = Watch(pool)
         found = evaluate(
             model.module,
             examples,
             threat_model=threat_model,
             suite=suite,
             progress=watch,
-            executor=Crewed(crew=crew, blueprint=blueprint),
+            executor=Executor(pool=pool, blueprint=blueprint),
         )
         wall = time.perf_counter() - watch.wall
         n_chunks = -(-len(examples) // CHUNK_SIZE)
@@ -71,7 +71,7 @@ def measure(
             "idle or overhead per chunk": (wall * n_workers - computing) / n_chunks,
             "worker CPU per chunk": (watch.cpu() - watch.workers) / n_chunks,
             "driver CPU per chunk": (time.process_time() - watch.driver) / n_chunks,
-            "peak memory per worker, MiB": statistics.mean(_peak(pid) for pid in crew.processes),
+            "peak memory per worker, MiB": statistics.mean(_peak(pid) for pid in pool.processes),
         }
 
 

@@ -175,16 +175,16 @@ def run(
     with (
         contextlib.redirect_stdout(sys.stderr),
         RunDisplay(quiet=quiet) as display,
-        start_workers(asked, device=device) as crew,
+        start_workers(asked, device=device) as pool,
     ):
         if part is not None:
             shards = [
-                run_shard(each, part, notify=display.notify, on_progress=display.update, crew=crew) for each in requests
+                run_shard(each, part, notify=display.notify, on_progress=display.update, pool=pool) for each in requests
             ]
         elif len(requests) == 1:
-            found = [job(requests[0], notify=display.notify, on_progress=display.update, crew=crew)]
+            found = [job(requests[0], notify=display.notify, on_progress=display.update, pool=pool)]
         else:
-            found = run_several(requests, notify=display.notify, on_progress=display.update, crew=crew)
+            found = run_several(requests, notify=display.notify, on_progress=display.update, pool=pool)
     if part is not None:
         _show_shards(shards, as_json=as_json)
     else:

@@ -79,7 +79,7 @@ def evaluate(
         suite=suites.get(suite) if isinstance(suite, str) else suite,
         seed=seed,
         device=device,
-        computed_on=executor.device if executor is not None else None,
+        computed_on=executor.pool.device if executor is not None else None,
         batch_size=batch_size,
         precision=precision,
         identity=identity,

@@ -13,8 +13,7 @@ from bench.evaluation.cascade import has_gradient
 from bench.evaluation.cost.costs import IN_PASSES, Costs
 from bench.evaluation.cost.forecast import Forecast
 from bench.evaluation.execution.computing import Computer
-from bench.evaluation.execution.executor import Executor, Lane
-from bench.evaluation.execution.in_process import InProcess
+from bench.evaluation.execution.executor import Compute, Executor
 from bench.evaluation.execution.task import Task
 from bench.evaluation.plan import RunPlan
 from bench.evaluation.progress import GroupDone, ProgressCallback, Tracker
@@ -50,12 +49,12 @@ def execute(
     """
     indices = plan.examples.indices.tolist()
     forecast = Forecast(plan.suite.attacks, indices, costs or IN_PASSES, batch_size=plan.header.batch_size)
-    n_workers = executor.n_workers if executor is not None else 1
+    n_workers = executor.pool.n_workers if executor is not None else 1
     tracker = Tracker(progress, forecast, n_examples=len(indices), n_workers=n_workers)
     with plan.model(), contextlib.ExitStack() as stack:
         computer = Computer.of(plan)
-        lane = stack.enter_context(executor.lane(plan)) if executor is not None else InProcess(computer)
-        runner = Runner(computer, lane, store, plan.examples)
+        compute = stack.enter_context(executor.start(plan)) if executor is not None else computer.run
+        runner = Runner(computer, compute, store, plan.examples)
         Schedule(_Computed(runner, tracker), plan.suite.attacks, indices=indices, seed=plan.header.seed).run()
 
 
@@ -64,15 +63,15 @@ class Runner:
 
     Args:
         computer: the model in this process, for what is not journaled.
-        lane: computes tasks, here or elsewhere.
+        compute: computes tasks, here or elsewhere.
         store: what is done.
         examples: all of the run, sorted by index.
     """
 
-    def __init__(self, computer: Computer, lane: Lane, store: ResultStore, examples: Examples) -> None:
+    def __init__(self, computer: Computer, compute: Compute, store: ResultStore, examples: Examples) -> None:
         self._store = store
         self._computer = computer
-        self._lane = lane
+        self._compute = compute
         self._examples = examples
 
     @property
@@ -105,7 +104,7 @@ class Runner:
                     refuse_other_function(self._computer, self._store.journal, task, stored, self._examples)
                     landed(task, stored, reused=True)
 
-        for task, results in self._lane.run(missing(), self._examples):
+        for task, results in self._compute(missing(), self._examples):
             self._store.write(task, results)
             landed(task, results, reused=False)
         return self._store.of(stage, attacked)

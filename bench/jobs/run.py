@@ -23,8 +23,7 @@ from bench.diagnostics import (
     unexamined,
 )
 from bench.evaluation import Estimator, Evaluation, ProgressCallback, cost_of, evaluate_plan, result_of, settled
-from bench.evaluation.execution.crewed import Crewed
-from bench.evaluation.execution.window import Crew
+from bench.evaluation.execution.executor import Executor, Pool
 from bench.jobs.card import card_of
 from bench.jobs.evidence import pack
 from bench.jobs.extent import Extent, choose
@@ -99,7 +98,7 @@ def run(
     *,
     notify: Callable[[str], None] = lambda line: None,
     on_progress: ProgressCallback | None = None,
-    crew: Crew | None = None,
+    pool: Pool | None = None,
     waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Ran:
     """Evaluate as asked and store the row.
@@ -108,20 +107,20 @@ def run(
         request: what to evaluate.
         notify: called with each thing that the user should know before it runs, one line.
         on_progress: called with a `Progress` after every group of chunks.
-        crew: the workers; None for this process.
+        pool: the workers; None for this process.
         waiting: entered whenever there is nothing to do but wait for them.
 
     Raises:
         BenchError: if a name, a file or a value is wrong; nothing is written then.
         WorkFailedError: if an attack fails twice or the disk is full; the journal keeps what was finished.
     """
-    resolved = prepared(request, notify, computed_on=crew.device if crew is not None else None)
-    executor = executor_of(resolved, crew, waiting)
+    resolved = prepared(request, notify, computed_on=pool.device if pool is not None else None)
+    executor = executor_of(resolved, pool, waiting)
     notify(f"Journal, whose finished work is reused: {resolved.plan.journal}")
     resolved = dataclasses.replace(resolved, plan=settled(resolved.plan))
     estimator = Estimator(
         plan=resolved.plan,
-        n_workers=executor.n_workers if executor is not None else 1,
+        n_workers=executor.pool.n_workers if executor is not None else 1,
         after=passes_left(resolved),
     )
     extent = choose(estimator, budget=request.budget, notify=notify)
@@ -258,10 +257,10 @@ def _fate(known: Record, run: ResolvedRun) -> str:
 
 
 def executor_of(
-    run: ResolvedRun, crew: Crew | None, waiting: Callable[[], AbstractContextManager[object]] = nullcontext
-) -> Crewed | None:
-    """The crew as an executor of the model; None where there is none."""
-    if crew is None:
+    run: ResolvedRun, pool: Pool | None, waiting: Callable[[], AbstractContextManager[object]] = nullcontext
+) -> Executor | None:
+    """The pool as an executor of the model; None where there is none."""
+    if pool is None:
         return None
     suite = run.plan.suite
     if suite.sources:
@@ -271,7 +270,7 @@ def executor_of(
         )
     dataset = run.dataset.base or run.dataset.name
     blueprint = blueprint_of(run.model, dataset=dataset, threat_model=run.plan.threat_model)
-    return Crewed(crew=crew, blueprint=blueprint, waiting=waiting)
+    return Executor(pool=pool, blueprint=blueprint, waiting=waiting)
 
 
 def _record(run: ResolvedRun, evaluation: Evaluation, diagnostics: tuple[Diagnostic, ...]) -> Record:

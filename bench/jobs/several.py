@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from bench import models
 from bench.core.errors import BenchError
 from bench.evaluation import Progress
-from bench.evaluation.execution.window import Crew
+from bench.evaluation.execution.executor import Pool
 from bench.evaluation.precision import full_float32
 from bench.jobs.request import RunRequest
 from bench.jobs.run import Ran, run
@@ -65,18 +65,18 @@ def run_several(
     *,
     notify: Callable[[str], None] = lambda line: None,
     on_progress: Callable[[Progress], None] | None = None,
-    crew: Crew | None = None,
+    pool: Pool | None = None,
 ) -> list[Ran | BenchError]:
     """Run all requests, and return for each what was found, or why not.
 
-    Without a crew they run one after the other. With one, their tasks are scheduled together: this process works on one
+    Without a pool they run one after the other. With one, their tasks are scheduled together: this process works on one
     of them at a time, and goes on with another whenever the first has to wait for workers.
 
     Args:
         requests: one for each model.
         notify: called with each thing that the user should know, one line.
         on_progress: called with a `Progress` after every group of chunks.
-        crew: the workers; None for this process.
+        pool: the workers; None for this process.
     """
     floor = threading.Lock()
     clock = _Clock(len(requests))
@@ -96,22 +96,22 @@ def run_several(
                     request,
                     notify=lambda line: notify(f"{request.model}: {line}"),
                     on_progress=clock.told(request.model, on_progress) if on_progress is not None else None,
-                    crew=crew,
+                    pool=pool,
                     waiting=waiting,
                 )
             except BenchError as error:
                 return error
 
-    at_once = min(len(requests), max(2, crew.n_workers)) if crew is not None else 1
+    at_once = min(len(requests), max(2, pool.n_workers)) if pool is not None else 1
     # Each run sets and resets process-wide flags; inside this block they are the same before and after.
-    with full_float32(), ThreadPoolExecutor(at_once) as pool:
-        runs = [pool.submit(one, request) for request in requests]
+    with full_float32(), ThreadPoolExecutor(at_once) as threads:
+        runs = [threads.submit(one, request) for request in requests]
         try:
             return [each.result() for each in runs]
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            if crew is not None:
-                crew.stop()
+            threads.shutdown(wait=False, cancel_futures=True)
+            if pool is not None:
+                pool.stop()
             raise
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bench.core.errors import BenchError
 from bench.evaluation import IN_PASSES, ProgressCallback, RunPlan, assemble_plan, evaluate_plan, settled
-from bench.evaluation.execution.window import Crew
+from bench.evaluation.execution.executor import Pool
 from bench.evaluation.journal.chunks import blocks_of, chunks_of
 from bench.evaluation.journal.merge import gather
 from bench.evaluation.search_precision import MEASURED
@@ -98,7 +98,7 @@ def run_shard(
     *,
     notify: Callable[[str], None] = lambda line: None,
     on_progress: ProgressCallback | None = None,
-    crew: Crew | None = None,
+    pool: Pool | None = None,
 ) -> ShardDone:
     """Compute one part of the run that is asked for; no row is written.
 
@@ -107,13 +107,13 @@ def run_shard(
         shard: the part.
         notify: called with each thing that the user should know, one line.
         on_progress: called with a `Progress` after every group of chunks.
-        crew: the workers; None for this process.
+        pool: the workers; None for this process.
 
     Raises:
         BenchError: if a name, a file or a value is wrong, or the run cannot be divided.
         WorkFailedError: if an attack fails twice or the disk is full; the journal keeps what was finished.
     """
-    run = resolve(request, notify, computed_on=crew.device if crew is not None else None)
+    run = resolve(request, notify, computed_on=pool.device if pool is not None else None)
     whole, folder = run.plan, _folder(run.plan)
     _refuse_undividable(request, whole)
     rows = shard.rows(whole.indices, whole.header.batch_size)
@@ -131,7 +131,7 @@ def run_shard(
         run.plan,
         progress=on_progress,
         costs=dataclasses.replace(IN_PASSES, after=passes_left(run)(n_examples) if looks else 0.0),
-        executor=executor_of(run, crew),
+        executor=executor_of(run, pool),
     )
     if looks:
         closing = Closing(evaluation, start=start, listener=on_progress)

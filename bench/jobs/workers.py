@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 
 from bench.core.errors import BenchError, UnknownNameError
-from bench.evaluation.execution.process_pool import Processes
-from bench.evaluation.execution.ray_pool import RayCrew
-from bench.evaluation.execution.window import Crew
+from bench.evaluation.execution.executor import Pool
+from bench.evaluation.execution.process_pool import ProcessPool
+from bench.evaluation.execution.ray_pool import RayPool
 from bench.jobs.request import pick_device
 
 __all__ = ["EXECUTORS", "Workers", "start_workers"]
@@ -79,7 +79,7 @@ class Workers:
 
 
 @contextlib.contextmanager
-def start_workers(workers: Workers, *, device: str | None) -> Iterator[Crew | None]:
+def start_workers(workers: Workers, *, device: str | None) -> Iterator[Pool | None]:
     """Get workers ready until the context ends; None where this process is enough.
 
     Args:
@@ -91,13 +91,13 @@ def start_workers(workers: Workers, *, device: str | None) -> Iterator[Crew | No
     """
     if workers.executor == RAY:
         kind = torch.device(device).type if device is not None else None
-        with RayCrew(address=workers.address, device=kind, workers=workers.count) as crew:
-            yield crew
+        with RayPool(address=workers.address, device=kind, workers=workers.count) as pool:
+            yield pool
         return
     devices = workers.devices or (str(pick_device(device)),)
     n_workers = workers.count or len(devices)
     if n_workers == 1:
         yield None
         return
-    with Processes([devices[number % len(devices)] for number in range(n_workers)]) as processes:
-        yield processes
+    with ProcessPool([devices[number % len(devices)] for number in range(n_workers)]) as pool:
+        yield pool

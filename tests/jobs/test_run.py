@@ -13,7 +13,7 @@ from bench.acceleration.forms import Bfloat16
 from bench.core.errors import BenchError
 from bench.diagnostics import diagnose_briefly, quick
 from bench.evaluation import evaluate_plan, search_precision, settled
-from bench.evaluation.execution.process_pool import Processes
+from bench.evaluation.execution.process_pool import ProcessPool
 from bench.jobs.request import resolve
 from bench.jobs.run import Outcome, RunRequest, executor_of, run
 from bench.row.serialization import dumps, result_bytes
@@ -447,11 +447,11 @@ def test_the_fingerprint_does_not_depend_on_the_examples(defended, tmp_path):
 
 def test_workers_hold_to_the_function_too(defended, tmp_path):
     """A worker that reads another constant than the driver refuses, before it computes anything."""
-    with Processes(["cpu", "cpu"], threads=1) as crew:
+    with ProcessPool(["cpu", "cpu"], threads=1) as pool:
         alone = run(defended)
-        crewed = run(replace(defended, journal=tmp_path / "crewed", leaderboard=tmp_path / "other"), crew=crew)
-        assert result_bytes(crewed.record) == result_bytes(alone.record)
+        pooled = run(replace(defended, journal=tmp_path / "pooled", leaderboard=tmp_path / "other"), pool=pool)
+        assert result_bytes(pooled.record) == result_bytes(alone.record)
         late = resolve(replace(defended, journal=tmp_path / "late", seed=1), print)
         (tmp_path / "bx_constants.py").write_text("BLUR = 0.8\n")
         with pytest.raises(BenchError, match="is built by other code here"):
-            evaluate_plan(settled(late.plan), executor=executor_of(late, crew))
+            evaluate_plan(settled(late.plan), executor=executor_of(late, pool))

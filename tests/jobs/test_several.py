@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bench.core.errors import BenchError, WorkFailedError
-from bench.evaluation.execution.process_pool import Processes
+from bench.evaluation.execution.process_pool import ProcessPool
 from bench.jobs.run import RunRequest, run
 from bench.jobs.several import expand, requests_for, run_several
 from bench.row.serialization import result_bytes
@@ -68,9 +68,9 @@ def test_two_workers_for_several_models_write_the_rows_of_one_process(request_, 
     requests = requests_for(request_, names)
     heard: list[tuple[str, int]] = []
     told: list[str] = []
-    with Processes(["cpu", "cpu"], threads=1) as crew:
+    with ProcessPool(["cpu", "cpu"], threads=1) as pool:
         found = run_several(
-            requests, notify=told.append, on_progress=lambda event: heard.append((event.attack, event.chunk)), crew=crew
+            requests, notify=told.append, on_progress=lambda event: heard.append((event.attack, event.chunk)), pool=pool
         )
     assert isinstance(found[1], WorkFailedError) and "fgsm on chunk" in str(found[1])
     alone = requests_for(replace(request_, leaderboard=tmp_path / "other", journal=tmp_path / "alone"), names)

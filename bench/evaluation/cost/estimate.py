@@ -17,7 +17,6 @@ from bench.evaluation.cost.probe import Probe
 from bench.evaluation.cost.stored import StoredWork
 from bench.evaluation.execute import Runner
 from bench.evaluation.execution.computing import Computer
-from bench.evaluation.execution.in_process import InProcess
 from bench.evaluation.journal.header import differences
 from bench.evaluation.journal.journal import peek
 from bench.evaluation.plan import RunPlan
@@ -63,7 +62,7 @@ class Estimator:
 
             def make_runner(examples: Examples) -> Runner:
                 part, computer = self.plan.part(slice(0, len(examples))), Computer.of(self.plan)
-                return Runner(computer, InProcess(computer), ResultStore(part, None), part.examples)
+                return Runner(computer, computer.run, ResultStore(part, None), part.examples)
 
             make_runner(self.examples[:1]).run(CLEAN, [True], lambda done: None)  # refuses what gives no logits
             with torch.no_grad():

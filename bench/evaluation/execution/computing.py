@@ -1,17 +1,21 @@
-"""One task computed in this process: perturb, verify, judge, and share the result out over its chunks."""
+"""One task computed in this process: perturb, verify, judge, and share the result out over its chunks.
+
+Batches become smaller when memory runs out, and an attack that fails is tried once more.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from bench.core.errors import BenchError, WorkFailedError
+from bench.core.plain_text import reason_of
 from bench.core.types import Examples, ThreatModel
-from bench.evaluation.execution.batches import Batches
 from bench.evaluation.execution.task import Task
 from bench.evaluation.forms import Forms, Searched
 from bench.evaluation.plan import RunPlan
@@ -21,6 +25,8 @@ from bench.evaluation.strongest_breaks import new_breaks
 from bench.evaluation.verify import judge
 
 __all__ = ["Computer"]
+
+T = TypeVar("T")
 
 
 class Computer:
@@ -32,7 +38,7 @@ class Computer:
         threat_model: what the attacker may do.
         seed: of the run.
         device: where to compute.
-        batch_size: most examples at once.
+        batch_size: most examples at once; it halves, for the rest of the run, whenever GPU memory runs out.
     """
 
     def __init__(
@@ -46,7 +52,7 @@ class Computer:
         batch_size: int,
     ) -> None:
         self.module = module
-        self._batches = Batches(batch_size)
+        self._batch_size = batch_size
         self._forms = forms
         self._threat_model = threat_model
         self._seed = seed
@@ -70,6 +76,11 @@ class Computer:
             batch_size=plan.header.batch_size,
         )
 
+    def run(self, tasks: Iterable[Task], examples: Examples) -> Iterator[tuple[Task, Sequence[StageResult]]]:
+        """Compute one task after the other; see `Compute`."""
+        for task in tasks:
+            yield task, self.compute(task, task.attacked(examples))
+
     def compute(self, task: Task, attacked: Examples) -> tuple[StageResult, ...]:
         """Return what the stage did to each chunk of the task.
 
@@ -81,16 +92,16 @@ class Computer:
             WorkFailedError: if it fails twice, or memory does not suffice for one example.
         """
         start = time.perf_counter()
-        parts = [StageResult.none(task.stage.name, batch_size=self._batches.batch_size)]
+        parts = [StageResult.none(task.stage.name, batch_size=self._batch_size)]
         if len(attacked):
-            parts = self._batches.run(
+            parts = self._in_batches(
                 lambda batch: self._work(task.stage, batch, task.known),
                 attacked.to(self.device),
                 whole=task.stage.per_chunk,
                 what=task.what,
             )
         whole = dataclasses.replace(
-            StageResult.concat(parts), seconds=time.perf_counter() - start, batch_size=self._batches.batch_size
+            StageResult.concat(parts), seconds=time.perf_counter() - start, batch_size=self._batch_size
         )
         seen = [attacked for mask in task.masks for attacked in mask]
         return whole.spread(seen).split([chunk.indices for chunk in task.chunks])
@@ -105,10 +116,34 @@ class Computer:
         """
         if not len(examples):
             return ()
-        parts = self._batches.run(
+        parts = self._in_batches(
             lambda batch: question(self.module, batch.to(self.device)), examples, whole=False, what=what
         )
         return tuple(answer for part in parts for answer in part.tolist())
+
+    def _in_batches(self, work: Callable[[Examples], T], examples: Examples, *, whole: bool, what: str) -> list[T]:
+        """Return `work` of each compute batch, in order.
+
+        Args:
+            work: the function; called once more where it raises.
+            examples: what it works on, at least one.
+            whole: keep the examples in one batch while memory allows, whatever the batch size.
+            what: how messages call the work ("pgd-20 on chunk 3").
+
+        Raises:
+            WorkFailedError: if it raises twice, or memory does not suffice for one example.
+            BenchError: one that `work` raises, at once.
+        """
+        size = len(examples) if whole else min(self._batch_size, len(examples))
+        while True:
+            try:
+                return [_twice(work, part, what) for part in examples.split(size)]
+            except torch.OutOfMemoryError as error:
+                if size == 1:
+                    raise WorkFailedError(f"Out of memory: {what}, even with one example at a time.") from error
+            size //= 2
+            self._batch_size = min(self._batch_size, size)
+            torch.cuda.empty_cache()
 
     def _work(self, stage: Stage, batch: Examples, known: Mapping[int, float]) -> StageResult:
         self._forms.reset()
@@ -137,3 +172,18 @@ class Computer:
 
 def _items(column: Tensor) -> tuple[Any, ...]:
     return tuple(column.tolist())
+
+
+def _twice(work: Callable[[Examples], T], examples: Examples, what: str) -> T:
+    try:
+        return work(examples)
+    except (BenchError, torch.OutOfMemoryError):
+        raise
+    except Exception:  # noqa: BLE001 - an attack may raise anything; the second time it is told
+        pass
+    try:
+        return work(examples)
+    except (BenchError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise WorkFailedError(f"Failed twice: {what}: {reason_of(error)}. What was finished is kept.") from error

@@ -18,20 +18,20 @@ import torch
 
 from bench.core.errors import WorkFailedError
 from bench.core.types import Examples
-from bench.evaluation.execution.assignment import Assignment
-from bench.evaluation.execution.protocol import Done, Failed, Order, Packed
+from bench.evaluation.execution.protocol import Assignment, Failed, Order, Packed, Reply
 from bench.evaluation.execution.task import Task
 
-__all__ = ["ATTEMPTS", "Processes"]
+__all__ = ["ATTEMPTS", "ProcessPool"]
 
 ATTEMPTS = 3
 """How many workers may die of one task before it is given up."""
 
-_Reply = concurrent.futures.Future[Done | Failed]
+_Item = tuple[Order, concurrent.futures.Future[Reply]]
+"""An order, and where its reply goes."""
 
 
-class Processes:
-    """A crew of processes, to be used in a `with` block; they are started when the first task comes.
+class ProcessPool:
+    """A pool of processes, to be used in a `with` block; they are started when the first task comes.
 
     Args:
         devices: one for each worker, such as ("cpu", "cpu") or ("cuda:0", "cuda:1"); all of one kind.
@@ -42,11 +42,11 @@ class Processes:
         self.n_workers = len(devices)
         self.device = torch.device(devices[0]).type
         share = threads or max(1, torch.get_num_threads() // self.n_workers)
-        self._orders: queue.SimpleQueue[tuple[Order, _Reply] | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._assignments: dict[str, Assignment] = {}
-        self._minders = [_Minder(_Worker(device, share), self._orders, self._assignments) for device in devices]
+        self._processes = [_Process(device, share, self._orders, self._assignments) for device in devices]
 
-    def __enter__(self) -> Processes:
+    def __enter__(self) -> ProcessPool:
         return self
 
     def __exit__(
@@ -54,27 +54,27 @@ class Processes:
     ) -> None:
         """End all workers, whatever they are at."""
         self.stop()
-        for minder in self._minders:
-            minder.finish()
+        for process in self._processes:
+            process.finish()
 
     def stop(self) -> None:
         """Give up all tasks at once."""
-        for minder in self._minders:
-            minder.dismiss()
-        for _ in self._minders:
+        for process in self._processes:
+            process.kill()
+        for _ in self._processes:
             self._orders.put(None)
 
     @property
     def processes(self) -> list[int]:
         """The process ids of the workers that are alive."""
-        return [minder.pid for minder in self._minders if minder.pid is not None]
+        return [process.pid for process in self._processes if process.pid is not None]
 
-    def submit(self, assignment: Assignment, task: Task, examples: Examples) -> _Reply:
+    def submit(self, assignment: Assignment, task: Task, examples: Examples) -> concurrent.futures.Future[Reply]:
         """Hand a task to whichever worker is free first."""
         self._assignments[assignment.key] = assignment
-        for minder in self._minders:
-            minder.start()
-        reply: _Reply = concurrent.futures.Future()
+        for process in self._processes:
+            process.start()
+        reply: concurrent.futures.Future[Reply] = concurrent.futures.Future()
         order = Order(key=assignment.key, task=task, attacked=Packed.of(task.attacked(examples)))
         self._orders.put((order, reply))
         return reply
@@ -84,12 +84,21 @@ class Processes:
         self._assignments.pop(assignment.key, None)
 
 
-class _Worker:
-    """One process, started anew after it died."""
+class _Process:
+    """One process, started anew after it died, and the thread here that hands it orders, one at a time."""
 
-    def __init__(self, device: str, threads: int) -> None:
+    def __init__(
+        self,
+        device: str,
+        threads: int,
+        orders: queue.SimpleQueue[_Item | None],
+        assignments: dict[str, Assignment],
+    ) -> None:
         self._device = device
         self._threads = threads
+        self._orders = orders
+        self._assignments = assignments
+        self._thread: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._dismissed = False
@@ -100,7 +109,47 @@ class _Worker:
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
-    def fulfil(self, order: Order, assignment: Assignment) -> Done | Failed:
+    def start(self) -> None:
+        """Wait for orders, unless it does already; the process comes with the first of them."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._mind, daemon=True)
+            self._thread.start()
+
+    def kill(self) -> None:
+        """End the process for good."""
+        with self._lock:
+            self._dismissed = True
+            if self._process is not None:
+                self._process.kill()
+
+    def finish(self) -> None:
+        """Wait until the thread has ended, for which a None must be among the orders."""
+        if self._thread is not None:
+            self._thread.join()
+            self._clear()
+
+    def _mind(self) -> None:
+        while (item := self._orders.get()) is not None:
+            order, reply = item
+            try:
+                reply.set_result(self._fulfilled(order))
+            except Exception as error:  # noqa: BLE001 - raised again where the reply is awaited
+                reply.set_exception(error)
+
+    def _fulfilled(self, order: Order) -> Reply:
+        assignment = self._assignments[order.key]
+        died_of = ""
+        for _ in range(ATTEMPTS):
+            if self._dismissed:
+                return Failed.of(WorkFailedError(f"Given up: {order.task.what}. What was finished is kept."))
+            try:
+                return self._ask(order, assignment)
+            except (EOFError, OSError):
+                died_of = self._clear()
+        message = f"Failed: {order.task.what}: its worker died {ATTEMPTS} times ({died_of}). What was finished is kept."
+        return Failed.of(WorkFailedError(message))
+
+    def _ask(self, order: Order, assignment: Assignment) -> Reply:
         """Have the process compute an order.
 
         Raises:
@@ -110,37 +159,13 @@ class _Worker:
         if self.pid is None:
             self._start()
         self._outbox.send(order)
-        reply: Done | Failed | str = self._inbox.recv()
+        reply: Reply | str = self._inbox.recv()
         if isinstance(reply, str):  # the key of an assignment that it does not have at hand
             self._outbox.send(assignment)
             reply = self._inbox.recv()
         if isinstance(reply, str):
             raise ValueError(f"Expected a reply, but got {reply!r}.")
         return reply
-
-    def kill(self) -> None:
-        """End the process for good."""
-        with self._lock:
-            self._dismissed = True
-            if self._process is not None:
-                self._process.kill()
-
-    def clear(self) -> str:
-        """Wait for the end of a dead process, and say what it died of."""
-        with self._lock:
-            process, self._process = self._process, None
-        if process is None:
-            return "it did not start"
-        process.kill()
-        code = process.wait()
-        for end in (self._inbox, self._outbox):
-            end.close()
-        os.close(self._lifeline)
-        if code >= 0:
-            return f"exit status {code}"
-        with contextlib.suppress(ValueError):
-            return f"{signal.Signals(-code).name}" + (", perhaps for want of memory" if code == -signal.SIGKILL else "")
-        return f"signal {-code}"
 
     def _start(self) -> None:
         orders, to_worker = os.pipe()
@@ -158,62 +183,24 @@ class _Worker:
             os.close(end)
         self._outbox, self._inbox = Connection(to_worker, readable=False), Connection(from_worker, writable=False)
 
+    def _clear(self) -> str:
+        """Wait for the end of a dead process, and say what it died of."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is None:
+            return "it did not start"
+        process.kill()
+        code = process.wait()
+        for end in (self._inbox, self._outbox):
+            end.close()
+        os.close(self._lifeline)
+        if code >= 0:
+            return f"exit status {code}"
+        with contextlib.suppress(ValueError):
+            return f"{signal.Signals(-code).name}" + (", perhaps for want of memory" if code == -signal.SIGKILL else "")
+        return f"signal {-code}"
+
     def _environment(self) -> dict[str, str]:
         """The driver's, with its import path, and thread pools that fit the worker's share of the cores."""
         path = os.pathsep.join(each for each in sys.path if each)
         return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(self._threads)}
-
-
-class _Minder:
-    """Hands orders to one worker, one at a time, and to its successor where it dies."""
-
-    def __init__(
-        self,
-        worker: _Worker,
-        orders: queue.SimpleQueue[tuple[Order, _Reply] | None],
-        assignments: dict[str, Assignment],
-    ) -> None:
-        self._worker = worker
-        self._orders = orders
-        self._assignments = assignments
-        self._thread: threading.Thread | None = None
-        self._dismissed = False
-
-    @property
-    def pid(self) -> int | None:
-        return self._worker.pid
-
-    def start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._mind, daemon=True)
-            self._thread.start()
-
-    def dismiss(self) -> None:
-        self._dismissed = True
-        self._worker.kill()
-
-    def finish(self) -> None:
-        if self._thread is not None:
-            self._thread.join()
-            self._worker.clear()
-
-    def _mind(self) -> None:
-        while (item := self._orders.get()) is not None:
-            order, reply = item
-            try:
-                reply.set_result(self._fulfilled(order))
-            except Exception as error:  # noqa: BLE001 - raised again where the reply is awaited
-                reply.set_exception(error)
-
-    def _fulfilled(self, order: Order) -> Done | Failed:
-        assignment = self._assignments[order.key]
-        died_of = ""
-        for _ in range(ATTEMPTS):
-            if self._dismissed:
-                return Failed.of(WorkFailedError(f"Given up: {order.task.what}. What was finished is kept."))
-            try:
-                return self._worker.fulfil(order, assignment)
-            except (EOFError, OSError):
-                died_of = self._worker.clear()
-        message = f"Failed: {order.task.what}: its worker died {ATTEMPTS} times ({died_of}). What was finished is kept."
-        return Failed.of(WorkFailedError(message))

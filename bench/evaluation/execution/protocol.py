@@ -1,4 +1,7 @@
-"""What a driver and its workers tell each other; both run the same code, and the driver started the workers."""
+"""What a driver and its workers tell each other; both run the same code, and the driver started the workers.
+
+A worker is told once of an evaluation (`Assignment`), and then of each task (`Order`).
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,93 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench import __version__
+from bench.attacks.adaptive.views import ViewName
+from bench.core import digest
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.types import Examples
 from bench.evaluation.execution.task import Task
+from bench.evaluation.fingerprint import fingerprint
+from bench.evaluation.journal.header import code_digest
+from bench.evaluation.plan import RunPlan
 from bench.evaluation.results import StageResult
+from bench.models.blueprint import Blueprint, dump_state
+from bench.models.digest import of_state
+from bench.row.fingerprint import Fingerprint
 
-__all__ = ["Done", "Failed", "Order", "Packed"]
+__all__ = ["Assignment", "Failed", "Order", "Origin", "Packed", "Reply", "assign"]
 
 _LEVELS = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The software of a process, as far as it decides what is computed."""
+
+    bench: str
+    code: str
+    torch: str
+
+    @classmethod
+    def here(cls) -> Origin:
+        """That of this process."""
+        return cls(bench=__version__, code=code_digest()[:12], torch=torch.__version__)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Assignment:
+    """One evaluation, as it is sent to workers: bytes, arrays and plain values.
+
+    Args:
+        key: two assignments with one key are the same.
+        origin: the driver's software.
+        blueprint: how the model is built.
+        view: of the model, what is evaluated.
+        state: its tensors, from `dump_state`.
+        model: digest of its tensors.
+        engine: what attacks run on.
+        precision: of the search.
+        seed: of the run.
+        batch_size: most examples computed at once.
+        threat_model: such as "Linf:8/255".
+        probe: a few inputs, float32 `(N, C, H, W)`.
+        fingerprint: of the driver's model, on these.
+    """
+
+    key: str
+    origin: Origin
+    blueprint: Blueprint
+    view: ViewName
+    state: bytes
+    model: str
+    engine: str
+    precision: str
+    seed: int
+    batch_size: int
+    threat_model: str
+    probe: NDArray[np.float32]
+    fingerprint: Fingerprint
+
+
+def assign(plan: RunPlan, blueprint: Blueprint) -> Assignment:
+    """Write down for workers what is evaluated; the model is lent."""
+    header, inputs = plan.header, plan.few_inputs
+    seen = fingerprint(plan.module, inputs.to(plan.device))
+    return Assignment(
+        key=digest.of_json({"header": header.digest, "view": plan.view, "fingerprint": seen.logits}),
+        origin=Origin.here(),
+        blueprint=blueprint,
+        view=plan.view,
+        state=dump_state(plan.module),
+        model=of_state(plan.module.state_dict()),
+        engine=header.engine,
+        precision=header.precision,
+        seed=header.seed,
+        batch_size=header.batch_size,
+        threat_model=str(plan.threat_model),
+        probe=inputs.cpu().numpy(),
+        fingerprint=seen,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,17 +153,6 @@ class Order:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
-    """A task is done.
-
-    Args:
-        results: one for each of its chunks.
-    """
-
-    results: tuple[StageResult, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Failed:
     """A task failed after its retries.
 
@@ -102,3 +173,7 @@ class Failed:
     def error(self) -> BenchError:
         """The error, to be raised in the driver."""
         return BenchError(self.message) if self.users else WorkFailedError(self.message)
+
+
+Reply = tuple[StageResult, ...] | Failed
+"""What becomes of a task: a result for each of its chunks, or why there is none."""

@@ -1,4 +1,4 @@
-"""A crew of Ray workers: each task of an evaluation is a Ray task, wherever the cluster has room for it.
+"""A pool of Ray workers: each task of an evaluation is a Ray task, wherever the cluster has room for it.
 
 Weights, and each chunk of examples, go to Ray's object store once. A task whose worker or node dies is started again
 elsewhere. What Ray says of itself goes to stderr.
@@ -19,26 +19,23 @@ import torch
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.plain_text import first_line, reason_of
 from bench.core.types import Examples
-from bench.evaluation.execution.assignment import Assignment
 from bench.evaluation.execution.process_pool import ATTEMPTS
-from bench.evaluation.execution.protocol import Done, Failed, Packed
+from bench.evaluation.execution.protocol import Assignment, Failed, Packed, Reply
 from bench.evaluation.execution.task import Task
-from bench.evaluation.execution.workplace import Workplace
+from bench.evaluation.execution.worker import Worker
 
-__all__ = ["RayCrew"]
+__all__ = ["RayPool"]
 
 _MOST_PLACED = 16 << 30
 """Bytes of examples that are held in the object store; beyond it those unused for longest are let go."""
 _FRESH = 2.0
 """Seconds for which the size of the cluster is remembered."""
 
-_Reply = concurrent.futures.Future[Done | Failed]
-
-_workplace: Workplace | None = None
+_worker: Worker | None = None
 """Of a Ray worker's process, which serves many tasks."""
 
 
-class RayCrew:
+class RayPool:
     """Workers of a Ray cluster, to be used in a `with` block.
 
     Args:
@@ -60,7 +57,7 @@ class RayCrew:
         self._size = (0.0, 1)
         self.device = device or "cpu"
 
-    def __enter__(self) -> RayCrew:
+    def __enter__(self) -> RayPool:
         """Connect to the cluster, or start one.
 
         Raises:
@@ -102,14 +99,14 @@ class RayCrew:
             self._size = (time.monotonic(), size)
         return min(size, self._most or size)
 
-    def submit(self, assignment: Assignment, task: Task, examples: Examples) -> _Reply:
+    def submit(self, assignment: Assignment, task: Task, examples: Examples) -> concurrent.futures.Future[Reply]:
         """Hand a task to the cluster."""
         if assignment.key not in self._told:
             self._told[assignment.key] = self._ray.put(assignment)
         placed = [
             self._place(digest, examples[chunk.rows]) for digest, chunk in zip(task.digests, task.chunks, strict=True)
         ]
-        reply: _Reply = concurrent.futures.Future()
+        reply: concurrent.futures.Future[Reply] = concurrent.futures.Future()
         # In a list it stays a reference, which is looked up only by a worker that has not seen it.
         reference = self._task.remote(assignment.key, [self._told[assignment.key]], task, *placed)
         self._pending.add(reference)
@@ -152,7 +149,11 @@ class RayCrew:
         return known[0]
 
     def _hand_on(
-        self, landed: concurrent.futures.Future[Done | Failed], task: Task, reference: Any, reply: _Reply
+        self,
+        landed: concurrent.futures.Future[Reply],
+        task: Task,
+        reference: Any,
+        reply: concurrent.futures.Future[Reply],
     ) -> None:
         self._pending.discard(reference)
         try:
@@ -160,7 +161,7 @@ class RayCrew:
         except Exception as error:  # noqa: BLE001 - raised again where the reply is awaited
             reply.set_exception(error)
 
-    def _told_of(self, landed: concurrent.futures.Future[Done | Failed], task: Task) -> Done | Failed:
+    def _told_of(self, landed: concurrent.futures.Future[Reply], task: Task) -> Reply:
         """The worker's reply, or what became of the worker."""
         try:
             return landed.result()
@@ -177,20 +178,20 @@ class RayCrew:
             )
 
 
-def _fulfil(key: str, told: list[Any], task: Task, *chunks: Packed) -> Done | Failed:
+def _fulfil(key: str, told: list[Any], task: Task, *chunks: Packed) -> Reply:
     """Compute a task in a Ray worker."""
-    global _workplace
-    if _workplace is None:
+    global _worker
+    if _worker is None:
         gpus = _ray().get_gpu_ids()
         if not gpus:
             torch.set_num_threads(1)
-        _workplace = Workplace(torch.device("cuda:0" if gpus else "cpu"))
+        _worker = Worker(torch.device("cuda:0" if gpus else "cpu"))
 
     def fetch(_: str) -> Assignment:
         assignment: Assignment = _ray().get(told[0])
         return assignment
 
-    return _workplace.fulfil(key, task, _attacked(task, [chunk.unpack() for chunk in chunks]), fetch)
+    return _worker.fulfil(key, task, _attacked(task, [chunk.unpack() for chunk in chunks]), fetch)
 
 
 def _attacked(task: Task, chunks: list[Examples]) -> Examples:

@@ -1,4 +1,4 @@
-"""A model with faults to order, what one process finds of it, and evaluations by a crew."""
+"""A model with faults to order, what one process finds of it, and evaluations by a pool."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from bench import data, models, suites
 from bench.core.types import Examples
 from bench.evaluation import evaluate, result_of
-from bench.evaluation.execution.crewed import Crewed
+from bench.evaluation.execution.executor import Executor
 from bench.models.blueprint import blueprint_of
 from bench.row.record import Result
 from bench.row.schema import to_json
@@ -46,8 +46,8 @@ class Bed:
         pixels = self.examples.inputs[index].flatten().double()
         return repr(float(pixels @ torch.arange(1.0, 65.0, dtype=torch.float64).sqrt()))
 
-    def run(self, crew: Any = None, *, suite: Any = None, **options: Any) -> Result:
-        """Evaluate, by a crew or in this process."""
+    def run(self, pool: Any = None, *, suite: Any = None, **options: Any) -> Result:
+        """Evaluate, by a pool or in this process."""
         dataset = data.load("digits")
         threat_model = dataset.default_threat_model
         blueprint = blueprint_of(self.model, dataset="digits", threat_model=threat_model)
@@ -57,7 +57,7 @@ class Bed:
                 self.examples,
                 threat_model=threat_model,
                 suite=suite or suites.get("quick-v1", engine="fast"),
-                executor=Crewed(crew=crew, blueprint=blueprint) if crew is not None else None,
+                executor=Executor(pool=pool, blueprint=blueprint) if pool is not None else None,
                 **options,
             )
         )
@@ -75,7 +75,7 @@ class Bed:
 
 @pytest.fixture(scope="module")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Bed:
-    """One model per module, so that its crew keeps it at hand."""
+    """One model per module, so that its pool keeps it at hand."""
     folder = tmp_path_factory.mktemp("bed")
     shutil.copy(NET, folder / "net.py")
     dataset = data.load("digits")

@@ -1,6 +1,6 @@
-"""A driver to be killed: `python killed_driver.py MODEL.py JOURNAL OUT CREW`.
+"""A driver to be killed: `python killed_driver.py MODEL.py JOURNAL OUT POOL`.
 
-CREW is 0 for no workers, 2 for two, or the address of a Ray cluster.
+POOL is 0 for no workers, 2 for two, or the address of a Ray cluster.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import torch
 
 from bench import data, models, suites
 from bench.evaluation import evaluate, result_of
-from bench.evaluation.execution.crewed import Crewed
-from bench.evaluation.execution.process_pool import Processes
-from bench.evaluation.execution.ray_pool import RayCrew
+from bench.evaluation.execution.executor import Executor
+from bench.evaluation.execution.process_pool import ProcessPool
+from bench.evaluation.execution.ray_pool import RayPool
 from bench.models.blueprint import blueprint_of
 from bench.row.schema import to_json
 
 
-def workers(crew: str) -> AbstractContextManager[Any]:
+def workers(pool: str) -> AbstractContextManager[Any]:
     """Who computes; None inside the context for the driver itself."""
-    if crew == "0":
+    if pool == "0":
         return nullcontext()
-    return Processes(["cpu", "cpu"], threads=1) if crew == "2" else RayCrew(address=crew, device="cpu")
+    return ProcessPool(["cpu", "cpu"], threads=1) if pool == "2" else RayPool(address=pool, device="cpu")
 
 
-def main(model_file: str, journal: str, out: str, crew: str) -> None:
+def main(model_file: str, journal: str, out: str, pool: str) -> None:
     """Evaluate on 200 digits, and write the result."""
     os.environ["FAULTY_DRIVER"] = str(os.getpid())
     torch.manual_seed(0)
@@ -38,14 +38,14 @@ def main(model_file: str, journal: str, out: str, crew: str) -> None:
     model = models.load(f"{model_file}:make", dataset=dataset)
     threat_model = dataset.default_threat_model
     blueprint = blueprint_of(model, dataset="digits", threat_model=threat_model)
-    with workers(crew) as hands:
+    with workers(pool) as hands:
         found = evaluate(
             model.module,
             dataset.examples[:200],
             threat_model=threat_model,
             suite=suites.get("quick-v1", engine="fast"),
             journal=Path(journal),
-            executor=Crewed(crew=hands, blueprint=blueprint) if hands is not None else None,
+            executor=Executor(pool=hands, blueprint=blueprint) if hands is not None else None,
         )
     Path(out).write_text(json.dumps(to_json(result_of(found))))
 

@@ -15,8 +15,8 @@ import pytest
 
 from bench.attacks.fgsm import FGSM
 from bench.core.errors import BenchError, WorkFailedError
-from bench.evaluation.execution import assignment
-from bench.evaluation.execution.ray_pool import RayCrew
+from bench.evaluation.execution import protocol
+from bench.evaluation.execution.ray_pool import RayPool
 from bench.suites import AttackSuite
 
 # A node that starts on a busy machine takes its time; Ray reads this when it is imported.
@@ -41,63 +41,63 @@ def cluster() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def crew(cluster: Any) -> Iterator[RayCrew]:
+def pool(cluster: Any) -> Iterator[RayPool]:
     """Connected to the cluster."""
-    with RayCrew(device="cpu") as crew:
-        yield crew
+    with RayPool(device="cpu") as pool:
+        yield pool
 
 
-def test_ray_finds_the_same_bytes(bed: Any, crew: RayCrew, same: Callable[..., bool]) -> None:
+def test_ray_finds_the_same_bytes(bed: Any, pool: RayPool, same: Callable[..., bool]) -> None:
     """With the fast engine, on both nodes, each chunk of examples placed once."""
-    assert crew.n_workers == 2
-    assert same(bed.run(crew))
-    assert len(crew._placed) == 4 and not crew._told
+    assert pool.n_workers == 2
+    assert same(bed.run(pool))
+    assert len(pool._placed) == 4 and not pool._told
 
 
-def test_a_worker_that_is_killed_mid_chunk_loses_nothing(bed: Any, crew: RayCrew, same: Callable[..., bool]) -> None:
+def test_a_worker_that_is_killed_mid_chunk_loses_nothing(bed: Any, pool: RayPool, same: Callable[..., bool]) -> None:
     """SIGKILL while it computes: Ray starts the task again."""
     bed.order("kill")
-    assert same(bed.run(crew))
+    assert same(bed.run(pool))
     assert list(bed.folder.glob("kill-*")), "a worker took the order"
 
 
 def test_a_chunk_that_raises_ends_the_run_by_name(
-    bed: Any, crew: RayCrew, tmp_path: Path, same: Callable[..., bool]
+    bed: Any, pool: RayPool, tmp_path: Path, same: Callable[..., bool]
 ) -> None:
     """Chunk, error and exit code; what was begun is kept, and a run without Ray goes on with it."""
     bed.order("raise", bed.mark_of(70))
     with pytest.raises(WorkFailedError, match="Failed twice: fgsm on chunk 1: RuntimeError: this example is cursed"):
-        bed.run(crew, journal=tmp_path / "journal")
+        bed.run(pool, journal=tmp_path / "journal")
     assert {path.name[:6] for path in (tmp_path / "journal").glob("fgsm/*.json")} == {"000000", "000002", "000003"}
     (bed.folder / "raise").unlink()
     assert same(bed.run(journal=tmp_path / "journal"))
 
 
-def test_a_chunk_that_kills_every_worker_ends_the_run_by_name(bed: Any, crew: RayCrew) -> None:
+def test_a_chunk_that_kills_every_worker_ends_the_run_by_name(bed: Any, pool: RayPool) -> None:
     """After three workers."""
     bed.order("killer", bed.mark_of(130))
     with pytest.raises(WorkFailedError, match=r"clean on chunk 2: its worker died 3 times \(WorkerCrashedError"):
-        bed.run(crew, suite=BRIEF)
+        bed.run(pool, suite=BRIEF)
 
 
-def test_a_worker_of_another_version_is_refused(bed: Any, crew: RayCrew, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_of_another_version_is_refused(bed: Any, pool: RayPool, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line that names both versions, and no retry."""
-    here = assignment.Origin.here()
-    driver = assignment.Origin(bench=here.bench, code="0123456789ab", torch=here.torch)
-    monkeypatch.setattr(assignment.Origin, "here", classmethod(lambda cls: driver))
+    here = protocol.Origin.here()
+    driver = protocol.Origin(bench=here.bench, code="0123456789ab", torch=here.torch)
+    monkeypatch.setattr(protocol.Origin, "here", classmethod(lambda cls: driver))
     with pytest.raises(BenchError, match=r"other software than the driver \(code 0123456789ab there") as caught:
-        bed.run(crew, suite=BRIEF, seed=1)
+        bed.run(pool, suite=BRIEF, seed=1)
     assert caught.value.exit_code == 2
 
 
-def test_a_straggler_holds_nobody_up(bed: Any, crew: RayCrew, same: Callable[..., bool]) -> None:
+def test_a_straggler_holds_nobody_up(bed: Any, pool: RayPool, same: Callable[..., bool]) -> None:
     """One worker waits until three of the four chunks have landed, which the other must have done."""
     bed.order("wait")
-    assert same(bed.run(crew, progress=lambda event: bed.order("go") if event.chunk >= 3 else None))
+    assert same(bed.run(pool, progress=lambda event: bed.order("go") if event.chunk >= 3 else None))
     assert list(bed.folder.glob("wait-*")), "a worker took the order"
 
 
-def test_a_node_that_is_removed_loses_nothing(bed: Any, cluster: Any, crew: RayCrew, same: Callable[..., bool]) -> None:
+def test_a_node_that_is_removed_loses_nothing(bed: Any, cluster: Any, pool: RayPool, same: Callable[..., bool]) -> None:
     """With what it was computing; the run ends on the node that is left, and a new one joins in."""
     bed.order("pace", "0.01")
     gone: list[int] = []
@@ -107,20 +107,20 @@ def test_a_node_that_is_removed_loses_nothing(bed: Any, cluster: Any, crew: RayC
             gone.append(event.chunk)
             cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
 
-    assert same(bed.run(crew, progress=remove))
+    assert same(bed.run(pool, progress=remove))
     assert gone
     cluster.add_node(num_cpus=1)
 
 
-def test_a_cluster_without_what_is_asked_for_is_refused(crew: RayCrew) -> None:
+def test_a_cluster_without_what_is_asked_for_is_refused(pool: RayPool) -> None:
     """One line, which says what is missing."""
-    with pytest.raises(BenchError, match="has no GPU at all") as caught, RayCrew(device="cuda"):
+    with pytest.raises(BenchError, match="has no GPU at all") as caught, RayPool(device="cuda"):
         pass
     assert "\n" not in str(caught.value)
 
 
 def test_a_driver_that_is_killed_is_resumed_by_the_next(
-    bed: Any, cluster: Any, crew: RayCrew, tmp_path: Path, expected: dict[str, Any]
+    bed: Any, cluster: Any, pool: RayPool, tmp_path: Path, expected: dict[str, Any]
 ) -> None:
     """SIGKILL while Ray works for it; the same command goes on with what is there, to the same bytes."""
     path = os.pathsep.join(each for each in sys.path if each)
