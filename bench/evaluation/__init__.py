@@ -1,7 +1,7 @@
 """The harness: every attack of a suite, every example, every verdict checked and kept."""
 
-from bench.evaluation.cost.costs import IN_PASSES, Costs
-from bench.evaluation.cost.estimate import Estimator, Prediction
+from bench.evaluation.cost.estimate import Estimator
+from bench.evaluation.cost.forecast import IN_PASSES, Costs
 from bench.evaluation.evaluate import assemble_plan, evaluate, evaluate_plan
 from bench.evaluation.evaluation import AttackOutcome, Evaluation, cost_of, result_of
 from bench.evaluation.fingerprint import fingerprint
@@ -19,7 +19,6 @@ __all__ = [
     "Evaluation",
     "Header",
     "InputDigests",
-    "Prediction",
     "Progress",
     "ProgressCallback",
     "RunPlan",

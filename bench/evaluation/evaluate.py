@@ -13,7 +13,7 @@ from bench import suites
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.adaptive import all_parts
 from bench.evaluation.assemble import assemble
-from bench.evaluation.cost.costs import Costs
+from bench.evaluation.cost.forecast import Costs
 from bench.evaluation.evaluation import Evaluation
 from bench.evaluation.execute import execute
 from bench.evaluation.execution.executor import Executor

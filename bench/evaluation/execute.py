@@ -10,13 +10,12 @@ import torch
 
 from bench.core.types import Examples
 from bench.evaluation.cascade import has_gradient
-from bench.evaluation.cost.costs import IN_PASSES, Costs
-from bench.evaluation.cost.forecast import Forecast
+from bench.evaluation.cost.forecast import IN_PASSES, Costs, Forecast
 from bench.evaluation.execution.computing import Computer
 from bench.evaluation.execution.executor import Compute, Executor
 from bench.evaluation.execution.task import Task
 from bench.evaluation.plan import RunPlan
-from bench.evaluation.progress import GroupDone, ProgressCallback, Tracker
+from bench.evaluation.progress import ProgressCallback, Tracker
 from bench.evaluation.recheck import refuse_other_function
 from bench.evaluation.result_store import ResultStore
 from bench.evaluation.results import StageResult
@@ -24,6 +23,8 @@ from bench.evaluation.schedule import Schedule, Stage
 from bench.row.adversarials import Breaks
 
 __all__ = ["Runner", "execute"]
+
+_Report = Callable[[Task, Sequence[StageResult], bool], None]
 
 
 def execute(
@@ -79,21 +80,20 @@ class Runner:
         """The strongest break of each example that a stage broke so far."""
         return self._store.breaks
 
-    def run(self, stage: Stage, attacked: Sequence[bool], report: Callable[[GroupDone], None]) -> StageResult:
+    def run(self, stage: Stage, attacked: Sequence[bool], report: _Report | None = None) -> StageResult:
         """Run `stage` on the examples that `attacked` marks, and return what became of them.
 
         Args:
             stage: what to do.
             attacked: one item per example.
-            report: told after each group of chunks, in the order in which they are done.
+            report: told of each task in the order in which they are done, with its results, and whether they are
+                reused.
         """
-        n_done = 0
 
         def landed(task: Task, results: Sequence[StageResult], *, reused: bool) -> None:
-            nonlocal n_done
-            n_done += len(results)
             self._store.remember(task, results)
-            report(GroupDone.of(task, results, n_done=n_done, n_chunks=len(self._store.chunks), reused=reused))
+            if report is not None:
+                report(task, results, reused)
 
         def missing() -> Iterator[Task]:
             for task in self._store.tasks(stage, attacked):
@@ -126,7 +126,7 @@ class _Computed:
 
     def of(self, stage: Stage, attacked: Sequence[bool]) -> StageResult:
         self.tracker.begin(stage, attacked)
-        return self.runner.run(stage, attacked, lambda done: self.tracker.advance(stage, done))
+        return self.runner.run(stage, attacked, self.tracker.advance)
 
     def with_gradient(self, correct: Sequence[bool], *, attack: str) -> Sequence[bool]:
         return self.runner.ask_for_gradients(correct, attack=attack)

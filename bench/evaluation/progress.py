@@ -11,7 +11,7 @@ from bench.evaluation.execution.task import Task
 from bench.evaluation.results import StageResult
 from bench.evaluation.schedule import Stage
 
-__all__ = ["GroupDone", "Progress", "ProgressCallback", "Tracker"]
+__all__ = ["Progress", "ProgressCallback", "Tracker"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,42 +44,6 @@ class Progress:
 ProgressCallback = Callable[[Progress], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class GroupDone:
-    """A group of chunks that is done.
-
-    Args:
-        n_done: chunks of the stage done so far.
-        n_chunks: chunks in all.
-        rows: where this group's examples stand in the run.
-        robust: for each of them, whether the stage saw it and did not break it.
-        broken: for each of them, whether the stage saw it and broke it.
-        seconds: that it took, in an earlier run if it was reused.
-        reused: all of it came from the journal.
-    """
-
-    n_done: int
-    n_chunks: int
-    rows: slice
-    robust: tuple[bool, ...]
-    broken: tuple[bool, ...]
-    seconds: float
-    reused: bool
-
-    @classmethod
-    def of(cls, task: Task, results: Sequence[StageResult], *, n_done: int, n_chunks: int, reused: bool) -> GroupDone:
-        """The group of a task, with a result for each of its chunks."""
-        return cls(
-            n_done=n_done,
-            n_chunks=n_chunks,
-            rows=task.rows,
-            robust=tuple(verdict for each in results for verdict in each.robust),
-            broken=tuple(verdict for each in results for verdict in each.broken),
-            seconds=sum(each.seconds for each in results),
-            reused=reused,
-        )
-
-
 class Tracker:
     """Keeps the time, feeds the forecast and tells the listener.
 
@@ -98,24 +62,33 @@ class Tracker:
         self._n_workers = n_workers
         self._start = time.perf_counter()
         self._still = [True] * n_examples
+        self._n_done = 0
 
     def begin(self, stage: Stage, attacked: Sequence[bool]) -> None:
         """Say whom a stage will see."""
         self._forecast.begin(stage, attacked, base=stage.first_pass)
+        self._n_done = 0
 
-    def advance(self, stage: Stage, done: GroupDone) -> None:
-        """Say that a group of chunks of a stage that has begun is done."""
-        self._forecast.observe(stage, done.rows, done.robust, done.seconds, reused=done.reused)
-        places = range(done.rows.start, done.rows.stop)
-        for place in (place for place, broken in zip(places, done.broken, strict=True) if broken):
-            self._still[place] = False
+    def advance(self, task: Task, results: Sequence[StageResult], reused: bool) -> None:
+        """Say that a task of the stage that began last is done.
+
+        Args:
+            task: which.
+            results: one for each of its chunks.
+            reused: they come from the journal.
+        """
+        stage, robust = task.stage, [verdict for each in results for verdict in each.robust]
+        self._forecast.observe(stage, task.rows, robust, sum(each.seconds for each in results), reused=reused)
+        self._n_done += len(results)
+        broken = [verdict for each in results for verdict in each.broken]
+        self._still[task.rows] = [was and not now for was, now in zip(self._still[task.rows], broken, strict=True)]
         if self._listener is None:
             return
         event = Progress(
             attack=stage.parent,
             stage=stage.label,
-            chunk=done.n_done,
-            n_chunks=done.n_chunks,
+            chunk=self._n_done,
+            n_chunks=len(self._forecast.chunks),
             n_robust=sum(self._still),
             n_examples=len(self._still),
             seconds=time.perf_counter() - self._start,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import bisect
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.core.errors import BenchError
-from bench.evaluation import IN_PASSES, Costs, Estimator, Prediction
+from bench.evaluation import IN_PASSES, Costs, Estimator
 from bench.evaluation.journal.chunks import chunks_of
 from bench.jobs.durations import in_short, in_words
 
@@ -41,10 +43,10 @@ class Extent:
 
     n_examples: int
     n_asked: int
-    budget_seconds: float | None
-    predicted_seconds: float | None
-    probe_seconds: float
-    costs: Costs
+    budget_seconds: float | None = None
+    predicted_seconds: float | None = None
+    probe_seconds: float = 0.0
+    costs: Costs = IN_PASSES
 
 
 def choose(estimator: Estimator, *, budget: float | None, notify: Callable[[str], None]) -> Extent:
@@ -60,20 +62,22 @@ def choose(estimator: Estimator, *, budget: float | None, notify: Callable[[str]
     """
     start = time.perf_counter()
     costs = _measure(estimator, budget)
-    n_asked = len(estimator.examples)
+    n_asked = len(estimator.plan.examples)
     if costs is None:
         return Extent(
             n_examples=n_asked,
             n_asked=n_asked,
-            budget_seconds=None,
-            predicted_seconds=None,
             probe_seconds=time.perf_counter() - start,
-            costs=estimator.predict(IN_PASSES).with_what_follows(n_asked),
+            costs=estimator.with_what_follows(IN_PASSES, n_asked),
         )
-    prediction = estimator.predict(costs)
+    seconds = functools.partial(estimator.seconds, costs)
     spent = time.perf_counter() - start
-    n_examples = n_asked if budget is None else _largest(prediction, estimator, budget - spent, spent)
-    predicted = prediction.seconds(n_examples)
+    n_examples = (
+        n_asked
+        if budget is None
+        else _largest(seconds, estimator.plan.examples.indices.tolist(), budget - spent, spent)
+    )
+    predicted = seconds(n_examples)
     notify(_words(n_examples, n_asked, predicted, budget))
     return Extent(
         n_examples=n_examples,
@@ -81,7 +85,7 @@ def choose(estimator: Estimator, *, budget: float | None, notify: Callable[[str]
         budget_seconds=budget,
         predicted_seconds=predicted,
         probe_seconds=spent,
-        costs=prediction.with_what_follows(n_examples),
+        costs=estimator.with_what_follows(costs, n_examples),
     )
 
 
@@ -96,16 +100,16 @@ def _measure(estimator: Estimator, budget: float | None) -> Costs | None:
         limit = min(_LONGEST_PROBE, _USUAL_PROBE + _SHARE_OF_A_LONG_RUN * most)
         spared = _SHARE_FOR_PROBE * most if budget is None else _SHARE_OF_BUDGET_FOR_PROBE * budget
         limit = min(limit, spared)
-        return probe.measure(estimator.attacks, per_pass=per_pass, limit=limit)
+        return probe.measure(estimator.plan.attacks, per_pass=per_pass, limit=limit)
 
 
-def _largest(prediction: Prediction, estimator: Estimator, left: float, spent: float) -> int:
+def _largest(seconds: Callable[[int], float], indices: Sequence[int], left: float, spent: float) -> int:
     """The most examples that fit: whole chunks of the grid, or a part of the first."""
-    ends = [chunk.rows.stop for chunk in chunks_of(estimator.examples.indices.tolist())]
-    fitting = _last_fitting(ends, prediction, left) or _last_fitting(range(1, ends[0]), prediction, left)
-    few = min(_FEWEST, len(estimator.examples))
+    ends = [chunk.rows.stop for chunk in chunks_of(indices)]
+    fitting = _last_fitting(ends, seconds, left) or _last_fitting(range(1, ends[0]), seconds, left)
+    few = min(_FEWEST, len(indices))
     if fitting is None or fitting < few:
-        needed = prediction.seconds(few)
+        needed = seconds(few)
         raise BenchError(
             f"The budget is too small for {few} examples, which are predicted to take {in_words(needed)} after a probe"
             f" of {in_words(spent)}. Try --budget {in_short(_RESERVE * (needed + spent))}."
@@ -113,15 +117,9 @@ def _largest(prediction: Prediction, estimator: Estimator, left: float, spent: f
     return fitting
 
 
-def _last_fitting(counts: Sequence[int], prediction: Prediction, left: float) -> int | None:
-    """The largest of ascending counts whose prediction is within `left` seconds; time grows with the count."""
-    low, high = 0, len(counts)
-    while low < high:
-        middle = (low + high) // 2
-        if prediction.seconds(counts[middle]) <= left:
-            low = middle + 1
-        else:
-            high = middle
+def _last_fitting(counts: Sequence[int], seconds: Callable[[int], float], left: float) -> int | None:
+    """The largest of ascending counts that takes at most `left` seconds; time grows with the count."""
+    low = bisect.bisect_right(counts, left, key=seconds)
     return counts[low - 1] if low else None
 
 

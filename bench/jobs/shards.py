@@ -164,14 +164,7 @@ def merge(
     start = time.perf_counter()
     evaluation = assemble_plan(run.plan)
     n_examples = len(run.plan.examples)
-    extent = Extent(
-        n_examples=n_examples,
-        n_asked=n_examples,
-        budget_seconds=None,
-        predicted_seconds=None,
-        probe_seconds=0.0,
-        costs=IN_PASSES,
-    )
+    extent = Extent(n_examples=n_examples, n_asked=n_examples)
     return finish(run, evaluation, extent, start=start, notify=notify, on_progress=on_progress)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from bench.core.errors import BenchError
 from bench.core.types import Examples
-from bench.evaluation.cost.costs import Costs
+from bench.evaluation.cost.forecast import Costs
 from bench.jobs.durations import parse_duration
 from bench.jobs.extent import choose
 
@@ -20,10 +20,10 @@ class Planted:
     """A prospect on examples from `start` on, each of which takes a second."""
 
     def __init__(self, count=1000, start=0, per_example=1.0, fixed=0.0, most=1e6):
-        self.examples = Examples(
+        examples = Examples(
             inputs=torch.zeros(count, 1, 1, 1), labels=torch.zeros(count), indices=torch.arange(start, start + count)
         )
-        self.attacks = ()
+        self.plan = SimpleNamespace(examples=examples, attacks=())
         self.per_example, self.fixed, self.most = per_example, fixed, most
         self.limits = []
 
@@ -41,11 +41,11 @@ class Planted:
         self.limits.append(limit)
         return Costs(stages={}, in_seconds=True)
 
-    def predict(self, costs):
-        return SimpleNamespace(
-            seconds=lambda count: self.fixed + self.per_example * count,
-            with_what_follows=lambda count: dataclasses.replace(costs, after=float(count)),
-        )
+    def seconds(self, costs, count):
+        return self.fixed + self.per_example * count
+
+    def with_what_follows(self, costs, count):
+        return dataclasses.replace(costs, after=float(count))
 
 
 def chosen(planted, budget):

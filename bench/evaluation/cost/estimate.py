@@ -10,20 +10,20 @@ from dataclasses import dataclass
 
 import torch
 
-from bench.core.types import Attack, Examples
-from bench.evaluation.cost.costs import Costs
-from bench.evaluation.cost.forecast import Forecast
+from bench.core.types import Examples
+from bench.evaluation.cost.forecast import Costs, Forecast
 from bench.evaluation.cost.probe import Probe
-from bench.evaluation.cost.stored import StoredWork
 from bench.evaluation.execute import Runner
 from bench.evaluation.execution.computing import Computer
-from bench.evaluation.journal.header import differences
-from bench.evaluation.journal.journal import peek
+from bench.evaluation.journal.chunks import Chunk
+from bench.evaluation.journal.header import differences, inputs_digest
+from bench.evaluation.journal.journal import Journal, peek
 from bench.evaluation.plan import RunPlan
 from bench.evaluation.result_store import ResultStore
+from bench.evaluation.results import StageResult
 from bench.evaluation.schedule import CLEAN
 
-__all__ = ["Estimator", "Prediction"]
+__all__ = ["Estimator"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,71 +40,82 @@ class Estimator:
     n_workers: int = 1
     after: Callable[[int], float] = lambda n_examples: 0.0
 
-    @property
-    def examples(self) -> Examples:
-        """All that could be evaluated, sorted by index."""
-        return self.plan.examples
-
-    @property
-    def attacks(self) -> tuple[Attack, ...]:
-        """All that will run."""
-        return self.plan.attacks
-
-    def most_seconds(self, per_pass: float) -> float:
-        """An upper bound on what is left to do on all examples, if a pass of one takes `per_pass`."""
-        counted = Costs(stages={}, in_seconds=True, per_pass=per_pass)
-        return self.predict(counted).seconds(len(self.examples))
-
     @contextlib.contextmanager
     def probe(self) -> Iterator[Probe]:
         """A probe of the model, which is lent until the context ends."""
+        examples = self.plan.examples
         with self.plan.model() as module:
 
-            def make_runner(examples: Examples) -> Runner:
-                part, computer = self.plan.part(slice(0, len(examples))), Computer.of(self.plan)
+            def make_runner(some: Examples) -> Runner:
+                part, computer = self.plan.part(slice(0, len(some))), Computer.of(self.plan)
                 return Runner(computer, computer.run, ResultStore(part, None), part.examples)
 
-            make_runner(self.examples[:1]).run(CLEAN, [True], lambda done: None)  # refuses what gives no logits
+            make_runner(examples[:1]).run(CLEAN, [True])  # refuses what gives no logits
             with torch.no_grad():
-                n_classes = module(self.examples[:1].inputs.to(self.plan.device)).shape[1]
-            yield Probe(make_runner, self.examples, n_classes=n_classes, batch_size=self.plan.header.batch_size)
+                n_classes = module(examples[:1].inputs.to(self.plan.device)).shape[1]
+            yield Probe(make_runner, examples, n_classes=n_classes, batch_size=self.plan.header.batch_size)
 
-    def predict(self, costs: Costs) -> Prediction:
-        """What so many examples take, less what the journal holds."""
-        return Prediction(estimator=self, costs=costs, work=self._work, batch_size=self.plan.header.batch_size)
+    def most_seconds(self, per_pass: float) -> float:
+        """An upper bound on what is left to do on all examples, if a pass of one takes `per_pass`."""
+        return self.seconds(Costs(stages={}, in_seconds=True, per_pass=per_pass), len(self.plan.examples))
+
+    def seconds(self, costs: Costs, n_examples: int) -> float:
+        """What the first `n_examples` take, less what the journal holds.
+
+        Args:
+            costs: of the stages.
+            n_examples: how many.
+
+        Raises:
+            BenchError: if the journal was made with other examples.
+        """
+        forecast = Forecast(
+            self.plan.attacks,
+            self.plan.examples.indices[:n_examples].tolist(),
+            self.with_what_follows(costs, n_examples),
+            batch_size=self.plan.header.batch_size,
+        )
+        if self._journal is not None:
+            self._observe_journal(self._journal, forecast)
+        return forecast.remaining(self.n_workers) or 0.0
+
+    def with_what_follows(self, costs: Costs, n_examples: int) -> Costs:
+        """The costs of a run on the first `n_examples`, with what follows the attacks."""
+        return dataclasses.replace(costs, after=costs.per_pass * self.after(n_examples))
 
     @functools.cached_property
-    def _work(self) -> StoredWork:
-        """What the journal holds, read once; one of another run is refused when the run starts."""
+    def _journal(self) -> Journal | None:
+        """The journal of this run; that of another is refused when the run starts."""
         stored = peek(self.plan.journal) if self.plan.journal is not None else None
-        usable = stored is not None and not differences(stored.header, self.plan.header)
-        return StoredWork(stored if usable else None, self.examples)
+        return stored if stored is not None and not differences(stored.header, self.plan.header) else None
 
+    @functools.cached_property
+    def _results(self) -> dict[tuple[str, str], StageResult | None]:
+        """What was read of the journal, by stage and chunk: each is read once."""
+        return {}
 
-@dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """How long a run takes, by the number of its examples.
+    @functools.cached_property
+    def _digests(self) -> dict[str, str]:
+        """Of the inputs, by chunk."""
+        return {}
 
-    Args:
-        estimator: of the run.
-        costs: of its stages.
-        work: what is done already.
-        batch_size: most examples computed at once.
-    """
+    def _observe_journal(self, journal: Journal, forecast: Forecast) -> None:
+        for step in forecast.steps:
+            for chunk in forecast.chunks:
+                every = [True] * len(chunk.indices)
+                before = every if step.before is None else forecast.held(step.before, chunk.rows)
+                result = self._read(journal, step.stage.key, chunk) if before is not None else None
+                if before is None or result is None:
+                    continue
+                part = step.selects and all(was or not seen for seen, was in zip(result.attacked, before, strict=True))
+                if part or list(result.attacked) == list(before):
+                    forecast.begin(step.stage, result.attacked, rows=chunk.rows)
+                    forecast.observe(step.stage, chunk.rows, result.robust, result.seconds, reused=True)
 
-    estimator: Estimator
-    costs: Costs
-    work: StoredWork
-    batch_size: int
-
-    def seconds(self, n_examples: int) -> float:
-        """What the first `n_examples` take."""
-        indices = self.estimator.examples.indices[:n_examples].tolist()
-        costs = self.with_what_follows(n_examples)
-        forecast = Forecast(self.estimator.attacks, indices, costs, batch_size=self.batch_size)
-        self.work.tell(forecast)
-        return forecast.remaining(self.estimator.n_workers) or 0.0
-
-    def with_what_follows(self, n_examples: int) -> Costs:
-        """The costs of a run on the first `n_examples`, with what follows the attacks."""
-        return dataclasses.replace(self.costs, after=self.costs.per_pass * self.estimator.after(n_examples))
+    def _read(self, journal: Journal, key: str, chunk: Chunk) -> StageResult | None:
+        place = (key, chunk.key)
+        if place not in self._results:
+            if chunk.key not in self._digests:
+                self._digests[chunk.key] = inputs_digest(self.plan.examples[chunk.rows])
+            self._results[place] = journal.read(key, chunk, inputs=self._digests[chunk.key])
+        return self._results[place]

@@ -9,11 +9,12 @@ would drown the steps that are to be timed.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -21,17 +22,15 @@ from bench.attacks.cw import CW
 from bench.attacks.fgsm import FGSM
 from bench.attacks.pgd import PGD_20_STEP
 from bench.core.errors import WorkFailedError
-from bench.core.types import Attack, Examples
-from bench.evaluation.cost.costs import Costs, StageCost, share_of_broken
-from bench.evaluation.cost.miniature import Miniature, SearchAlone, miniature
+from bench.core.types import Attack, Examples, Finish
+from bench.evaluation.cost.forecast import Costs, StageCost, share_of_broken
 from bench.evaluation.execute import Runner
 from bench.evaluation.journal.chunks import CHUNK_SIZE, chunks_of
-from bench.evaluation.results import StageResult
 from bench.evaluation.schedule import CLEAN, Stage
 from bench.row.adversarials import Breaks
 from bench.row.npz import level_for
 
-__all__ = ["Probe"]
+__all__ = ["Miniature", "Probe", "miniature"]
 
 _SHORT_ATTACK = CW(name="probe", steps=10, relative_step_size=PGD_20_STEP, verdict_only=True)
 """On pgd-at, trades and ducat steps of a quarter of epsilon leave 4, 5 and 68 per cent more than AutoAttack does, of a
@@ -57,6 +56,9 @@ _FOR_FINISH = 4
 _REPEATS = 3
 """Of so many timings the median counts: one that a busy machine made long misleads nobody, and the quickest would be
 the pace that a machine has at its best, which it does not keep."""
+_LENGTHS = ("queries", "steps")
+_COPIES = ("restarts", "targets")
+"""Fields by which attacks say how long one search is, and how many they make."""
 
 
 class Probe:
@@ -82,11 +84,11 @@ class Probe:
         few = self._examples[:_FEWEST]
         runner = self._make_runner(few)
         gradient = Stage(key="probe", attack=FGSM())
-        _run(runner, gradient, [True] * len(few))  # the first pass sets up kernels and memory
-        seconds = _run(runner, gradient, [True] * len(few)).seconds
+        runner.run(gradient, [True] * len(few))  # the first pass sets up kernels and memory
+        seconds = runner.run(gradient, [True] * len(few)).seconds
         if seconds * CHUNK_SIZE / len(few) < 0.5:  # quick enough for a batch as large as the run's
             more = self._examples[:CHUNK_SIZE]
-            seconds, few = _run(self._make_runner(more), gradient, [True] * len(more)).seconds, more
+            seconds, few = self._make_runner(more).run(gradient, [True] * len(more)).seconds, more
         return seconds / (3 * len(few))  # forwards, back, and the verdict
 
     def measure(self, attacks: Sequence[Attack], *, per_pass: float, limit: float) -> Costs:
@@ -103,8 +105,8 @@ class Probe:
         sifted = self._examples[: max(n_sifted, 1)]
         runner = self._make_runner(sifted)
         everything = [True] * len(sifted)
-        clean = _run(runner, CLEAN, everything)
-        held = _run(runner, Stage(key="probe", attack=_SHORT_ATTACK), clean.robust).robust
+        clean = runner.run(CLEAN, everything)
+        held = runner.run(Stage(key="probe", attack=_SHORT_ATTACK), clean.robust).robust
         indices = sifted.indices.tolist()
         stages = {CLEAN.key: StageCost(batch=0.0, example=clean.seconds / len(sifted))}
         timing = _Timing(runner, indices, held, clean.robust, n_classes=self._n_classes, batch_size=self._batch_size)
@@ -221,12 +223,8 @@ class _Timing:
         small = miniature(stage.attack, n_steps, n_classes=self._n_classes)
         chosen = set(positions)
         attacked = [position in chosen for position in range(len(self._indices))]
-        attack = small.attack if finished else cast("Attack", SearchAlone(small.attack))
-        return small, _run(self._runner, Stage(key="probe", attack=attack), attacked).seconds
-
-
-def _run(runner: Runner, stage: Stage, attacked: Sequence[bool]) -> StageResult:
-    return runner.run(stage, attacked, lambda done: None)
+        attack = small.attack if finished else cast("Attack", _SearchAlone(small.attack))
+        return small, self._runner.run(Stage(key="probe", attack=attack), attacked).seconds
 
 
 def _seconds_of_packing(breaks: Breaks, n_examples: int) -> float:
@@ -244,3 +242,64 @@ def _seconds_of_packing(breaks: Breaks, n_examples: int) -> float:
 
 def _between(value: float, least: int, most: int) -> int:
     return max(min(least, most), min(int(value), most))
+
+
+class Miniature(NamedTuple):
+    """A shortened attack.
+
+    Attributes:
+        attack: the attack with `n_steps` steps or queries, one restart and one target.
+        n_steps: how many it takes.
+        n_full: how many the whole attack takes, over all restarts and targets.
+    """
+
+    attack: Attack
+    n_steps: int
+    n_full: int
+
+
+class _SearchAlone:
+    """An attack without the float32 steps that follow its search in lower precision.
+
+    Args:
+        attack: one stage.
+    """
+
+    def __init__(self, attack: Attack) -> None:
+        self._attack = attack
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._attack, name)
+
+    @property
+    def finish(self) -> Finish | None:
+        """No steps, but lower precision where the attack has it."""
+        return "nothing" if self._attack.finish is not None else None
+
+
+def miniature(attack: Attack, n_steps: int, *, n_classes: int) -> Miniature:
+    """Shorten an attack by the fields that attacks use for their length; one without them stays whole.
+
+    Args:
+        attack: one stage.
+        n_steps: how many steps or queries to leave.
+        n_classes: of the model; targets are at most the wrong classes.
+    """
+    values = _counts(attack)
+    length = next((name for name in _LENGTHS if name in values), None)
+    if length is None or values[length] <= n_steps:
+        return Miniature(attack, 1, 1)
+    n_full = values[length] * values.get("restarts", 1) * min(values.get("targets", 1), n_classes - 1)
+    small = {length: n_steps, **{name: 1 for name in _COPIES if name in values}}
+    return Miniature(_replaced(attack, small), n_steps, n_full)
+
+
+def _counts(attack: Any) -> dict[str, int]:
+    """The fields that are whole numbers above 0."""
+    values = {field.name: getattr(attack, field.name) for field in dataclasses.fields(attack)}
+    return {name: value for name, value in values.items() if type(value) is int and value > 0}
+
+
+def _replaced(attack: Any, values: dict[str, int]) -> Attack:
+    replaced: Attack = dataclasses.replace(attack, **values)
+    return replaced

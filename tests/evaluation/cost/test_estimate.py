@@ -12,7 +12,7 @@ from bench.attacks.pgd import PGD
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.types import Examples
 from bench.evaluation import Estimator, evaluate, make_plan, settled
-from bench.evaluation.cost.costs import Costs, StageCost
+from bench.evaluation.cost.forecast import Costs, StageCost
 from bench.evaluation.journal.journal import open_journal, peek
 
 COSTS = Costs(
@@ -46,18 +46,16 @@ def run(estimator, count, **options):
 
 def test_without_a_journal_everything_is_to_be_done(estimator):
     """Time grows with the examples; nothing is made on disk."""
-    prediction = estimator.predict(COSTS)
-    assert prediction.seconds(200) == pytest.approx(200 * 0.111)
-    assert prediction.seconds(64) == pytest.approx(64 * 0.111)
+    assert estimator.seconds(COSTS, 200) == pytest.approx(200 * 0.111)
+    assert estimator.seconds(COSTS, 64) == pytest.approx(64 * 0.111)
     assert not estimator.plan.journal.exists()
 
 
 def test_what_the_journal_holds_costs_nothing(estimator):
     """Whole chunks of 64; the rest goes on at the pace that the journal shows, whatever the probe said."""
     run(estimator, 130)
-    prediction = estimator.predict(COSTS)
-    assert prediction.seconds(130) == pytest.approx(0)
-    assert 0 < prediction.seconds(200) < 72 * 0.111 / 2
+    assert estimator.seconds(COSTS, 130) == pytest.approx(0)
+    assert 0 < estimator.seconds(COSTS, 200) < 72 * 0.111 / 2
 
 
 def test_a_stage_that_did_not_finish_is_still_to_be_done(estimator, make):
@@ -73,47 +71,46 @@ def test_a_stage_that_did_not_finish_is_still_to_be_done(estimator, make):
     with pytest.raises(WorkFailedError):
         run(other, 200)
     correct = 200 * 3 // 4
-    assert other.predict(COSTS).seconds(200) == pytest.approx(correct * 0.1, rel=0.01)
+    assert other.seconds(COSTS, 200) == pytest.approx(correct * 0.1, rel=0.01)
 
 
 def test_the_journal_of_another_run_counts_for_nothing(estimator, linear, examples, threat_model):
     """It will be refused when the run starts; the prediction does not use it."""
     run(estimator, 200, seed=3)
-    assert estimator.predict(COSTS).seconds(200) == pytest.approx(200 * 0.111)
+    assert estimator.seconds(COSTS, 200) == pytest.approx(200 * 0.111)
 
 
 def test_other_examples_in_the_journal_are_refused(estimator):
     """As they will be when the run starts."""
     run(estimator, 64)
-    changed = Examples(
-        inputs=1 - estimator.examples.inputs, labels=estimator.examples.labels, indices=estimator.examples.indices
-    )
+    before = estimator.plan.examples
+    changed = Examples(inputs=1 - before.inputs, labels=before.labels, indices=before.indices)
     with pytest.raises(BenchError, match="made with other examples 0:64"):
-        Estimator(plan=dataclasses.replace(estimator.plan, examples=changed)).predict(COSTS).seconds(64)
+        Estimator(plan=dataclasses.replace(estimator.plan, examples=changed)).seconds(COSTS, 64)
 
 
 def test_what_follows_the_attacks_is_part_of_the_prediction(estimator):
     """So many passes, by the number of examples; several workers do not share it, and no journal of stages has it."""
     costs = dataclasses.replace(COSTS, per_pass=0.5)
     after = dataclasses.replace(estimator, after=lambda count: 3.0 * min(count, 10), n_workers=4)
-    assert after.predict(costs).seconds(64) == pytest.approx(64 * 0.111 / 4 + 0.5 * 30)
-    assert after.predict(costs).seconds(4) == pytest.approx(4 * 0.111 / 4 + 0.5 * 12)
+    assert after.seconds(costs, 64) == pytest.approx(64 * 0.111 / 4 + 0.5 * 30)
+    assert after.seconds(costs, 4) == pytest.approx(4 * 0.111 / 4 + 0.5 * 12)
     run(estimator, 200)
     after = dataclasses.replace(after)
-    assert after.predict(costs).seconds(200) == pytest.approx(0.5 * 30)
+    assert after.seconds(costs, 200) == pytest.approx(0.5 * 30)
     assert after.most_seconds(0.5) == pytest.approx(0.5 * 30)
     assert estimator.most_seconds(0.5) == 0
 
 
 def test_packing_the_breaks_is_part_of_the_prediction(estimator):
     """Of the examples that the probe's short attack broke, a quarter being wrong when clean."""
-    indices = estimator.examples.indices.tolist()
+    indices = estimator.plan.examples.indices.tolist()
     clean = {index: index % 4 != 3 for index in indices}
     robust = {index: index % 2 == 0 for index in indices if clean[index]}
     costs = dataclasses.replace(COSTS, clean=clean, robust=robust)
     packed = dataclasses.replace(costs, per_break=7.0)
     n_breaks = sum(not held for held in robust.values())
-    difference = estimator.predict(packed).seconds(200) - estimator.predict(costs).seconds(200)
+    difference = estimator.seconds(packed, 200) - estimator.seconds(costs, 200)
     assert n_breaks == 50 and difference == pytest.approx(7.0 * n_breaks)
 
 
@@ -122,7 +119,7 @@ def test_a_probe_measures_every_stage_and_hands_the_model_back(estimator):
     module = estimator.plan.module.train()
     with estimator.probe() as probe:
         per_pass = probe.seconds_per_pass()
-        costs = probe.measure(estimator.attacks, per_pass=per_pass, limit=0.2)
+        costs = probe.measure(estimator.plan.attacks, per_pass=per_pass, limit=0.2)
     assert module.training and all(each.requires_grad for each in module.parameters())
     assert set(costs.stages) == {"clean", "fgsm", "pgd-20"}
     assert all(cost.batch + cost.example > 0 for cost in costs.stages.values())

@@ -11,8 +11,7 @@ import pytest
 from bench import suites
 from bench.core.types import CascadeRules
 from bench.evaluation.cascade import share_tried
-from bench.evaluation.cost.costs import IN_PASSES, Costs, StageCost, share_of_broken
-from bench.evaluation.cost.forecast import Forecast
+from bench.evaluation.cost.forecast import IN_PASSES, Costs, Forecast, StageCost, share_of_broken
 from bench.evaluation.journal.chunks import each_alone, groups_of
 from bench.evaluation.schedule import CLEAN, Stage
 

@@ -14,8 +14,7 @@ from bench.attacks.fgsm import FGSM
 from bench.attacks.pgd import PGD
 from bench.core.errors import WorkFailedError
 from bench.core.types import Examples
-from bench.evaluation.cost.miniature import miniature
-from bench.evaluation.cost.probe import Probe
+from bench.evaluation.cost.probe import Probe, miniature
 from bench.evaluation.results import StageResult
 from bench.evaluation.schedule import Stage
 from bench.row.adversarials import Breaks
@@ -35,7 +34,7 @@ class PlantedRunner:
         self.log, self.robust = log, robust
         self.breaks = Breaks.none(examples.shape)
 
-    def run(self, stage: Stage, attacked, report) -> StageResult:
+    def run(self, stage: Stage, attacked) -> StageResult:
         steps = 1
         for name in ("steps", "queries", "targets", "restarts"):
             steps *= getattr(stage.attack, name, 1)
@@ -155,8 +154,8 @@ def test_batches_as_large_as_the_runs_are_timed_where_a_step_is_quick_enough(exa
     """A row of a small batch costs more, and passes of the plain model say nothing of the form that is searched on."""
     planted = PlantedRunner.run
 
-    def no_fewer_than_sixteen(self, stage, attacked, report):
-        found = planted(self, stage, attacked, report)
+    def no_fewer_than_sixteen(self, stage, attacked):
+        found = planted(self, stage, attacked)
         idle = max(0, 16 - sum(attacked)) if stage.attack is not None else 0
         return dataclasses.replace(
             found, seconds=found.seconds + idle * self.EXAMPLE * getattr(stage.attack, "queries", 1)
@@ -182,10 +181,10 @@ def test_an_attack_that_fails_in_small_is_counted_in_passes(examples, monkeypatc
     """A probe stops no run; if the attack fails at length too, the run says so."""
     planted = PlantedRunner.run
 
-    def fail(self, stage, attacked, report):
+    def fail(self, stage, attacked):
         if stage.attack is not None and stage.attack.name == "square":
             raise WorkFailedError("Failed twice: probe on chunk 0.")
-        return planted(self, stage, attacked, report)
+        return planted(self, stage, attacked)
 
     monkeypatch.setattr(PlantedRunner, "run", fail)
     suite = suites.get("standard-v1", engine="fast")
