@@ -117,6 +117,6 @@ def test_an_analysis_that_was_added_measures(copy: Path) -> None:
     found = json.loads(call(copy, *words, "--samples", "16", "--device", "cpu", "--json", "--quiet"))
     assert [claim["verdict"] for claim in found["report"]["claims"]] == ["does not hold", "holds"]
     assert found["report"]["parameters"] == {"enough": 0.9}
-    assert {Path(path).suffix for path in found["figures"]} == {".png", ".svg"}
+    assert {Path(path).suffix for path in found["figures"]} == {".png", ".svg", ".pdf"}
     assert all((copy / path).stat().st_size > 1_000 for path in found["figures"])
     assert "confidence" in call(copy, "list", "analyses")

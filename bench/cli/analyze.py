@@ -98,7 +98,7 @@ def analyze(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure what a paper observed on models of your own choice: numbers with intervals, and figures as PNG and SVG.
+    """Measure what a paper observed on models of your own choice: numbers with intervals, figures as PNG, SVG and PDF.
 
     Interrupt it at any time: the same command goes on where it stopped. docs/analyses.md shows the models of bench.
 

@@ -52,7 +52,7 @@ def write_page(folder: Path, file: Path) -> None:
 
 def _remove_stale(folder: Path, report: Report, new: set[str]) -> None:
     """Remove figures of an earlier result of this name that had more of them."""
-    figure = re.compile(rf"{re.escape(report.stem)}-[0-9]+\.(png|svg)")
+    figure = re.compile(rf"{re.escape(report.stem)}-[0-9]+\.(png|svg|pdf)")
     for path in folder.iterdir():
         if figure.fullmatch(path.name) and path.name not in new:
             path.unlink()

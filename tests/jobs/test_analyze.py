@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -56,8 +57,12 @@ def test_a_result_is_stored_with_its_figures_and_a_page(tmp_path):
     assert stored.values["models"]["pgd-at"]["suite"] == "adaptive-v1"
     for path in found.figures:
         content = path.read_bytes()
-        assert content.startswith(b"\x89PNG") or b"<svg" in content[:300]
+        assert content.startswith((b"\x89PNG", b"%PDF-")) or b"<svg" in content[:300]
         assert len(content) > 3_000
+    printed = [path.read_bytes() for path in found.figures if path.suffix == ".pdf"]
+    widths = [re.search(rb"/MediaBox \[ 0 0 ([0-9.]+) ", content)[1] for content in printed]
+    assert len(widths) == len(stored.figures)
+    assert {float(width) % 252 for width in widths} == {0}  # columns of 3.5 inches
     text = (tmp_path / "docs" / "page.md").read_text()
     assert all(f"(../out/{stem}.png)" in text and f"(../out/{stem}.svg)" in text for stem in stored.figures.values())
     assert f"```\n{words}\n```" in text
