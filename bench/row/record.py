@@ -1,4 +1,4 @@
-"""The row of the leaderboard: its fields, and what follows from them. Its text is in `record_json`.
+"""The row of the leaderboard: its fields, and what follows from them. Its text is in `serialization`.
 
 Version 2 added, all of it optional: the evidence beside a row, a checksum over the row, numbers that are reported and
 never count, the audit behind a cascade's interval, what a search in low precision claimed, and the model's card.
