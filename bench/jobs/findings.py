@@ -118,7 +118,10 @@ def load_surrogates(model: LoadedModel, dataset: Dataset, device: torch.device) 
 
 
 def _surrogates(dataset: Dataset) -> tuple[str, ...]:
-    shipped = {each.spec.name for each in models.listing() if dataset.name in each.datasets}
+    """Their names; none where what comes with the package cannot be read."""
+    shipped: set[str] = set()
+    with contextlib.suppress(OSError):
+        shipped = {each.spec.name for each in models.listing() if dataset.name in each.datasets}
     return tuple(name for name in SURROGATES if name in shipped)
 
 

@@ -218,8 +218,10 @@ def test_a_journal_that_cannot_be_written(refused, here):
 def test_no_write_permission(refused, here, run, monkeypatch):
     """As somebody who may not write there; the superuser steps down for it."""
     assert run("--leaderboard", "elsewhere", "--journal", "elsewhere/journal").code == 0  # all imports are done
-    digits = data.load("digits")  # installed packages may lie where nobody else can read them
+    # Installed packages may lie where nobody else can read them, and then the model's own run needs nothing of them.
+    digits = data.load("digits")
     monkeypatch.setattr("bench.data.load", lambda *_, **__: digits)
+    monkeypatch.setattr("bench.models.store.root", unreadable)
     board = here / "board"
     board.mkdir(mode=0o555)
     (here / "open").mkdir()
@@ -227,6 +229,10 @@ def test_no_write_permission(refused, here, run, monkeypatch):
     with nobody(here):
         refused("--leaderboard", "board", says=("board", "no permission"))
         refused("--leaderboard", "open", "--journal", "board/journal", says=("board/journal", "Permission denied"))
+
+
+def unreadable():
+    raise PermissionError(errno.EACCES, "Permission denied", "checkpoints")
 
 
 @contextlib.contextmanager

@@ -94,7 +94,7 @@ def test_verdicts_of_a_row_are_those_of_a_run(library):
     """The same suite on the same weights, once read and once run: who is robust, and who is correct."""
     model = models.load("trades", dataset=library.dataset)
     examples = library.dataset.examples[:16]
-    ask = {"seed": 0, "device": "cpu", "tell": lambda line: None}
+    ask = {"seed": 0, "device": "cpu", "notify": lambda line: None}
     row = library.verdicts(model, "standard-v1", examples, **ask)
     run = dataclasses.replace(library, root=Path("nowhere")).verdicts(model, "quick-v1", examples, **ask)
     assert (row.stored, run.stored) == (True, False)
