@@ -82,8 +82,8 @@ def from_address(address: str, name: str) -> Path:
             torch.hub.download_url_to_file(address, str(file), stated[1] if stated else None, progress=False)
     except Exception as error:
         raise BenchError(
-            f"The weights of {name!r} are not in {file.parent} and cannot be downloaded ({reason_of(error):.80}):"
-            f" download {address} to {file}"
+            f"The weights of {name!r} are not at {file} and cannot be downloaded ({reason_of(error):.80}):"
+            f" put {address} there"
         ) from error
     return file
 

@@ -8,6 +8,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from torchvision import models
 
+from bench.core.errors import BenchError
+from bench.core.plain_text import one_line
+
 
 def cached(caches, architecture, **arguments):
     """Put weights drawn at random where torch keeps the published ones; the network in eval mode."""
@@ -58,7 +61,10 @@ def test_what_is_not_there_is_said_in_one_line(caches, loaded, refused):
     refused(lambda: loaded("torchvision:fasterrcnn_resnet50_fpn"), "Unknown classifier")
     refused(lambda: loaded("torchvision:resnet18@IMAGENET1K_V7"), "Unknown weights", "IMAGENET1K_V1")
     refused(lambda: loaded("torchvision:resnet18@__class__"), "Unknown weights")
-    refused(lambda: loaded("torchvision:resnet18"), "no route to host", "https://", str(caches / "torch"))
+    refused(lambda: loaded("torchvision:resnet18"), "no route to host", str(caches / "torch"))
+    with pytest.raises(BenchError) as caught:
+        loaded("torchvision:resnet18")
+    assert "put https://download.pytorch.org/models/resnet18-f37072fd.pth there" in one_line(str(caught.value))
     _, _, file = cached(caches, "squeezenet1_1")
     refused(lambda: loaded("torchvision:squeezenet1_1", 5), "Expected 5 logits", "1000")
     file.write_text("<!DOCTYPE html><html></html>")
