@@ -58,7 +58,7 @@ def from_hub(name: str, repository: str, revision: str | None, *, configured: bo
     except BenchError:
         raise
     except Exception as error:  # of the hub's, of its client's, or of the system's
-        raise BenchError(_why_not(hub, error, name, repository, revision)) from error
+        raise BenchError(_why_not(error, name, repository, revision)) from error
 
 
 def weights_in(folder: Path) -> Path | None:
@@ -113,8 +113,10 @@ def _downloaded(hub: Any, repository: str, revision: str | None) -> Snapshot:
     return Snapshot(paths[0].parent, info.sha)
 
 
-def _why_not(hub: Any, error: Exception, name: str, repository: str, revision: str | None) -> str:
-    errors = hub.errors
+def _why_not(error: Exception, name: str, repository: str, revision: str | None) -> str:
+    # The package itself loads its parts late, or not at all.
+    errors = imported("huggingface_hub.errors", extra="hf")
+    constants = imported("huggingface_hub.constants", extra="hf")
     if isinstance(error, errors.GatedRepoError):
         return f"Repository {repository!r} asks for an agreement first: accept it on the hub, then `hf auth login`."
     if isinstance(error, errors.RevisionNotFoundError):
@@ -125,6 +127,6 @@ def _why_not(hub: Any, error: Exception, name: str, repository: str, revision: s
         return f"Expected a repository of the hub in {name!r}: {reason_of(error)}"
     at = f" --revision {revision}" if revision else ""
     return (
-        f"{name!r} is not in {hub.constants.HF_HUB_CACHE} and cannot be downloaded ({reason_of(error):.80}): run"
+        f"{name!r} is not in {constants.HF_HUB_CACHE} and cannot be downloaded ({reason_of(error):.80}): run"
         f" `hf download {repository}{at}` where there is a network, and copy the folder that it names there."
     )

@@ -232,7 +232,8 @@ def _check_weights(folder: Path) -> None:
 @contextlib.contextmanager
 def _silent(transformers: Any) -> Iterator[None]:
     """Keep transformers' reports and bars to itself, and it off the network; put its settings back."""
-    logging, constants = transformers.utils.logging, library.imported("huggingface_hub", extra="hf").constants
+    logging = transformers.utils.logging
+    constants = library.imported("huggingface_hub.constants", extra="hf")
     offline, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)

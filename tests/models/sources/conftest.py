@@ -44,7 +44,7 @@ def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
     if importlib.util.find_spec("huggingface_hub") is not None:
-        import huggingface_hub
+        import huggingface_hub.constants
 
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
         monkeypatch.setattr(huggingface_hub.HfApi, "model_info", offline)
