@@ -14,7 +14,7 @@ from bench.analysis.analysis import Values
 from bench.analysis.subject import Subject, SuiteVerdicts
 from bench.evaluation.journal.chunks import CHUNK_SIZE
 from bench.models import LoadedModel
-from bench.row.adversarials import LEVELS
+from bench.row.arrays import LEVELS
 
 __all__ = ["picture", "verdicts_of"]
 

@@ -10,8 +10,7 @@ from typing import Any
 from bench.analysis.analysis import Claim
 from bench.core import strict_json
 from bench.core.errors import BenchError
-from bench.row.record import Provenance
-from bench.row.schema import from_json, to_json
+from bench.row import Provenance, from_json, to_json
 from bench.storage import read_regular
 
 __all__ = ["FORMAT", "Looked", "Report", "dumps", "read"]

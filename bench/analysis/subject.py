@@ -10,7 +10,7 @@ import torch
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
 from bench.models import LoadedModel
-from bench.row.adversarials import Breaks
+from bench.row.arrays import Breaks
 
 __all__ = ["Subject", "SuiteVerdicts"]
 

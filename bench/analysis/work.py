@@ -12,8 +12,7 @@ from bench.analysis.analysis import Task, Values
 from bench.core import digest, strict_json
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.plain_text import first_line
-from bench.row.fingerprint import Fingerprint, same_function
-from bench.row.schema import from_json, to_json
+from bench.row import Fingerprint, from_json, same_function, to_json
 from bench.storage import Place, read_regular, write_durably
 
 __all__ = ["Done", "Progress", "carry_out"]

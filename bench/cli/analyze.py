@@ -145,7 +145,7 @@ def analyze(
 
 
 def _as_json(found: Analyzed) -> str:
-    from bench.row.schema import to_json
+    from bench.row import to_json
 
     value = {
         "path": str(found.path),

@@ -29,7 +29,7 @@ from bench.cli.output import say
 from bench.cli.reports import as_github, as_json, as_junit, as_table, exit_code
 from bench.cli.rows import own_data
 from bench.core.plain_text import plain
-from bench.row.check_result import CheckResult
+from bench.row import CheckResult
 from bench.storage import Place, write_durably
 
 __all__ = ["Format", "check"]

@@ -27,7 +27,7 @@ from bench.cli.options import (
 )
 from bench.cli.output import json_text, say
 from bench.cli.tables import clock, table
-from bench.row.check_result import Level
+from bench.row import Level
 
 if TYPE_CHECKING:
     from bench.jobs.doctor import Diagnosis
@@ -105,7 +105,7 @@ def doctor(
 
 
 def _as_json(found: Diagnosis) -> str:
-    from bench.row.schema import to_json
+    from bench.row import to_json
 
     value = {
         "status": found.level.value,

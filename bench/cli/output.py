@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import typer
 
 from bench.core.errors import WorkFailedError
-from bench.row.schema import to_json
+from bench.row import to_json
 
 __all__ = ["give_up", "json_text", "remark", "say"]
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from bench.cli.output import json_text
 from bench.cli.tables import table
-from bench.row.check_result import CheckResult, Level
+from bench.row import CheckResult, Level
 from bench.storage import Place
 
 __all__ = ["as_github", "as_json", "as_junit", "as_table", "exit_code"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bench import leaderboard
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.types import ThreatModel
-from bench.row.record import Record
+from bench.row import Record
 from bench.storage import Place, place
 
 __all__ = ["Filter", "locate", "own_data", "select", "single"]

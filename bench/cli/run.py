@@ -236,7 +236,7 @@ def tell_of_unfinished(name: str, reasons: Mapping[str, str]) -> None:
 
 
 def _as_value(ran: Ran) -> dict[str, object]:
-    from bench.row.schema import to_json
+    from bench.row import to_json
 
     return {
         "outcome": ran.outcome.value,

@@ -12,8 +12,7 @@ from bench.cli.options import DEFAULT_LEADERBOARD, DatasetFilter, Json, Leaderbo
 from bench.cli.output import json_text, say
 from bench.cli.rows import Filter, select
 from bench.cli.tables import row_table, rows_table, table
-from bench.row.record import Record
-from bench.row.schema import to_json
+from bench.row import Record, to_json
 
 __all__ = ["Format", "show"]
 

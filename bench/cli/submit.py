@@ -32,7 +32,7 @@ from bench.cli.output import json_text, remark, say
 from bench.cli.run import UNFINISHED, tell_of_unfinished
 from bench.cli.tables import row_table
 from bench.core.plain_text import plain
-from bench.row.splits import ranked_examples
+from bench.row import ranked_examples
 
 if TYPE_CHECKING:
     from bench.jobs.submit import Submitted
@@ -124,7 +124,7 @@ def submit(
 
 
 def _as_json(done: Submitted) -> str:
-    from bench.row.schema import to_json
+    from bench.row import to_json
 
     value = {
         "files": [str(path) for path in done.files],

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.core.plain_text import plain
-from bench.row.record import AttackResult, Audit, Record, Result
+from bench.row import AttackResult, Audit, Record, Result
 
 __all__ = ["clock", "percent", "row_table", "rows_table", "table"]
 

@@ -36,7 +36,7 @@ from bench.cli.verify_text import (
     verification_values,
 )
 from bench.core.errors import BenchError, FoundSomethingError
-from bench.row.check_result import Level
+from bench.row import Level
 from bench.storage import Place
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.cli.tables import percent, table
 from bench.core.plain_text import plain
-from bench.row.check_result import Level
-from bench.row.schema import to_json
+from bench.row import Level, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,7 +17,7 @@ from bench.core.errors import BenchError, nearest
 from bench.data.classes import MOST_CLASSES
 from bench.data.dataset import Content
 from bench.data.memory import expect_to_fit
-from bench.row import npz
+from bench.row.arrays import read_array_header
 from bench.storage import open_regular
 
 __all__ = ["read"]
@@ -91,7 +91,7 @@ def _check_names(members: Mapping[str, object], path: Path) -> None:
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, path: Path) -> NDArray[Any]:
     with archive.open(info) as member:
-        header = npz.read_header(member, name)
+        header = read_array_header(member, name)
     if header.dtype.hasobject:
         raise ValueError(f"{name} has type object, which is pickled; stack its items into one array of numbers or text")
     if info.file_size != header.start + header.n_bytes:

@@ -8,7 +8,7 @@ from bench.core.plain_text import reason_of
 from bench.core.types import Attack, Examples
 from bench.diagnostics.deadline import ModelFailedError, OutOfTimeError
 from bench.diagnostics.subject import Subject
-from bench.row.check_result import CheckResult, Level
+from bench.row import CheckResult, Level
 
 __all__ = ["perturbed"]
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.core.plain_text import reason_of
 from bench.core.statistics import binomial_tail
-from bench.row.check_result import CheckResult, Level
-from bench.row.record import Diagnostic
+from bench.row import CheckResult, Diagnostic, Level
 
 if TYPE_CHECKING:
     from bench.diagnostics.subject import Subject

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.core.statistics import hypergeometric
 from bench.models import LoadedModel
-from bench.row.manifest import Accuracy
+from bench.row import Accuracy
 
 __all__ = ["claim_of", "contradiction"]
 

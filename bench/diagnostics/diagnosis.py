@@ -21,8 +21,7 @@ from bench.diagnostics.subject import Subject
 from bench.evaluation.model_guard import device_of, guarded
 from bench.evaluation.precision import full_float32
 from bench.models.adapting import adapted
-from bench.row.manifest import Accuracy
-from bench.row.record import Diagnostic
+from bench.row import Accuracy, Diagnostic
 
 __all__ = ["SHORT_EXAMPLES", "diagnose", "diagnose_briefly", "short_form", "short_passes"]
 

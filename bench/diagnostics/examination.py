@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from bench.diagnostics.check import Check, not_applicable, not_run
 from bench.diagnostics.deadline import ModelFailedError, OutOfTimeError
 from bench.diagnostics.subject import Subject
-from bench.row.check_result import CheckResult, Level
-from bench.row.record import Diagnostic
+from bench.row import CheckResult, Diagnostic, Level
 
 __all__ = ["Examined", "examine", "overall", "unexamined"]
 

@@ -17,7 +17,7 @@ from bench.diagnostics.queries import BATCH, is_wrong, predict
 from bench.diagnostics.search import Found, Search
 from bench.diagnostics.snapshot import Snapshot
 from bench.ops import losses
-from bench.row.manifest import Accuracy
+from bench.row import Accuracy
 
 __all__ = ["Subject"]
 

@@ -9,9 +9,7 @@ from bench.diagnostics.check import by_pairs, by_share, not_applicable, not_run
 from bench.diagnostics.checks import r13_black_box, r19_claim
 from bench.diagnostics.registry import CHECKS
 from bench.evaluation import Evaluation
-from bench.row.check_result import CheckResult, Level
-from bench.row.manifest import Accuracy
-from bench.row.record import Diagnostic
+from bench.row import Accuracy, CheckResult, Diagnostic, Level
 
 __all__ = ["JUDGED", "from_evaluation", "merged"]
 

@@ -25,9 +25,8 @@ from bench.evaluation.journal.chunks import CHUNK_SIZE
 from bench.evaluation.model_guard import guarded
 from bench.evaluation.plan import RunPlan
 from bench.evaluation.precision import full_float32
-from bench.row.adversarials import merge
-from bench.row.packing import pack_verdicts
-from bench.row.result import Reported
+from bench.row import Reported, pack_verdicts
+from bench.row.arrays import merge_breaks
 from bench.suites import AttackSuite
 
 __all__ = ["all_parts", "shares"]
@@ -118,5 +117,5 @@ def _joined(first: Evaluation, second: Evaluation) -> Evaluation:
         attacks=(*first.attacks, *second.attacks),
         finite=tuple(there and here for there, here in zip(first.finite, second.finite, strict=True)),
         batch_size=min(first.batch_size, second.batch_size),
-        breaks=merge(first.breaks, second.breaks),
+        breaks=merge_breaks(first.breaks, second.breaks),
     )

@@ -13,7 +13,7 @@ from bench.evaluation.journal.chunks import CHUNK_SIZE
 from bench.evaluation.model_guard import guarded
 from bench.evaluation.strongest_breaks import StrongestBreaks, new_breaks
 from bench.evaluation.verify import Judgement, judge
-from bench.row.adversarials import Breaks
+from bench.row.arrays import Breaks
 
 __all__ = ["Advance", "Judge"]
 

@@ -10,10 +10,20 @@ from bench.core.types import ThreatModel
 from bench.evaluation.journal.header import Header
 from bench.evaluation.results import StageResult
 from bench.evaluation.search_precision import FLOAT32
-from bench.row.adversarials import Breaks
-from bench.row.indices import format_indices
-from bench.row.packing import pack_margins, pack_verdicts
-from bench.row.record import AttackCost, AttackResult, Audit, Cost, Diagnostic, Reported, Result, StageCount
+from bench.row import (
+    AttackCost,
+    AttackResult,
+    Audit,
+    Cost,
+    Diagnostic,
+    Reported,
+    Result,
+    StageCount,
+    format_indices,
+    pack_margins,
+    pack_verdicts,
+)
+from bench.row.arrays import Breaks
 
 __all__ = ["AttackOutcome", "AuditCounts", "Evaluation", "cost_of", "result_of"]
 

@@ -20,7 +20,7 @@ from bench.evaluation.recheck import refuse_other_function
 from bench.evaluation.result_store import ResultStore
 from bench.evaluation.results import StageResult
 from bench.evaluation.schedule import Schedule, Stage
-from bench.row.adversarials import Breaks
+from bench.row.arrays import Breaks
 
 __all__ = ["Runner", "execute"]
 

@@ -18,8 +18,7 @@ from bench.evaluation.model_guard import guarded
 from bench.evaluation.precision import full_float32
 from bench.models.answers import check_logits
 from bench.ops.sampling import Stream, random_bits, uniform
-from bench.row.fingerprint import Fingerprint
-from bench.row.packing import pack_logits
+from bench.row import Fingerprint, pack_logits
 
 __all__ = ["N_IMAGES", "fingerprint", "fixed_inputs"]
 

@@ -16,7 +16,7 @@ from bench.evaluation.journal.journal import Journal
 from bench.evaluation.results import StageResult
 from bench.models.answers import check_logits
 from bench.ops.losses import margin
-from bench.row.fingerprint import TOLERANCE
+from bench.row import FINGERPRINT_TOLERANCE
 
 __all__ = ["refuse_other_function"]
 
@@ -77,5 +77,5 @@ def _as_known(module: nn.Module, batch: Examples, *, known: Mapping[int, float])
     margins = torch.where(logits.isfinite().all(1), margin(logits, batch.labels), -torch.inf)
     before = torch.tensor([known[index] for index in batch.indices.tolist()]).to(margins)
     # A margin is the difference of two logits.
-    near: Tensor = (margins - before).abs() <= 2 * TOLERANCE * logits.abs().amax(1)
+    near: Tensor = (margins - before).abs() <= 2 * FINGERPRINT_TOLERANCE * logits.abs().amax(1)
     return near.logical_or(margins == before)

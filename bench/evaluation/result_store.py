@@ -14,7 +14,7 @@ from bench.evaluation.plan import RunPlan
 from bench.evaluation.results import StageResult
 from bench.evaluation.schedule import Stage
 from bench.evaluation.strongest_breaks import StrongestBreaks
-from bench.row.adversarials import Breaks
+from bench.row.arrays import Breaks
 
 __all__ = ["ResultStore"]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.row.adversarials import Breaks, merge
-from bench.row.schema import OPTIONAL
+from bench.row import OPTIONAL
+from bench.row.arrays import Breaks, merge_breaks
 
 __all__ = ["StageResult"]
 
@@ -95,7 +95,7 @@ class StageResult:
             **{name: tuple(item for part in parts for item in getattr(part, name)) for name in _COLUMNS},
             **{name: sum(getattr(part, name) for part in parts) for name in _TOTALS},
             batch_size=min(part.batch_size for part in parts),
-            breaks=merge(*breaks) if breaks else None,
+            breaks=merge_breaks(*breaks) if breaks else None,
         )
 
     def split(self, parts: Sequence[Sequence[int]]) -> tuple[StageResult, ...]:

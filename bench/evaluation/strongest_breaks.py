@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.evaluation.verify import Judgement, judge
-from bench.row.adversarials import LEVELS, Breaks, apply, merge, stronger
-from bench.row.npz import Array
+from bench.row.arrays import LEVELS, Array, Breaks, apply_deltas, merge_breaks, stronger
 
 __all__ = ["StrongestBreaks", "new_breaks"]
 
@@ -39,12 +38,12 @@ class StrongestBreaks:
     @property
     def breaks(self) -> Breaks:
         """All that is kept, one break per broken example."""
-        return merge(Breaks.none(self._shape), *self._chunks.values())
+        return merge_breaks(Breaks.none(self._shape), *self._chunks.values())
 
     def add(self, chunk: int, found: Breaks) -> None:
         """Take in what a stage broke in the chunk with this number."""
         if len(found):
-            kept = merge(self._chunks.get(chunk, Breaks.none(self._shape)), found)
+            kept = merge_breaks(self._chunks.get(chunk, Breaks.none(self._shape)), found)
             self._chunks[chunk] = kept
             self._margins.update(zip(kept.indices.tolist(), kept.margins.tolist(), strict=True))
 
@@ -85,7 +84,7 @@ def _compact(module: nn.Module, batch: Examples, found: Judgement, threat_model:
         if not len(left):
             break
         part = batch[torch.from_numpy(left).to(batch.labels.device)]
-        inputs = torch.from_numpy(apply(candidate[left], clean[left])).to(batch.inputs.device)
+        inputs = torch.from_numpy(apply_deltas(candidate[left], clean[left])).to(batch.inputs.device)
         again = judge(module, inputs, part, threat_model)
         kept = _array(~again.robust & ~again.moved & ~again.marginal)
         chosen = left[kept]

@@ -16,7 +16,7 @@ from bench.core.types import Examples, Norm, ThreatModel
 from bench.evaluation.precision import full_float32
 from bench.models.answers import check_logits
 from bench.ops.losses import margin
-from bench.row.adversarials import NOT_FINITE
+from bench.row.arrays import NOT_FINITE
 
 __all__ = ["Judgement", "inside", "judge", "pull_back"]
 

@@ -26,12 +26,12 @@ from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset, Preprocessing
 from bench.evaluation.journal.header import code_digest
 from bench.evaluation.precision import full_float32
+from bench.jobs.provenance import collect_provenance
 from bench.jobs.request import check_name, fingerprinted, load_data, pick_device, row_name
 from bench.jobs.results import results_in, write_page, write_result
 from bench.jobs.suite_verdicts import Library
 from bench.models import LoadedModel
-from bench.row import provenance
-from bench.row.indices import format_indices
+from bench.row import format_indices
 from bench.storage import Place, check_writable
 
 __all__ = ["AnalyzeRequest", "Analyzed", "analyze"]
@@ -303,7 +303,7 @@ def _report(
         seconds=round(done.seconds, 1),
         device=_device_name(subject.device),
         notice=subject.dataset.notice,
-        provenance=provenance.collect(request.command),
+        provenance=collect_provenance(request.command),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.models import LoadedModel
 from bench.models.adapting import Adapted
-from bench.row.record import Card
+from bench.row import Card
 
 __all__ = ["card_of"]
 

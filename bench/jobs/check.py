@@ -13,8 +13,7 @@ from bench.core.types import ThreatModel
 from bench.jobs.lookup import Lookup
 from bench.leaderboard.checks import Inspection, against, inspect_board, inspect_checkpoints
 from bench.leaderboard.store import Identity
-from bench.row.check_result import CheckResult, Level
-from bench.row.record import Record
+from bench.row import CheckResult, Level, Record
 from bench.storage import Place
 
 if TYPE_CHECKING:

@@ -14,9 +14,7 @@ from torch import Tensor
 
 from bench.core.errors import BenchError
 from bench.data import Dataset
-from bench.row import npz
-from bench.row.adversarials import LEVELS
-from bench.row.npz import Array, Layout
+from bench.row.arrays import LEVELS, Array, Layout, load_arrays
 from bench.storage import read_regular
 
 __all__ = ["Claims", "read_claims"]
@@ -52,7 +50,7 @@ def read_claims(path: Path, dataset: Dataset) -> Claims:
     pixels = int(np.prod(dataset.shape))
     most = len(dataset) * _LARGEST_NUMBER * (pixels + 1) + _HEADERS
     try:
-        found = npz.load(read_regular(path, most_bytes=most), _LAYOUTS, most_bytes=most)
+        found = load_arrays(read_regular(path, most_bytes=most), _LAYOUTS, most_bytes=most)
         return _claims(found, dataset)
     except OSError as error:
         raise BenchError(f"Cannot read breaks {path}: {error.strerror or error}.") from error

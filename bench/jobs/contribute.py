@@ -22,11 +22,8 @@ from bench.jobs.request import pick_device
 from bench.jobs.row_files import check_file, read_row
 from bench.jobs.verify import Opened, open_row
 from bench.leaderboard.store import Kind
-from bench.row.adversarials import Breaks, merge
-from bench.row.check_result import CheckResult, Level
-from bench.row.fingerprint import same_function
-from bench.row.indices import parse_indices
-from bench.row.record import ExternalBreak, Record
+from bench.row import CheckResult, ExternalBreak, Level, Record, parse_indices, same_function
+from bench.row.arrays import Breaks, merge_breaks
 from bench.storage import Place
 
 __all__ = ["Added", "Contribution", "Found", "add", "robust_in", "store_found", "stored_external"]
@@ -188,7 +185,7 @@ def store_found(
                 parts.append(new)
                 entries.append(_entry(each, new))
         if entries:
-            packed = pack(merge(*parts), dataset, gallery=False)
+            packed = pack(merge_breaks(*parts), dataset, gallery=False)
             record = replace(record, external_breaks=(*record.external_breaks, *entries), external_evidence=packed.link)
             leaderboard.amend(path, record, packed.content)
     return record, tuple(entries)

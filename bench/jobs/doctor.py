@@ -15,9 +15,7 @@ from bench.diagnostics import Examined, claim_of, diagnose, overall, select
 from bench.evaluation import default_batch_size
 from bench.jobs.findings import load_surrogates
 from bench.jobs.request import load_data, pick_device
-from bench.row.check_result import Level
-from bench.row.indices import format_indices
-from bench.row.record import Diagnostic
+from bench.row import Diagnostic, Level, format_indices
 
 __all__ = ["SAMPLES", "Diagnosis", "DoctorRequest", "doctor"]
 

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from bench.core import digest
 from bench.data import Dataset
-from bench.row import evidence_file
-from bench.row.adversarials import LEVELS, NOT_FINITE, Breaks
-from bench.row.evidence_file import GALLERY_SIZE, Gallery
-from bench.row.record import EvidenceFile
+from bench.row import EvidenceFile
+from bench.row.arrays import GALLERY_SIZE, LEVELS, NOT_FINITE, Breaks, Gallery, dump_evidence
 
 __all__ = ["Packed", "clean_inputs", "pack"]
 
@@ -33,7 +31,7 @@ def pack(breaks: Breaks, dataset: Dataset, *, gallery: bool = True) -> Packed:
         dataset: the split that the breaks belong to.
         gallery: show the first few as pictures.
     """
-    content = evidence_file.dumps(breaks, _gallery(breaks, dataset) if gallery else None)
+    content = dump_evidence(breaks, _gallery(breaks, dataset) if gallery else None)
     return Packed(EvidenceFile(sha256=digest.of_content(content), n_breaks=len(breaks)), content)
 
 

@@ -14,9 +14,8 @@ from bench.jobs.lookup import Lookup
 from bench.jobs.row_files import check_file
 from bench.jobs.verify import check_data, dataset_name
 from bench.leaderboard.store import Kind
-from bench.row.adversarials import LEVELS, merge
-from bench.row.check_result import Level
-from bench.row.npz import dump
+from bench.row import Level
+from bench.row.arrays import LEVELS, dump_arrays, merge_breaks
 from bench.storage import Place, write_durably
 
 __all__ = ["export"]
@@ -66,7 +65,7 @@ def export(path: Place, file: Path, lookup: Lookup, *, force: bool = False) -> i
         raise BenchError(f"Row {path} cannot be exported: {wrong.evidence}.")
     if not found:
         raise BenchError(f"Row {path} has no stored adversarial examples: {checks[1].evidence}.")
-    breaks = merge(*found)
+    breaks = merge_breaks(*found)
     clean = clean_inputs(breaks, dataset)
     inputs = breaks.inputs(clean)
     rounded = np.rint(inputs.astype(np.float64) * LEVELS).astype(np.uint8)
@@ -80,5 +79,5 @@ def export(path: Place, file: Path, lookup: Lookup, *, force: bool = False) -> i
         "indices": breaks.indices,
         "class_names": np.array(dataset.class_names, dtype=np.str_),
     }
-    write_durably(file, dump(arrays))
+    write_durably(file, dump_arrays(arrays))
     return len(breaks)

@@ -18,7 +18,7 @@ from bench.diagnostics import SHORT_EXAMPLES, Examined, diagnose_briefly, quick,
 from bench.evaluation import Evaluation, Progress, ProgressCallback, open_journal, peek
 from bench.jobs.request import ResolvedRun
 from bench.models import LoadedModel
-from bench.row.record import Diagnostic
+from bench.row import Diagnostic
 from bench.storage import Place
 
 __all__ = ["Closing", "find", "load_surrogates", "passes_left"]

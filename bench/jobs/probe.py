@@ -15,10 +15,7 @@ from bench.jobs.request import RunRequest
 from bench.jobs.run import Outcome, run
 from bench.jobs.verify import check_data, dataset_name, load_data_of, model_name, prepared_as
 from bench.leaderboard.compare import Cause, Change, compare, new_checkpoint, same_checkpoint
-from bench.row.check_result import Level
-from bench.row.fingerprint import same_function
-from bench.row.indices import parse_indices
-from bench.row.record import Record
+from bench.row import Level, Record, parse_indices, same_function
 
 __all__ = ["ProbeRequest", "Probed", "probe"]
 

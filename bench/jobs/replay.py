@@ -12,10 +12,8 @@ from bench.data import Dataset
 from bench.evaluation.confirm import Judge
 from bench.evaluation.verify import Judgement
 from bench.jobs.evidence import clean_inputs
-from bench.row.adversarials import Breaks
-from bench.row.check_result import CheckResult, Level
-from bench.row.indices import listed, parse_indices
-from bench.row.record import Record
+from bench.row import CheckResult, Level, Record, listed_indices, parse_indices
+from bench.row.arrays import Breaks
 
 __all__ = ["Marginal", "Replayed", "count_again", "replay_breaks", "replay_clean"]
 
@@ -61,7 +59,7 @@ def replay_clean(record: Record, dataset: Dataset, judge: Judge) -> Replayed:
     marginal = _marginal(judged.marginal, judged, examples, "clean")
     correct = frozenset(indices[torch.where(judged.marginal, claimed, judged.robust)].tolist())
     if wrong:
-        says = f"{len(wrong)} clean verdicts differ from the row's: examples {listed(wrong)}"
+        says = f"{len(wrong)} clean verdicts differ from the row's: examples {listed_indices(wrong)}"
         return Replayed(check=_check("clean", Level.FAIL, says), confirmed=correct, marginal=marginal)
     says = f"{record.result.n_clean} of {record.result.n_examples} classified correctly, as the row says"
     return Replayed(check=_check("clean", Level.PASS, says), confirmed=correct, marginal=marginal)
@@ -109,7 +107,7 @@ def count_again(record: Record, clean: Replayed, breaks: Replayed | None) -> tup
     unconfirmed = record.result.broken() - broken
     says = f"the evidence leaves {n_robust} robust, but the row says {record.result.n_robust}"
     if unconfirmed:
-        says += f"; no break of {listed(unconfirmed)} holds"
+        says += f"; no break of {listed_indices(unconfirmed)} holds"
     return n_robust, _check("counts", Level.FAIL, says)
 
 
@@ -119,7 +117,7 @@ def _marginal(which: Tensor, judged: Judgement, examples: Examples, of: str) -> 
 
 
 def _indices(which: Tensor, examples: Examples) -> str:
-    return listed(set(examples.indices[which].tolist()))
+    return listed_indices(set(examples.indices[which].tolist()))
 
 
 def _check(what: str, level: Level, evidence: str) -> CheckResult:

@@ -12,12 +12,8 @@ from bench.core import strict_json
 from bench.core.errors import BenchError, OtherFileError, RowContradictionError
 from bench.core.structure import Structure
 from bench.leaderboard.store import Kind, broken_of, link_of, path_of, read_breaks
-from bench.row.adversarials import Breaks
-from bench.row.check_result import CheckResult, Level
-from bench.row.indices import listed, parse_indices
-from bench.row.packing import unpack_margins
-from bench.row.record import OWN_SUITE, Record
-from bench.row.serialization import dumps
+from bench.row import OWN_SUITE, CheckResult, Level, Record, dump_row, listed_indices, parse_indices, unpack_margins
+from bench.row.arrays import Breaks
 from bench.storage import Place
 from bench.suites import AttackSuite
 
@@ -49,7 +45,7 @@ def check_row(path: Place, record: Record) -> CheckResult:
         return _check("row", problem, says, otherwise=Level.WARN)
     if "checksum" not in stored:
         problem = problem or "its checksum is gone: it was changed after it was written"
-    elif content != dumps(replace(record, schema_version=stored["schema_version"])).encode():
+    elif content != dump_row(replace(record, schema_version=stored["schema_version"])).encode():
         problem = problem or "it is not in the form that bench writes: it was changed after it was written"
     columns = len(record.result.attacks)
     return _check("row", problem, f"its checksum fits, and so do the counts and margins of {columns} attacks")
@@ -159,7 +155,7 @@ def _margins_against_verdicts(record: Record) -> str:
         )
         wrong = {index for index, robust, margin in columns if (margin < 0 if robust else margin > 0)}
         if wrong:
-            return f"the best margins of {attack.name} contradict its verdicts on examples {listed(wrong)}"
+            return f"the best margins of {attack.name} contradict its verdicts on examples {listed_indices(wrong)}"
     return ""
 
 

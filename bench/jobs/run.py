@@ -28,13 +28,10 @@ from bench.jobs.card import card_of
 from bench.jobs.evidence import pack
 from bench.jobs.extent import Extent, choose
 from bench.jobs.findings import Closing, find, passes_left
+from bench.jobs.provenance import collect_provenance, provenance_of
 from bench.jobs.request import ResolvedRun, RunRequest, resolve, row_name
 from bench.models.blueprint import blueprint_of
-from bench.row import provenance
-from bench.row.check_result import Level
-from bench.row.fingerprint import same_function
-from bench.row.indices import parse_indices
-from bench.row.record import Diagnostic, Digests, Record
+from bench.row import Diagnostic, Digests, Level, Record, parse_indices, same_function
 from bench.storage import Place, check_writable, explain_write_errors
 
 __all__ = [
@@ -276,7 +273,7 @@ def executor_of(
 def _record(run: ResolvedRun, evaluation: Evaluation, diagnostics: tuple[Diagnostic, ...]) -> Record:
     row, request, model = row_identity(run), run.request, run.model
     card, no_card = attempted(lambda: card_of(model))
-    origin, no_origin = attempted(lambda: provenance.collect(request.command))
+    origin, no_origin = attempted(lambda: collect_provenance(request.command))
     reasons = {"card": no_card, "provenance": no_origin}
     return Record(
         model=row.model,
@@ -292,7 +289,7 @@ def _record(run: ResolvedRun, evaluation: Evaluation, diagnostics: tuple[Diagnos
         fingerprint=model.fingerprint,
         result=result_of(evaluation, diagnostics=diagnostics),
         cost=dataclasses.replace(cost_of(evaluation), budget_seconds=request.budget),
-        provenance=origin or provenance.of_command(request.command),
+        provenance=origin or provenance_of(request.command),
         card=card,
         not_run={**evaluation.not_run, **{name: reason for name, reason in reasons.items() if reason}},
         preprocessing=str(run.dataset.preprocessing) if run.dataset.preprocessing is not None else None,

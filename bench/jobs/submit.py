@@ -19,8 +19,7 @@ from bench.jobs.run import Outcome, RunRequest, attempted, diagnosed, run
 from bench.leaderboard.compare import compare
 from bench.leaderboard.pages import publish
 from bench.leaderboard.store import Kind, read_file
-from bench.row.record import Card, Record
-from bench.row.schema import to_json
+from bench.row import Card, Record, to_json
 from bench.storage import Place, check_writable, sha256_of, write_durably
 
 __all__ = ["SubmitRequest", "Submitted", "submit"]

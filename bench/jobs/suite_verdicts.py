@@ -17,10 +17,8 @@ from bench.jobs.durations import in_words
 from bench.jobs.request import digests_of, row_name
 from bench.leaderboard.store import Kind, read_breaks
 from bench.models import LoadedModel
-from bench.row.adversarials import Breaks
-from bench.row.fingerprint import same_function
-from bench.row.indices import parse_indices
-from bench.row.record import Record
+from bench.row import Record, parse_indices, same_function
+from bench.row.arrays import Breaks
 from bench.storage import Place
 
 __all__ = ["FALLBACK", "Library"]

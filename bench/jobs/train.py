@@ -19,12 +19,12 @@ from bench.core import digest
 from bench.core.errors import BenchError
 from bench.data import Dataset
 from bench.evaluation import evaluate
+from bench.jobs.provenance import collect_provenance
 from bench.jobs.request import pick_device
 from bench.models import checkpoint
 from bench.models.architectures import ARCHITECTURES
 from bench.models.building import build_empty
 from bench.models.checkpoint import Accuracy, ArchitectureSpec, Manifest
-from bench.row import provenance
 from bench.suites import AttackSuite
 from bench.training import (
     MEASURED,
@@ -254,7 +254,7 @@ def _manifest(
     seed: int,
     device: torch.device,
 ) -> Manifest:
-    origin = provenance.collect(["bench", "train", "--recipe", recipe.name, "--dataset", dataset.name])
+    origin = collect_provenance(["bench", "train", "--recipe", recipe.name, "--dataset", dataset.name])
     return Manifest(
         model=model_name(recipe.name, scale),
         dataset=dataset.name,

@@ -24,11 +24,8 @@ from bench.jobs.request import pick_device
 from bench.jobs.row_files import check_file
 from bench.jobs.verify import load_data_of, open_row
 from bench.leaderboard.store import Kind
-from bench.row.adversarials import Breaks, merge
-from bench.row.check_result import Level
-from bench.row.fingerprint import same_function
-from bench.row.record import ExternalBreak, Record
-from bench.row.serialization import row_digest
+from bench.row import ExternalBreak, Level, Record, row_digest, same_function
+from bench.row.arrays import Breaks, merge_breaks
 from bench.storage import Place
 
 __all__ = ["Transferred", "transfer"]
@@ -167,7 +164,7 @@ def _stored(path: Place, record: Record, dataset: Dataset) -> Breaks:
     if check.level is Level.FAIL:
         raise FoundSomethingError(f"Nothing was tried, since {path} does not hold ({check.what}): {check.evidence}.")
     parts = [stored_external(path, record, dataset), *([own] if own is not None else [])]
-    return merge(*parts)
+    return merge_breaks(*parts)
 
 
 def _dataset(record: Record, lookup: Lookup, known: dict[tuple[str, str | None], Dataset]) -> Dataset:

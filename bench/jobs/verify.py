@@ -19,10 +19,7 @@ from bench.jobs.request import ROBUSTBENCH, fingerprinted, load_data, pick_devic
 from bench.jobs.row_files import check_file, check_suite, read_row
 from bench.leaderboard.store import Kind
 from bench.models import LoadedModel
-from bench.row.check_result import CheckResult, Level
-from bench.row.fingerprint import TOLERANCE, distance
-from bench.row.indices import parse_indices
-from bench.row.record import Record
+from bench.row import FINGERPRINT_TOLERANCE, CheckResult, Level, Record, fingerprint_distance, parse_indices
 from bench.storage import Place
 
 __all__ = [
@@ -269,11 +266,11 @@ def _check_weights(record: Record, model: LoadedModel) -> CheckResult:
 
 def _check_fingerprint(record: Record, model: LoadedModel) -> CheckResult:
     """Whether it is the row's function; its source may have changed."""
-    apart = distance(record.fingerprint, model.fingerprint)
+    apart = fingerprint_distance(record.fingerprint, model.fingerprint)
     if apart is None:
         says = "the row has no fingerprint: that the model computes what it did then shows in the verdicts alone"
         return CheckResult(what="fingerprint", level=Level.NOT_APPLICABLE, evidence=says)
-    if apart > TOLERANCE:
+    if apart > FINGERPRINT_TOLERANCE:
         says = f"{model.name} is another function: logits on fixed inputs differ by {apart:.2g} of the largest"
         return CheckResult(what="fingerprint", level=Level.FAIL, evidence=says)
     return CheckResult(

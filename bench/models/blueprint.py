@@ -22,7 +22,7 @@ from bench.models.adapting import Adapted, Needs
 from bench.models.building import build_empty
 from bench.models.loaded import LoadedModel, freeze
 from bench.models.sources import Wanted, source_of, user_file
-from bench.row.manifest import ArchitectureSpec
+from bench.row import ArchitectureSpec
 from bench.storage import expanded
 
 __all__ = ["Blueprint", "blueprint_of", "dump_state", "load_state", "rebuild"]

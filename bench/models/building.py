@@ -12,7 +12,7 @@ from torch import nn
 
 from bench.core.errors import BenchError, UnknownNameError
 from bench.models.architectures import ARCHITECTURES
-from bench.row.manifest import ArchitectureSpec
+from bench.row import ArchitectureSpec
 
 __all__ = ["build_empty"]
 

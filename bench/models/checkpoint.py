@@ -18,7 +18,7 @@ from torch import Tensor
 
 from bench.core.errors import BenchError, OtherFileError
 from bench.models import weights
-from bench.row.manifest import Accuracy, ArchitectureSpec, Manifest
+from bench.row import Accuracy, ArchitectureSpec, Manifest
 from bench.storage import sha256_of, write_together
 
 __all__ = [

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.core import digest
 from bench.models.imports import Sources
-from bench.row.manifest import ArchitectureSpec
+from bench.row import ArchitectureSpec
 
 __all__ = ["contents", "of_architecture", "of_factory", "of_state"]
 

@@ -11,8 +11,7 @@ from torch.nn.parameter import is_lazy
 from bench.core.errors import BenchError
 from bench.core.plain_text import reason_of
 from bench.models.zoo.spec import ModelSpec
-from bench.row.fingerprint import Fingerprint
-from bench.row.manifest import ArchitectureSpec, Manifest
+from bench.row import ArchitectureSpec, Fingerprint, Manifest
 
 __all__ = ["LoadedModel", "check_values", "freeze", "set_to_eval"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from bench.row.packing import unpack_logits
 
-__all__ = ["TOLERANCE", "Fingerprint", "distance", "same_function"]
+__all__ = ["FINGERPRINT_TOLERANCE", "Fingerprint", "fingerprint_distance", "same_function"]
 
-TOLERANCE = 1e-4
+FINGERPRINT_TOLERANCE = 1e-4
 """How far rounding alone may move a logit, relative to the largest of its input.
 
 Measured on every shipped checkpoint: in batches or alone, with and without oneDNN, channels last, or in float64 in
@@ -40,11 +40,11 @@ class Fingerprint:
 
 def same_function(first: Fingerprint | None, second: Fingerprint | None) -> bool | None:
     """Whether two fingerprints are of one function; None where that is unknown, as `distance` is."""
-    apart = distance(first, second)
-    return None if apart is None else apart <= TOLERANCE
+    apart = fingerprint_distance(first, second)
+    return None if apart is None else apart <= FINGERPRINT_TOLERANCE
 
 
-def distance(first: Fingerprint | None, second: Fingerprint | None) -> float | None:
+def fingerprint_distance(first: Fingerprint | None, second: Fingerprint | None) -> float | None:
     """The largest difference of two logits, relative to the largest of their input.
 
     Returns:

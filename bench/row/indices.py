@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["format_indices", "listed", "parse_indices"]
+__all__ = ["format_indices", "listed_indices", "parse_indices"]
 
 _MOST_EXAMPLES = 1_000_000  # twenty times ImageNet's validation split
 _LONGEST = 100_000
@@ -48,7 +48,7 @@ def parse_indices(text: str) -> tuple[int, ...]:
     return tuple(index for start, stop in ranges for index in range(start, stop))
 
 
-def listed(indices: Iterable[int]) -> str:
+def listed_indices(indices: Iterable[int]) -> str:
     """The first few, in order, for a message.
 
     >>> listed(range(10))

@@ -11,9 +11,9 @@ from bench.core.errors import BenchError, ContradictionError, RowContradictionEr
 from bench.row.record import SCHEMA_VERSION, Record
 from bench.row.schema import from_json, to_json
 
-__all__ = ["MIGRATIONS", "MOST_BYTES", "dumps", "loads", "result_bytes", "row_digest"]
+__all__ = ["MIGRATIONS", "MOST_ROW_BYTES", "dump_row", "load_row", "result_bytes", "row_digest"]
 
-MOST_BYTES = 16 << 20
+MOST_ROW_BYTES = 16 << 20
 """No row has more; one of 50,000 examples and twenty attacks has 3 million."""
 
 _CHECKSUM = "checksum"
@@ -33,7 +33,7 @@ def _to_version_3(value: dict[str, Any]) -> dict[str, Any]:
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_version_2, 2: _to_version_3}
 
 
-def dumps(record: Record) -> str:
+def dump_row(record: Record) -> str:
     """The JSON text of a row, one field a line, ending in a newline; the last field is a checksum over all others."""
     value = to_json(record)
     return json.dumps({**value, _CHECKSUM: digest.of_json(value)}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -51,7 +51,7 @@ def row_digest(record: Record) -> str:
     return digest.of_json({key: value[key] for key in claims})
 
 
-def loads(text: str | bytes, *, source: str = "record", migrations: Mapping[int, Any] = MIGRATIONS) -> Record:
+def load_row(text: str | bytes, *, source: str = "record", migrations: Mapping[int, Any] = MIGRATIONS) -> Record:
     """Read a row, bringing an old one up to date.
 
     Args:
@@ -65,8 +65,8 @@ def loads(text: str | bytes, *, source: str = "record", migrations: Mapping[int,
         BenchError: if it is no row, damaged, or of a later version than this program knows.
     """
     try:
-        if len(text) > MOST_BYTES:
-            raise ValueError(f"Expected at most {MOST_BYTES:,} bytes, but got {len(text):,}.")
+        if len(text) > MOST_ROW_BYTES:
+            raise ValueError(f"Expected at most {MOST_ROW_BYTES:,} bytes, but got {len(text):,}.")
         value = strict_json.loads(text)
         changed = _changed(value)
     except ValueError as error:

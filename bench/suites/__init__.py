@@ -7,7 +7,7 @@ from typing import get_args
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.registry import Registry
 from bench.core.types import Engine
-from bench.row.record import OWN_SUITE
+from bench.row import OWN_SUITE
 from bench.suites import own
 from bench.suites.suite import AttackSuite, with_engine
 

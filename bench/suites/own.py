@@ -14,7 +14,7 @@ from bench.core.types import Attack
 from bench.models.digest import contents
 from bench.models.imports import imported_anew
 from bench.models.sources.user_file import matches, value_in
-from bench.row.record import OWN_SUITE
+from bench.row import OWN_SUITE
 from bench.storage import expanded
 from bench.suites.suite import AttackSuite
 

@@ -12,7 +12,7 @@ from bench import data
 from bench.analysis import Subject, SuiteVerdicts
 from bench.core.types import Examples, ThreatModel
 from bench.models import LoadedModel
-from bench.row.adversarials import Breaks
+from bench.row.arrays.adversarials import Breaks
 
 SHAPE = (1, 8, 8)
 SIZE = 64

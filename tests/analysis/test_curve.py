@@ -13,7 +13,7 @@ from bench.analysis.observations.curve import Curve
 from bench.analysis.stored_brackets import StoredBrackets
 from bench.analysis.work import carry_out
 from bench.core.types import ThreatModel
-from bench.row.adversarials import Breaks
+from bench.row.arrays.adversarials import Breaks
 
 CURVE = Curve(rounds=12, steps=12)
 

@@ -14,7 +14,7 @@ from bench.analysis.always_failing import by_chance, shares
 from bench.analysis.landing import PLACES, landing, place_of
 from bench.analysis.work import carry_out
 from bench.core.types import ThreatModel
-from bench.row.adversarials import Breaks
+from bench.row.arrays.adversarials import Breaks
 
 FAILING = ANALYSES.get("failing")
 

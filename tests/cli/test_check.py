@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 
 from bench import data
 from bench.core import digest
-from bench.row.npz import dump
+from bench.row.arrays.npz import dump_arrays
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROW = "standard-v1/digits/Linf-1_10/pgd-at.json"
@@ -380,7 +380,7 @@ def test_evidence_that_unpacks_to_gigabytes_is_refused_before_it_is(check, board
     (old,) = path.parent.glob("pgd-at.evidence.*.npz")
     with np.load(old) as arrays:
         whole = {name: arrays[name] for name in arrays.files}
-    content = dump({**whole, "exact": np.zeros((100_000, 1, 8, 8), np.float32)})
+    content = dump_arrays({**whole, "exact": np.zeros((100_000, 1, 8, 8), np.float32)})
     sha256 = digest.of_content(content)
     old.unlink()
     old.with_name(f"pgd-at.evidence.{sha256[:12]}.npz").write_bytes(content)

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench.row.serialization import loads, result_bytes
+from bench.row.serialization import load_row, result_bytes
 
 NET = """
 import time
@@ -76,7 +76,7 @@ def test_an_interrupted_run_is_resumed_by_the_same_command(tmp_path):
     straight = start(tmp_path, "--journal", "other", "--leaderboard", "other-board")
     expected, err = straight.communicate(timeout=300)
     assert straight.returncode == 0, err
-    rows = [loads(json.dumps(json.loads(text)["row"])) for text in (out, expected)]
+    rows = [load_row(json.dumps(json.loads(text)["row"])) for text in (out, expected)]
     assert result_bytes(rows[0]) == result_bytes(rows[1])
 
 

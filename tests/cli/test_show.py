@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import leaderboard
-from bench.row.serialization import dumps, loads
+from bench.row.serialization import dump_row, load_row
 
 FROZEN = Path(__file__).parent.parent / "row" / "frozen" / "record_v1.json"
 
@@ -19,7 +19,7 @@ FROZEN = Path(__file__).parent.parent / "row" / "frozen" / "record_v1.json"
 @pytest.fixture
 def record():
     """A row that an old bench wrote."""
-    return loads(FROZEN.read_bytes())
+    return load_row(FROZEN.read_bytes())
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_csv_has_a_line_for_each_row(bench, board, record):
 def test_json_gives_back_the_row(bench, board, record):
     """What `--json` prints is the stored row."""
     (value,) = json.loads(bench("show", record.model, "--json").out)
-    assert loads(json.dumps(value)) == record
+    assert load_row(json.dumps(value)) == record
 
 
 def test_filters(bench, board, record):
@@ -132,7 +132,7 @@ def test_a_row_equals_itself(bench, board, record):
 def test_only_like_is_compared_with_like(bench, board, record):
     """Rows of another seed are not comparable, and the message says why."""
     stranger = replace(record, result=replace(record.result, seed=record.result.seed + 1))
-    (board.parent / "stranger.json").write_text(dumps(stranger))
+    (board.parent / "stranger.json").write_text(dump_row(stranger))
     result = bench("compare", record.model, "stranger.json")
     assert result.code == 2
     assert "Not comparable: seed" in result.message
@@ -210,7 +210,7 @@ def test_a_row_commands_no_terminal(bench, here, record):
         result=replace(record.result, attacks=attacks),
     )
     path = here / "evil.json"
-    path.write_text(dumps(row))
+    path.write_text(dump_row(row))
     for words in (("show", str(path)), ("show", str(path), "--json"), ("compare", str(path), str(path))):
         out = bench(*words).out
         assert "u202e" in out and not {"\x1b", "\x07", "\u202e"} & set(out)

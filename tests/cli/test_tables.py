@@ -8,7 +8,7 @@ import pytest
 from bench.cli.tables import clock, percent, row_table, rows_table, table
 from bench.row.packing import pack_verdicts
 from bench.row.record import Audit, Reported, StageCount
-from bench.row.serialization import loads
+from bench.row.serialization import load_row
 
 FROZEN = Path(__file__).parent.parent / "row" / "frozen" / "record_v1.json"
 
@@ -16,7 +16,7 @@ FROZEN = Path(__file__).parent.parent / "row" / "frozen" / "record_v1.json"
 @pytest.fixture
 def record():
     """A row that an old bench wrote."""
-    return loads(FROZEN.read_bytes())
+    return load_row(FROZEN.read_bytes())
 
 
 def test_the_stages_of_an_attack_stand_below_it(record):

@@ -34,7 +34,7 @@ def stored(here):
         ("bench.jobs.run.pack", {"evidence"}),
         ("bench.jobs.evidence._gallery", {"evidence"}),
         ("bench.jobs.run.card_of", {"card"}),
-        ("bench.row.provenance.commit_of", {"provenance"}),
+        ("bench.jobs.provenance.commit_of", {"provenance"}),
     ],
 )
 def test_the_row_is_written_without_what_failed_and_completed_by_the_same_command(

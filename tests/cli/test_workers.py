@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from bench.row.serialization import loads, result_bytes
+from bench.row.serialization import load_row, result_bytes
 
 
 @pytest.mark.parametrize(
@@ -44,5 +44,5 @@ def test_two_workers_write_the_row_of_one(run):
     together = run(*talkative, "--leaderboard", "together", "--journal", "other", "--workers", "2")
     assert together.code == 0, together.err
     assert "apgd-ce: 2 chunks" in together.err
-    rows = [loads(json.dumps(json.loads(result.out)["row"])) for result in (alone, together)]
+    rows = [load_row(json.dumps(json.loads(result.out)["row"])) for result in (alone, together)]
     assert result_bytes(rows[0]) == result_bytes(rows[1])

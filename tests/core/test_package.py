@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None
-import bench.core.digest, bench.storage.atomic_write, bench.row.packing, bench.row.provenance, bench.row.indices
-import bench.row.record, bench.core.registry, bench.core.types, bench.leaderboard
+import bench.core.digest, bench.core.registry, bench.core.types, bench.storage
+import bench.row, bench.row.arrays, bench.leaderboard
 assert bench.ThreatModel.parse("Linf:8/255")
 assert "evaluate" in dir(bench)
 """

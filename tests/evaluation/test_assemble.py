@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bench.core.errors import BenchError
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation import RunPlan, assemble_plan, cost_of, evaluate_plan, make_plan, result_of, settled
-from bench.row import evidence_file
+from bench.row.arrays import evidence_file
 
 
 class Silent(nn.Module):
@@ -40,7 +40,7 @@ def test_what_is_done_is_assembled_without_the_model(asked: RunPlan) -> None:
     again = assemble_plan(silenced(asked))
     assert again == found and result_of(again) == result_of(found) and cost_of(again) == cost_of(found)
     assert len(found.breaks) > 0
-    assert evidence_file.dumps(again.breaks) == evidence_file.dumps(found.breaks)
+    assert evidence_file.dump_evidence(again.breaks) == evidence_file.dump_evidence(found.breaks)
 
 
 def test_what_is_missing_is_named(asked: RunPlan) -> None:

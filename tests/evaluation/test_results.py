@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.evaluation.results import StageResult
-from bench.row.adversarials import Breaks
+from bench.row.arrays.adversarials import Breaks
 
 
 def result(n_examples: int, **values: object) -> StageResult:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation import Evaluation, evaluate, result_of
 from bench.evaluation.verify import judge
-from bench.row import evidence_file
-from bench.row.adversarials import Breaks
+from bench.row.arrays import evidence_file
+from bench.row.arrays.adversarials import Breaks
 
 
 def judged(found: Evaluation, module: nn.Module, examples: Examples) -> Any:
@@ -104,7 +104,7 @@ def test_the_largest_margin_over_all_attacks_counts(
     weak, strong, again = push("weak", 0.6), push("strong", 1.0), push("again", 0.8)
     alone = evaluate(linear, examples, threat_model=threat_model, suite=make["suite"](strong))
     found = evaluate(linear, examples, threat_model=threat_model, suite=make["suite"](weak, strong, again))
-    assert evidence_file.dumps(found.breaks) == evidence_file.dumps(alone.breaks)
+    assert evidence_file.dump_evidence(found.breaks) == evidence_file.dump_evidence(alone.breaks)
     only_weak = evaluate(linear, examples, threat_model=threat_model, suite=make["suite"](weak))
     shared = np.isin(alone.breaks.indices, only_weak.breaks.indices)
     assert 0 < len(only_weak.breaks) < len(alone.breaks)
@@ -148,7 +148,7 @@ def test_a_resumed_run_publishes_the_same_bytes(
         if lost is not None:
             (tmp_path / "journal" / lost).unlink()
         again = evaluate(linear, examples, **usual, journal=tmp_path / "journal")
-        assert evidence_file.dumps(again.breaks) == evidence_file.dumps(fresh.breaks)
+        assert evidence_file.dump_evidence(again.breaks) == evidence_file.dump_evidence(fresh.breaks)
         assert result_of(again) == result_of(fresh)
 
 

@@ -11,7 +11,7 @@ from bench import data, models
 from bench.jobs.card import card_of
 from bench.models.adapting import Adapted, Needs
 from bench.row.record import Card
-from bench.row.serialization import dumps, loads
+from bench.row.serialization import dump_row, load_row
 
 FROZEN = Path(__file__).parent.parent / "row" / "frozen" / "record_v1.json"
 
@@ -43,15 +43,15 @@ def test_what_was_done_to_load_and_ask_a_model_is_on_its_card() -> None:
     )
     card = card_of(model)
     assert (card.architecture, card.n_parameters, card.remarks) == ("Linear", 8, said)
-    old = loads(FROZEN.read_bytes())
-    assert loads(dumps(dataclasses.replace(old, card=card))).card == card
-    assert "remarks" not in dumps(dataclasses.replace(old, card=dataclasses.replace(card, remarks=())))
+    old = load_row(FROZEN.read_bytes())
+    assert load_row(dump_row(dataclasses.replace(old, card=card))).card == card
+    assert "remarks" not in dump_row(dataclasses.replace(old, card=dataclasses.replace(card, remarks=())))
 
 
 def test_a_row_keeps_its_card_and_an_old_one_has_none() -> None:
     """Written, read back, and absent from the file of a row without."""
-    old = loads(FROZEN.read_bytes())
+    old = load_row(FROZEN.read_bytes())
     card = Card(title="A", reference="B", architecture="C", n_parameters=1, extra_data=None)
     new = dataclasses.replace(old, card=card)
-    assert old.card is None and "card" not in dumps(old)
-    assert loads(dumps(new)) == new
+    assert old.card is None and "card" not in dump_row(old)
+    assert load_row(dump_row(new)) == new

@@ -24,9 +24,9 @@ from bench.jobs.lookup import Lookup
 from bench.jobs.row_files import check_file
 from bench.jobs.verify import verify
 from bench.leaderboard.store.evidence import Kind, path_of
-from bench.row.adversarials import Breaks
+from bench.row.arrays.adversarials import Breaks
 from bench.row.packing import pack_margins, pack_verdicts
-from bench.row.serialization import dumps
+from bench.row.serialization import dump_row
 
 CPU = Lookup(device="cpu")
 DIGITS = data.load("digits")
@@ -169,7 +169,7 @@ def test_nothing_is_added_to_a_row_that_does_not_hold(weak_row, tmp_path, attack
         add(weak_row, one, CPU)
     record = leaderboard.read(_rewritten(weak_row, whole))
     other = dataclasses.replace(record, digests=dataclasses.replace(record.digests, model="0" * 64))
-    weak_row.write_text(dumps(other))
+    weak_row.write_text(dump_row(other))
     with pytest.raises(FoundSomethingError, match=r"does not hold \(weights\)"):
         add(weak_row, one, CPU)
     _rewritten(weak_row, whole)
@@ -298,7 +298,7 @@ def test_what_happens_to_the_row_while_breaks_are_judged_is_seen(weak_row, tmp_p
 
     def retrained(record):
         digests = dataclasses.replace(record.digests, model="0" * 64)
-        weak_row.write_text(dumps(dataclasses.replace(record, digests=digests)))
+        weak_row.write_text(dump_row(dataclasses.replace(record, digests=digests)))
 
     meanwhile(retrained)
     with pytest.raises(WorkFailedError, match="was replaced meanwhile"):

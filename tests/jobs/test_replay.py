@@ -14,7 +14,7 @@ from bench import data, leaderboard
 from bench.core.types import Norm, ThreatModel
 from bench.evaluation.confirm import Judge
 from bench.jobs.replay import replay_breaks, replay_clean
-from bench.row.adversarials import Breaks
+from bench.row.arrays.adversarials import Breaks
 from bench.row.check_result import Level
 from bench.row.packing import pack_verdicts
 

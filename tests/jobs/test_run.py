@@ -16,7 +16,7 @@ from bench.evaluation import evaluate_plan, search_precision, settled
 from bench.evaluation.execution.process_pool import ProcessPool
 from bench.jobs.request import resolve
 from bench.jobs.run import Outcome, RunRequest, executor_of, run
-from bench.row.serialization import dumps, result_bytes
+from bench.row.serialization import dump_row, result_bytes
 from bench.storage.atomic_write import check_writable
 
 NET = """
@@ -176,7 +176,7 @@ def test_a_row_from_before_the_doctor_is_completed(request_):
     """One that reproduces all else gets the diagnostics, without force."""
     first = run(request_)
     old = replace(first.record, result=replace(first.record.result, diagnostics=()))
-    first.path.write_text(dumps(old))
+    first.path.write_text(dump_row(old))
     assert run(request_).outcome is Outcome.COMPLETED
     assert leaderboard.read(first.path).result == first.record.result
     assert run(request_).outcome is Outcome.REPRODUCES
@@ -432,7 +432,7 @@ def test_a_row_keeps_its_fingerprint_and_old_rows_get_one(defended):
     ran = run(defended)
     fingerprint = ran.record.fingerprint
     assert fingerprint is not None and leaderboard.read(ran.path).fingerprint == fingerprint
-    ran.path.write_text(dumps(replace(ran.record, fingerprint=None)))
+    ran.path.write_text(dump_row(replace(ran.record, fingerprint=None)))
     assert run(defended).outcome is Outcome.COMPLETED
     assert leaderboard.read(ran.path).fingerprint == fingerprint
     assert run(defended).outcome is Outcome.REPRODUCES

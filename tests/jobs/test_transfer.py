@@ -12,7 +12,7 @@ from bench.jobs.lookup import Lookup
 from bench.jobs.transfer import transfer
 from bench.jobs.verify import verify
 from bench.leaderboard.store.evidence import Kind, path_of
-from bench.row.serialization import dumps, row_digest
+from bench.row.serialization import dump_row, row_digest
 
 CPU = Lookup(device="cpu")
 
@@ -65,7 +65,7 @@ def test_only_the_same_question_is_answered(board, row, weak_row, change):
     path = leaderboard.Identity.of(other).path(board)
     path.parent.mkdir(parents=True, exist_ok=True)
     weak_row.rename(weak_row.with_suffix(".gone"))
-    path.write_text(dumps(other))
+    path.write_text(dump_row(other))
     link = record.evidence
     if path != weak_row:
         path_of(weak_row, Kind.OWN, link).rename(path_of(path, Kind.OWN, link))
@@ -80,7 +80,7 @@ def test_a_models_own_breaks_are_no_transfer(board, row):
     other = dataclasses.replace(record, suite="other-v1", result=result, evidence=None)
     path = leaderboard.Identity.of(other).path(board)
     path.parent.mkdir(parents=True)
-    path.write_text(dumps(other))
+    path.write_text(dump_row(other))
     results = {result.path: result for result in transfer(board, CPU)}
     assert results[path].n_tried == 0 and results[path].found == ()
 
@@ -90,7 +90,7 @@ def test_an_example_is_broken_once(board, row, weak_row):
     record = leaderboard.read(row)
     twin = dataclasses.replace(record, model="twin", digests=dataclasses.replace(record.digests, model="0" * 64))
     path = leaderboard.Identity.of(twin).path(board)
-    path.write_text(dumps(twin))
+    path.write_text(dump_row(twin))
     content = path_of(row, Kind.OWN, record.evidence).read_bytes()
     path_of(path, Kind.OWN, record.evidence).write_bytes(content)
     weak = by_model(transfer(board, CPU))["standard"]
@@ -107,7 +107,7 @@ def test_rows_that_cannot_be_tried_are_said(board, weak_row):
     ):
         other = dataclasses.replace(record, **change)
         path = leaderboard.Identity.of(other).path(board)
-        path.write_text(dumps(other))
+        path.write_text(dump_row(other))
         path_of(weak_row, Kind.OWN, record.evidence).rename(path_of(path, Kind.OWN, record.evidence))
         if path != weak_row:
             weak_row.unlink()

@@ -17,12 +17,12 @@ from bench.jobs.lookup import Lookup
 from bench.jobs.run import RunRequest, run
 from bench.jobs.verify import verify
 from bench.leaderboard.store.evidence import Kind, path_of
-from bench.row import evidence_file
-from bench.row.adversarials import Breaks
+from bench.row.arrays import evidence_file
+from bench.row.arrays.adversarials import Breaks
 from bench.row.check_result import Level
 from bench.row.packing import pack_margins, pack_verdicts, unpack_margins
 from bench.row.record import EvidenceFile
-from bench.row.serialization import dumps
+from bench.row.serialization import dump_row
 
 CPU = Lookup(device="cpu")
 
@@ -39,18 +39,18 @@ def evidence_path(row):
 
 
 def breaks_of(row):
-    return evidence_file.loads(evidence_path(row).read_bytes(), most_bytes=1 << 20)
+    return evidence_file.load_evidence(evidence_path(row).read_bytes(), most_bytes=1 << 20)
 
 
 def forge(row, *, breaks=None, **change):
     """Write a row, and evidence if given, as a skilled forger would: digests and checksum fit."""
     record = dataclasses.replace(leaderboard.read(row), **change)
     if breaks is not None:
-        content = evidence_file.dumps(breaks)
+        content = evidence_file.dump_evidence(breaks)
         link = EvidenceFile(sha256=digest.of_content(content), n_breaks=len(breaks))
         record = dataclasses.replace(record, evidence=link)
         path_of(row, Kind.OWN, link).write_bytes(content)
-    row.write_text(dumps(record))
+    row.write_text(dump_row(record))
 
 
 def with_verdicts(row, index, robust):
@@ -386,7 +386,7 @@ def test_a_row_without_fingerprint_is_verified_as_before(own_row):
     row, lookup = own_row
     record = leaderboard.read(row)
     old = dataclasses.replace(record, fingerprint=None, schema_version=2)
-    row.write_text(dumps(old))
+    row.write_text(dump_row(old))
     found = verify(row, lookup)
     statuses = {check.what: check.level.value for check in found.checks}
     assert statuses["row"] == "pass", "a checksum, and byte for byte what its version wrote"

@@ -16,8 +16,8 @@ from bench.leaderboard.checks.files import inspect_board
 from bench.leaderboard.checks.revision import rows_at
 from bench.leaderboard.pages.publication import outdated, publish
 from bench.leaderboard.store.evidence import Kind, read_file
-from bench.row import evidence_file
-from bench.row.adversarials import Breaks
+from bench.row.arrays import evidence_file
+from bench.row.arrays.adversarials import Breaks
 from bench.row.record import EvidenceFile, Record
 from bench.storage.lock import LOCK
 from bench.storage.path import Place, place
@@ -27,7 +27,7 @@ Make = Callable[..., Record]
 
 def _breaks(label: int) -> bytes:
     """Evidence that example 0 is broken; another label makes another file."""
-    return evidence_file.dumps(
+    return evidence_file.dump_evidence(
         Breaks(
             indices=np.array([0]),
             labels=np.array([label]),

@@ -13,7 +13,7 @@ import pytest
 from bench.core.errors import BenchError, RowContradictionError
 from bench.row.packing import unpack_logits
 from bench.row.record import Diagnostic, ExternalBreak, Record
-from bench.row.serialization import dumps, loads, result_bytes, row_digest
+from bench.row.serialization import dump_row, load_row, result_bytes, row_digest
 
 FROZEN = Path(__file__).with_name("frozen") / "record_v1.json"
 FROZEN_2 = FROZEN.with_name("record_v2.json")
@@ -28,7 +28,7 @@ def row() -> dict[str, Any]:
 
 def test_a_row_of_version_1_loads_for_ever() -> None:
     """A row written by the first release is read with every number in its place."""
-    record = loads(FROZEN.read_bytes())
+    record = load_row(FROZEN.read_bytes())
     assert record.result.verdicts() == (True,) * 3 + (False,) * 6
     assert [stage.n_robust for stage in record.result.attacks[1].stages] == [4, 3]
     assert record.result.attacks[0].stages == ()
@@ -37,7 +37,7 @@ def test_a_row_of_version_1_loads_for_ever() -> None:
 
 def test_a_row_of_version_2_loads_for_ever() -> None:
     """With the evidence beside it, what is only reported, and what others broke."""
-    record = loads(FROZEN_2.read_bytes())
+    record = load_row(FROZEN_2.read_bytes())
     assert record.evidence is not None and record.evidence.n_breaks == 6
     assert record.external_evidence is not None and record.external_evidence.sha256 == "e" * 64
     assert [each.row for each in record.external_breaks] == [None, "a" * 64]
@@ -52,7 +52,7 @@ def test_a_row_of_version_2_loads_for_ever() -> None:
 
 def test_a_row_of_version_3_loads_for_ever() -> None:
     """With the model's logits on fixed inputs, which need not be finite."""
-    record = loads(FROZEN_3.read_bytes())
+    record = load_row(FROZEN_3.read_bytes())
     assert record.fingerprint is not None
     assert [unpack_logits(text) for text in record.fingerprint.logits.values()] == [(0.5, -2.0), (0.25, float("inf"))]
 
@@ -64,7 +64,7 @@ def test_a_fingerprint_that_is_none_is_refused(logits: Any) -> None:
     row["fingerprint"]["logits"] = logits
     del row["checksum"]
     with pytest.raises(BenchError, match="Cannot read record as a row"):
-        loads(json.dumps(row))
+        load_row(json.dumps(row))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_fingerprint_that_is_none_is_refused(logits: Any) -> None:
 )
 def test_a_failed_diagnostic_makes_the_number_an_upper_bound(statuses: tuple[str, ...], blocked: bool) -> None:
     """Nothing less than a failure does."""
-    record = loads(FROZEN.read_bytes())
+    record = load_row(FROZEN.read_bytes())
     found = tuple(
         Diagnostic(id=f"R{number}", status=status, statistic=None, threshold=None, evidence="", next="")
         for number, status in enumerate(statuses, 1)
@@ -83,17 +83,17 @@ def test_a_failed_diagnostic_makes_the_number_an_upper_bound(statuses: tuple[str
 
 def test_a_row_is_written_as_it_was_read() -> None:
     """Field for field and byte for byte; what is optional and absent has no field."""
-    assert dumps(loads(FROZEN_3.read_bytes())) == FROZEN_3.read_text()
-    as_it_was = dataclasses.replace(loads(FROZEN_2.read_bytes()), schema_version=2)
-    assert dumps(as_it_was) == FROZEN_2.read_text()
-    plain = json.loads(dumps(loads(FROZEN.read_bytes())))
+    assert dump_row(load_row(FROZEN_3.read_bytes())) == FROZEN_3.read_text()
+    as_it_was = dataclasses.replace(load_row(FROZEN_2.read_bytes()), schema_version=2)
+    assert dump_row(as_it_was) == FROZEN_2.read_text()
+    plain = json.loads(dump_row(load_row(FROZEN.read_bytes())))
     assert plain.pop("checksum")
     assert plain == {**json.loads(FROZEN.read_text()), "schema_version": 3}
 
 
 def test_others_lower_the_headline_and_leave_the_suites_verdicts() -> None:
     """What others broke counts once, and only where the suite left an example robust."""
-    record = loads(FROZEN_2.read_bytes())
+    record = load_row(FROZEN_2.read_bytes())
     assert [found.indices for found in record.external_breaks] == [(0,), (0, 5)]
     assert (record.result.n_robust, record.n_robust, record.n_external) == (3, 2, 1)
     assert record.verdicts() == (False, True, True) + (False,) * 6
@@ -109,19 +109,19 @@ def test_a_changed_field_contradicts_the_checksum(place: str) -> None:
         inner = inner[step]
     inner[last] = inner[last] + (1 if isinstance(inner[last], int | float) else "x")
     with pytest.raises(RowContradictionError, match="changed after it was written"):
-        loads(json.dumps(row))
+        load_row(json.dumps(row))
 
 
 def test_damaged_verdicts_are_a_change_where_a_checksum_says_so() -> None:
     """A row that can no longer be unpacked was readable once: it contradicts its checksum."""
     text = FROZEN_2.read_text()
     with pytest.raises(RowContradictionError, match="changed after it was written"):
-        loads(text.replace('"/gA="', '"/g*="', 1))
+        load_row(text.replace('"/gA="', '"/g*="', 1))
 
 
 def test_what_a_row_claims_does_not_depend_on_what_others_found() -> None:
     """Nor on cost; another result is another claim."""
-    record = loads(FROZEN_2.read_bytes())
+    record = load_row(FROZEN_2.read_bytes())
     bare = dataclasses.replace(record, external_breaks=(), external_evidence=None, evidence=None)
     other = dataclasses.replace(record, result=dataclasses.replace(record.result, seed=1))
     assert row_digest(record) == row_digest(bare) != row_digest(other)
@@ -132,14 +132,14 @@ def test_an_external_break_of_a_stranger_is_refused(row: dict[str, Any]) -> None
     for indices, count in (([0, 9], 2), ([2, 0], 2), ([0, 0], 2), ([0], 2)):
         row["external_breaks"][0].update(indices=indices, n=count)
         with pytest.raises(RowContradictionError, match="external_breaks"):
-            loads(json.dumps(row))
+            load_row(json.dumps(row))
     with pytest.raises(ValueError, match="ascending"):
         ExternalBreak(source="a", by="b", date="2026-01-01", n=2, indices=(3, 1))
 
 
 def test_result_bytes_do_not_depend_on_cost_or_provenance() -> None:
     """Two runs of the same thing differ there and nowhere else."""
-    record = loads(FROZEN.read_bytes())
+    record = load_row(FROZEN.read_bytes())
     later = dataclasses.replace(
         record,
         cost=dataclasses.replace(record.cost, device="other"),
@@ -157,7 +157,7 @@ def test_an_unknown_field_is_refused(row: dict[str, Any], where: tuple[Any, ...]
         place = place[step]
     place["n_robst"] = 1
     with pytest.raises(BenchError, match="n_robst"):
-        loads(json.dumps(row))
+        load_row(json.dumps(row))
 
 
 @pytest.mark.parametrize("name", ["model", "digests", "result", "cost", "provenance"])
@@ -165,7 +165,7 @@ def test_a_missing_field_is_refused(row: dict[str, Any], name: str) -> None:
     """By name."""
     del row[name]
     with pytest.raises(BenchError, match=name):
-        loads(json.dumps(row))
+        load_row(json.dumps(row))
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_a_row_that_does_not_fit_itself_is_refused(row: dict[str, Any], field: s
     """Counts, lengths and types must agree, in one line that names the file."""
     row["result"][field] = value
     with pytest.raises(BenchError, match=message) as caught:
-        loads(json.dumps(row), source="rows/a.json")
+        load_row(json.dumps(row), source="rows/a.json")
     assert "rows/a.json" in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -216,7 +216,7 @@ def test_stages_fall_to_their_attacks_count(row: dict[str, Any], counts: tuple[i
     """Each sees what those before it left; the last is the attack's own count, 3."""
     row["result"]["attacks"][1]["stages"] = [{"name": str(count), "n_robust": count} for count in counts]
     with pytest.raises(RowContradictionError, match="stages of autoattack to fall to its count 3"):
-        loads(json.dumps(row))
+        load_row(json.dumps(row))
 
 
 def test_an_attack_cannot_mend_a_misclassified_example(row: dict[str, Any]) -> None:
@@ -225,21 +225,21 @@ def test_an_attack_cannot_mend_a_misclassified_example(row: dict[str, Any]) -> N
     row["result"]["attacks"][0]["n_robust"] = 6
     row["result"]["clean"], row["result"]["n_clean"] = "/gA=", 7
     with pytest.raises(BenchError, match="correct when clean"):
-        loads(json.dumps(row))
+        load_row(json.dumps(row))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema_version": "1"}', '{"schema_version": 0}', "NaN"])
 def test_what_is_no_row_is_refused(text: str) -> None:
     """In one line."""
     with pytest.raises(BenchError, match="Cannot read record as a row"):
-        loads(text)
+        load_row(text)
 
 
 def test_a_row_of_the_future_asks_for_an_update(row: dict[str, Any]) -> None:
     """A later schema version is not guessed at."""
     row["schema_version"] = 4
     with pytest.raises(BenchError, match=r"schema version 4.*Update bench"):
-        loads(json.dumps(row))
+        load_row(json.dumps(row))
 
 
 def test_an_old_row_is_migrated_step_by_step(row: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,5 +254,5 @@ def test_an_old_row_is_migrated_step_by_step(row: dict[str, Any], monkeypatch: p
     def mark(value: dict[str, Any]) -> dict[str, Any]:
         return {**value, "model": value["model"] + "!", "schema_version": 3}
 
-    record = loads(json.dumps(old), migrations={1: rename, 2: mark})
+    record = load_row(json.dumps(old), migrations={1: rename, 2: mark})
     assert isinstance(record, Record) and record.model == "pgd-at!"

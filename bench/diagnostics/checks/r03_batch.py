@@ -17,7 +17,7 @@ from bench.diagnostics.check import Check, by_share
 from bench.diagnostics.queries import Sloped, slope
 from bench.diagnostics.subject import Subject
 from bench.ops import losses
-from bench.row.check_result import CheckResult
+from bench.row import CheckResult
 
 __all__ = ["ENTRY"]
 

@@ -17,7 +17,7 @@ from bench.diagnostics.check import Check, by_share
 from bench.diagnostics.queries import predict, slope
 from bench.diagnostics.subject import Subject
 from bench.ops import losses, norms
-from bench.row.check_result import CheckResult, Level
+from bench.row import CheckResult, Level
 
 __all__ = ["ENTRY"]
 

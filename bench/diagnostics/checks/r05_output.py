@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.diagnostics.check import Check
 from bench.diagnostics.subject import Subject
-from bench.row.check_result import CheckResult, Level
+from bench.row import CheckResult, Level
 
 __all__ = ["ENTRY"]
 

@@ -15,7 +15,7 @@ from bench.diagnostics.check import Check, by_share
 from bench.diagnostics.queries import reach, slope, spread
 from bench.diagnostics.subject import Subject
 from bench.ops import losses
-from bench.row.check_result import CheckResult
+from bench.row import CheckResult
 
 __all__ = ["ENTRY"]
 

@@ -29,7 +29,7 @@ from bench.diagnostics.queries import predict, slope
 from bench.diagnostics.subject import Subject
 from bench.ops import losses, norms
 from bench.ops.sampling import Stream, uniform
-from bench.row.check_result import CheckResult
+from bench.row import CheckResult
 
 __all__ = ["ENTRY"]
 

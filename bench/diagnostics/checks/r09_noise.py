@@ -11,7 +11,7 @@ import torch
 from bench.diagnostics import points
 from bench.diagnostics.check import Check, by_share, not_applicable
 from bench.diagnostics.subject import Subject
-from bench.row.check_result import CheckResult
+from bench.row import CheckResult
 
 __all__ = ["ENTRY"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.diagnostics.check import Check, by_pairs
 from bench.diagnostics.subject import Subject
-from bench.row.check_result import CheckResult, Level
+from bench.row import CheckResult, Level
 
 __all__ = ["ENTRY"]
 

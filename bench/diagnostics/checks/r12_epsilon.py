@@ -19,7 +19,7 @@ from bench.diagnostics.check import Check, by_pairs, by_share
 from bench.diagnostics.search import Search
 from bench.diagnostics.subject import Subject
 from bench.ops import losses
-from bench.row.check_result import CheckResult, Level
+from bench.row import CheckResult, Level
 
 __all__ = ["ENTRY"]
 

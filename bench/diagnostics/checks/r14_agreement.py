@@ -16,7 +16,7 @@ from bench.diagnostics import points
 from bench.diagnostics.check import Check, by_share
 from bench.diagnostics.queries import BATCH, predict
 from bench.diagnostics.subject import Subject
-from bench.row.check_result import CheckResult
+from bench.row import CheckResult
 
 __all__ = ["ENTRY"]
 

@@ -11,7 +11,7 @@ from bench.diagnostics.check import Check, by_share, not_applicable
 from bench.diagnostics.path import Path
 from bench.diagnostics.queries import is_wrong, predict
 from bench.diagnostics.subject import Subject
-from bench.row.check_result import CheckResult
+from bench.row import CheckResult
 
 __all__ = ["ENTRY"]
 

@@ -16,7 +16,7 @@ from bench.diagnostics.check import Check, by_share, not_applicable
 from bench.diagnostics.queries import is_wrong, predict
 from bench.diagnostics.subject import Subject
 from bench.evaluation.verify import inside, pull_back
-from bench.row.check_result import CheckResult, Level
+from bench.row import CheckResult, Level
 
 __all__ = ["ENTRY"]
 

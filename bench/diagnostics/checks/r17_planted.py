@@ -18,7 +18,7 @@ from bench.diagnostics.attacking import perturbed
 from bench.diagnostics.check import Check, by_share, not_applicable
 from bench.diagnostics.queries import is_wrong, predict
 from bench.diagnostics.subject import Subject
-from bench.row.check_result import CheckResult
+from bench.row import CheckResult
 
 __all__ = ["ENTRY", "Planted"]
 

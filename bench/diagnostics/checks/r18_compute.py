@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from bench.diagnostics import points
 from bench.diagnostics.check import Check
 from bench.diagnostics.subject import Subject
-from bench.row.check_result import CheckResult, Level
+from bench.row import CheckResult, Level
 
 __all__ = ["ENTRY"]
 

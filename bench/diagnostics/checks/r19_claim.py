@@ -10,8 +10,7 @@ from bench.core.statistics import binomial_tail
 from bench.diagnostics.check import SIGNIFICANCE, Check
 from bench.diagnostics.claim import contradiction
 from bench.diagnostics.subject import Subject
-from bench.row.check_result import CheckResult, Level
-from bench.row.manifest import Accuracy
+from bench.row import Accuracy, CheckResult, Level
 
 __all__ = ["ENTRY", "judge"]
 

@@ -12,7 +12,7 @@ from bench.diagnostics.check import Check, by_share, not_applicable
 from bench.diagnostics.search import Search
 from bench.diagnostics.subject import Subject
 from bench.ops import losses
-from bench.row.check_result import CheckResult
+from bench.row import CheckResult
 
 __all__ = ["ENTRY"]
 

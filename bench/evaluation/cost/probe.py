@@ -27,8 +27,7 @@ from bench.evaluation.cost.forecast import Costs, StageCost, share_of_broken
 from bench.evaluation.execute import Runner
 from bench.evaluation.journal.chunks import CHUNK_SIZE, chunks_of
 from bench.evaluation.schedule import CLEAN, Stage
-from bench.row.adversarials import Breaks
-from bench.row.npz import level_for
+from bench.row.arrays import Breaks, compression_level
 
 __all__ = ["Miniature", "Probe", "miniature"]
 
@@ -236,7 +235,7 @@ def _seconds_of_packing(breaks: Breaks, n_examples: int) -> float:
     n_bytes = sum(array.nbytes for array in arrays)
     start = time.perf_counter()
     for array in arrays:
-        zlib.compress(array.tobytes(), level_for(n_bytes // len(few) * n_examples))
+        zlib.compress(array.tobytes(), compression_level(n_bytes // len(few) * n_examples))
     return (time.perf_counter() - start) / len(few)
 
 

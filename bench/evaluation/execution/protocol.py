@@ -24,7 +24,7 @@ from bench.evaluation.plan import RunPlan
 from bench.evaluation.results import StageResult
 from bench.models.blueprint import Blueprint, dump_state
 from bench.models.digest import of_state
-from bench.row.fingerprint import Fingerprint
+from bench.row import Fingerprint
 
 __all__ = ["Assignment", "Failed", "Order", "Origin", "Packed", "Reply", "assign"]
 

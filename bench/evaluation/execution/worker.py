@@ -31,7 +31,7 @@ from bench.evaluation.model_guard import guarded
 from bench.evaluation.precision import full_float32
 from bench.models.blueprint import load_state, rebuild
 from bench.models.digest import of_state
-from bench.row.fingerprint import same_function
+from bench.row import same_function
 
 __all__ = ["Worker", "main"]
 

@@ -10,9 +10,8 @@ from typing import Any
 from bench.core import strict_json
 from bench.evaluation.journal.chunks import Chunk
 from bench.evaluation.results import StageResult
-from bench.row import evidence_file
-from bench.row.adversarials import Breaks
-from bench.row.schema import from_json, to_json
+from bench.row import from_json, to_json
+from bench.row.arrays import Breaks, dump_evidence, load_evidence, most_evidence_bytes
 
 __all__ = ["as_entry", "read_entry"]
 
@@ -21,7 +20,7 @@ def as_entry(result: StageResult, inputs: str) -> dict[str, Any]:
     """A result as JSON, with its breaks as text where it has some, and the digest of the clean examples."""
     entry = {"inputs": inputs, **to_json(dataclasses.replace(result, breaks=None))}
     if result.breaks is not None:
-        entry["breaks"] = base64.b64encode(evidence_file.dumps(result.breaks)).decode("ascii")
+        entry["breaks"] = base64.b64encode(dump_evidence(result.breaks)).decode("ascii")
     return entry
 
 
@@ -45,8 +44,8 @@ def read_entry(body: bytes, name: str, chunk: Chunk, shape: tuple[int, ...] | No
 
 
 def _unpacked(text: str, n_examples: int, shape: tuple[int, ...]) -> Breaks:
-    most = evidence_file.most_bytes(n_examples, shape)
-    return evidence_file.loads(base64.b64decode(text, validate=True), most_bytes=most)
+    most = most_evidence_bytes(n_examples, shape)
+    return load_evidence(base64.b64decode(text, validate=True), most_bytes=most)
 
 
 def _refuse_contradictions(result: StageResult, n_examples: int) -> None:

@@ -16,8 +16,7 @@ from bench.core import digest
 from bench.data.files import FileExamples
 from bench.models.digest import contents, of_state
 from bench.models.imports import Sources, imported_by, source_of
-from bench.row.fingerprint import Fingerprint, distance, same_function
-from bench.row.schema import OPTIONAL, to_json
+from bench.row import OPTIONAL, Fingerprint, fingerprint_distance, same_function, to_json
 
 if TYPE_CHECKING:
     from bench.core.types import Examples
@@ -130,7 +129,7 @@ def differences(stored: Header, wanted: Header) -> tuple[str, ...]:
     if (stored.fingerprint is None) != (wanted.fingerprint is None):
         named.append("fingerprint (absent on one side)")
     elif same_function(stored.fingerprint, wanted.fingerprint) is False:
-        apart = distance(stored.fingerprint, wanted.fingerprint)
+        apart = fingerprint_distance(stored.fingerprint, wanted.fingerprint)
         named.append(f"fingerprint (logits on fixed inputs differ by {apart:.2g} of the largest)")
     return tuple(named)
 

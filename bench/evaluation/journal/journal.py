@@ -26,8 +26,7 @@ from bench.evaluation.journal.chunks import Chunk
 from bench.evaluation.journal.entries import as_entry, read_entry
 from bench.evaluation.journal.header import Header, differences, inputs_digest
 from bench.evaluation.results import StageResult
-from bench.row.result import Diagnostic
-from bench.row.schema import from_json, to_json
+from bench.row import Diagnostic, from_json, to_json
 from bench.storage import (
     LOCK,
     Guard,

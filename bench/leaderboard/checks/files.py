@@ -15,9 +15,7 @@ from bench.leaderboard.store import evidence as files
 from bench.leaderboard.store.evidence import Kind
 from bench.leaderboard.store.rows import Identity, read
 from bench.leaderboard.store.suite_file import check_suite
-from bench.row.check_result import CheckResult, Level
-from bench.row.manifest import Manifest
-from bench.row.record import Record
+from bench.row import CheckResult, Level, Manifest, Record
 from bench.storage import Place, exists, matching, sha256_of
 
 __all__ = ["Inspection", "inspect_board", "inspect_checkpoints"]

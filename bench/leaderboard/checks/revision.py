@@ -11,9 +11,7 @@ from bench.core.errors import BenchError
 from bench.leaderboard.compare.comparison import compare
 from bench.leaderboard.compare.regression import new_checkpoint, same_checkpoint
 from bench.leaderboard.store.rows import Identity
-from bench.row.check_result import CheckResult, Level
-from bench.row.record import Record
-from bench.row.serialization import loads
+from bench.row import CheckResult, Level, Record, load_row
 from bench.storage import Place
 
 __all__ = ["against", "rows_at"]
@@ -42,7 +40,7 @@ def rows_at(root: Place, revision: str) -> dict[Identity, Record]:
     found: dict[Identity, Record] = {}
     for name in os.fsdecode(names).split("\0"):
         if name.endswith(".json") and len(Path(name).parts) == _ROW_DEPTH:
-            record = loads(_git(root, revision, "show", f"{commit}:./{name}"), source=f"{name} at {revision}")
+            record = load_row(_git(root, revision, "show", f"{commit}:./{name}"), source=f"{name} at {revision}")
             found[Identity.of(record)] = record
     return found
 

@@ -12,10 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.core.statistics import binomial_tail, signed_rank
-from bench.row.fingerprint import distance
-from bench.row.indices import parse_indices
-from bench.row.packing import unpack_margins
-from bench.row.record import AttackCost, AttackResult, Record
+from bench.row import AttackCost, AttackResult, Record, fingerprint_distance, parse_indices, unpack_margins
 
 __all__ = ["Agreement", "AttackAgreement", "Cause", "agree"]
 
@@ -172,7 +169,7 @@ def agree(first: Record, second: Record) -> Agreement:
         _attack((first, old), (second, new), common)
         for old, new in zip(first.result.attacks, second.result.attacks, strict=True)
     )
-    apart = distance(first.fingerprint, second.fingerprint)
+    apart = fingerprint_distance(first.fingerprint, second.fingerprint)
     cause = Cause.MODEL if (apart or 0.0) > _COARSE else _cause(clean, attacks, len(common))
     return Agreement(cause=cause, clean=clean, attacks=attacks, apart=apart)
 

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from math import inf
 
 from bench.core.statistics import mcnemar
-from bench.row.fingerprint import same_function
-from bench.row.indices import parse_indices
-from bench.row.packing import unpack_margins
-from bench.row.record import AttackResult, Record, Result
+from bench.row import AttackResult, Record, Result, parse_indices, same_function, unpack_margins
 
 __all__ = ["AttackComparison", "Comparison", "Explanation", "compare"]
 

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 from bench.leaderboard.compare.agreement import Cause, agree
 from bench.leaderboard.compare.comparison import Comparison
-from bench.row.check_result import Level
-from bench.row.record import Record
+from bench.row import Level, Record
 
 __all__ = ["Change", "new_checkpoint", "same_checkpoint"]
 

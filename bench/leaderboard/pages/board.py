@@ -11,8 +11,8 @@ from bench.leaderboard.pages.tables import Entry, Group, Row, arrange
 from bench.leaderboard.store import evidence as files
 from bench.leaderboard.store.rows import read_all
 from bench.leaderboard.store.suite_file import NAME, read_suite
-from bench.row import evidence_file
-from bench.row.record import Record
+from bench.row import Record
+from bench.row.arrays import load_gallery
 from bench.storage import Place
 
 __all__ = ["Board", "Suite", "load", "no_rows"]
@@ -87,7 +87,7 @@ def _row(root: Place, path: Place, record: Record) -> Row:
         return Row(path=PurePosixPath(path.relative_to(root).as_posix()), record=record)
     file = files.path_of(path, files.Kind.OWN, record.evidence)
     try:
-        gallery = evidence_file.loads_gallery(content, shape=files.shape_of(record))
+        gallery = load_gallery(content, shape=files.shape_of(record))
     except ValueError as error:
         raise BenchError(f"Cannot read evidence {file}: {error}") from error
     return Row(

@@ -10,7 +10,7 @@ from bench.core.statistics import wilson
 from bench.leaderboard.pages.spreadsheet import harmless
 from bench.leaderboard.pages.wording import title_of
 from bench.leaderboard.store import read_all
-from bench.row.record import Record
+from bench.row import Record
 from bench.storage import Place, place
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.core.statistics import Interval, wilson
-from bench.row.packing import unpack_verdicts
-from bench.row.record import AttackResult, Record, Reported
+from bench.row import AttackResult, Record, Reported, unpack_verdicts
 
 __all__ = ["Share", "attack_share", "clean_share", "robust_share"]
 

@@ -11,10 +11,8 @@ from pathlib import PurePosixPath
 from bench.core.types import ThreatModel
 from bench.leaderboard.compare.ranking import Rank, rank
 from bench.leaderboard.pages.share import Share, attack_share, clean_share, robust_share
-from bench.row.evidence_file import Gallery
-from bench.row.indices import parse_indices
-from bench.row.record import OWN_SUITE, Record
-from bench.row.splits import ranked_examples
+from bench.row import OWN_SUITE, Record, parse_indices, ranked_examples
+from bench.row.arrays import Gallery
 
 __all__ = ["Entry", "Group", "Row", "arrange"]
 

@@ -7,7 +7,7 @@ import shlex
 
 from bench.leaderboard.pages.share import Share
 from bench.leaderboard.pages.tables import Entry
-from bench.row.record import Record
+from bench.row import Record
 
 __all__ = ["doubts", "interval", "link_of", "millions", "percent", "reproduce", "title_of"]
 

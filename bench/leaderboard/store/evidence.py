@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING
 
 from bench.core import digest
 from bench.core.errors import BenchError, OtherFileError
-from bench.row.indices import listed
-from bench.row.record import EvidenceFile, Record
-from bench.row.splits import LARGEST_SHAPE, TEST_SPLITS
+from bench.row import LARGEST_SHAPE, TEST_SPLITS, EvidenceFile, Record, listed_indices
 from bench.storage import Place, read_regular, write_durably
 
 if TYPE_CHECKING:
-    from bench.row.adversarials import Breaks
+    from bench.row.arrays import Breaks
 
 __all__ = [
     "Kind",
@@ -78,10 +76,10 @@ def shape_of(record: Record) -> tuple[int, int, int]:
 
 def most_bytes_of(record: Record) -> int:
     """Memory that one of the row's files can need, and more than it has bytes: a break of each of its examples."""
-    from bench.row import evidence_file
+    from bench.row.arrays import most_evidence_bytes
 
     most = _MOST_BYTES if record.dataset in TEST_SPLITS else _MOST_UNKNOWN_BYTES
-    return min(most, evidence_file.most_bytes(record.result.n_examples, shape_of(record)))
+    return min(most, most_evidence_bytes(record.result.n_examples, shape_of(record)))
 
 
 def read_file(row: Place, record: Record, kind: Kind) -> bytes | None:
@@ -131,17 +129,17 @@ def read_breaks(row: Place, record: Record, kind: Kind, *, shape: tuple[int, ...
         BenchError: as `read_file`.
     """
     # Rows are shown where numpy is not installed.
-    from bench.row import evidence_file
+    from bench.row.arrays import load_evidence, load_gallery, most_evidence_bytes
 
     content = read_file(row, record, kind)
     if content is None:
         return None
     n_examples = record.result.n_examples
-    most = most_bytes_of(record) if shape is None else evidence_file.most_bytes(n_examples, shape)
+    most = most_bytes_of(record) if shape is None else most_evidence_bytes(n_examples, shape)
     try:
-        breaks = evidence_file.loads(content, most_bytes=most)
+        breaks = load_evidence(content, most_bytes=most)
         if kind is Kind.OWN and shape is not None:
-            evidence_file.loads_gallery(content, shape=shape)
+            load_gallery(content, shape=shape)
     except ValueError as error:
         raise OtherFileError(str(error)) from error
     problem = _problem(breaks, record, kind, shape)
@@ -169,17 +167,17 @@ def external_of(row: Place, record: Record, indices: Collection[int]) -> tuple[E
     # Rows are shown where numpy is not installed.
     import numpy as np
 
-    from bench.row import evidence_file
+    from bench.row.arrays import dump_evidence, load_evidence
 
     try:
         content = read_file(row, record, Kind.EXTERNAL)
         if content is None:
             return None
-        breaks = evidence_file.loads(content, most_bytes=most_bytes_of(record))
+        breaks = load_evidence(content, most_bytes=most_bytes_of(record))
     except (OtherFileError, ValueError):
         return None
     part = breaks.pick(np.isin(breaks.indices, sorted(indices)))
-    content = evidence_file.dumps(part)
+    content = dump_evidence(part)
     return EvidenceFile(sha256=digest.of_content(content), n_breaks=len(part)), content
 
 
@@ -221,7 +219,7 @@ def _problem(breaks: Breaks, record: Record, kind: Kind, shape: tuple[int, ...] 
         return f"it holds {len(breaks)} breaks, but the row says {link.n_breaks}"
     held, wanted = set(breaks.indices.tolist()), broken_of(record, kind)
     if held - wanted:
-        return f"it breaks examples that the row does not call broken: {listed(held - wanted)}"
+        return f"it breaks examples that the row does not call broken: {listed_indices(held - wanted)}"
     if wanted - held:
-        return f"no break of examples that the row calls broken: {listed(wanted - held)}"
+        return f"no break of examples that the row calls broken: {listed_indices(wanted - held)}"
     return ""

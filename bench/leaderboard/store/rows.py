@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from bench.core.errors import BenchError
 from bench.core.types import ThreatModel
-from bench.row.record import Record
-from bench.row.serialization import MOST_BYTES, loads
+from bench.row import MOST_ROW_BYTES, Record, load_row
 from bench.storage import Place, matching, read_regular
 
 __all__ = ["Identity", "checked", "find", "read", "read_all", "read_bytes", "row_paths"]
@@ -61,12 +60,12 @@ def find(root: Place, identity: Identity) -> Record | None:
     """
     path = checked(root, identity.path(root))
     try:
-        content = read_regular(path, most_bytes=MOST_BYTES)
+        content = read_regular(path, most_bytes=MOST_ROW_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise BenchError(f"Cannot read row {path}: {error.strerror or error}.") from error
-    return loads(content, source=str(path))
+    return load_row(content, source=str(path))
 
 
 def row_paths(root: Place) -> list[Place]:
@@ -84,7 +83,7 @@ def read(path: Place) -> Record:
     Raises:
         BenchError: if the file is missing, damaged, or of a later version.
     """
-    return loads(read_bytes(path), source=str(path))
+    return load_row(read_bytes(path), source=str(path))
 
 
 def read_bytes(path: Place) -> bytes:
@@ -94,7 +93,7 @@ def read_bytes(path: Place) -> bytes:
         BenchError: if the file is missing, too large or none.
     """
     try:
-        return read_regular(path, most_bytes=MOST_BYTES)
+        return read_regular(path, most_bytes=MOST_ROW_BYTES)
     except OSError as error:
         raise BenchError(f"Cannot read row {path}: {error.strerror or error}.") from error
 

@@ -8,7 +8,7 @@ from typing import Any
 from bench.core import strict_json
 from bench.core.errors import BenchError
 from bench.leaderboard.store.rows import checked
-from bench.row.record import Record
+from bench.row import Record
 from bench.storage import Place, exists, read_regular, write_durably
 
 __all__ = ["NAME", "check_suite", "definition_of", "publish_suite", "read_suite"]

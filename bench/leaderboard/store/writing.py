@@ -12,10 +12,7 @@ from bench.leaderboard.store import evidence as files
 from bench.leaderboard.store.lock import board_of, locked
 from bench.leaderboard.store.rows import Identity, checked, find
 from bench.leaderboard.store.suite_file import check_suite, definition_of, publish_suite
-from bench.row.fingerprint import distance, same_function
-from bench.row.indices import parse_indices
-from bench.row.record import Record
-from bench.row.serialization import dumps, result_bytes
+from bench.row import Record, dump_row, fingerprint_distance, parse_indices, result_bytes, same_function
 from bench.storage import Guard, Place, write_durably
 
 __all__ = ["Written", "amend", "write"]
@@ -161,7 +158,7 @@ def _store_row(record: Record, path: Place, check: Guard, contents: Mapping[file
     """Files first, the row that points to them next, what it no longer points to last."""
     files.write(path, record, contents)
     check()
-    write_durably(path, dumps(record).encode())
+    write_durably(path, dump_row(record).encode())
     files.remove_stale(path, record)
 
 
@@ -215,7 +212,7 @@ def _differences(old: Record, new: Record) -> tuple[str, ...]:
         if before != after
     ]
     if same_function(old.fingerprint, new.fingerprint) is False:
-        apart = distance(old.fingerprint, new.fingerprint)
+        apart = fingerprint_distance(old.fingerprint, new.fingerprint)
         found.append(f"fingerprint: logits on fixed inputs differ by {apart:.2g} of the largest")
     comparison = compare(old, new)
     found += [f"not comparable: {obstacle}" for obstacle in comparison.obstacles]

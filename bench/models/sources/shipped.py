@@ -13,7 +13,7 @@ from bench.models.loaded import LoadedModel, freeze
 from bench.models.sources import robustbench
 from bench.models.sources.source import Source, Wanted
 from bench.models.zoo import ZOO, ModelSpec
-from bench.row.manifest import ArchitectureSpec, Manifest
+from bench.row import ArchitectureSpec, Manifest
 
 __all__ = ["ENTRY"]
 

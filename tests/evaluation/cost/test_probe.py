@@ -17,7 +17,7 @@ from bench.core.types import Examples
 from bench.evaluation.cost.probe import Probe, miniature
 from bench.evaluation.results import StageResult
 from bench.evaluation.schedule import Stage
-from bench.row.adversarials import Breaks
+from bench.row.arrays.adversarials import Breaks
 
 FINISH = {"cross-entropy": 0.02, "margin": 0.06}
 """Seconds of each example at the end of a search in lower precision."""

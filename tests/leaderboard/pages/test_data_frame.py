@@ -13,7 +13,7 @@ from bench.core.errors import BenchError
 from bench.core.statistics import wilson
 from bench.leaderboard.pages.data_frame import csv_of
 from bench.row.record import Card
-from bench.row.serialization import loads
+from bench.row.serialization import load_row
 
 ROOT = Path(__file__).resolve().parents[3]
 FROZEN = ROOT / "tests" / "row" / "frozen" / "record_v1.json"
@@ -35,7 +35,7 @@ def test_a_line_for_each_row_of_the_board():
 
 def test_a_table_that_a_spreadsheet_opens_holds_no_formula():
     """Whatever a card says of itself, and also in the name of an attack."""
-    record = loads(FROZEN.read_bytes())
+    record = load_row(FROZEN.read_bytes())
     card = Card(title="=1+1", reference="", architecture="@x", n_parameters=1, extra_data=None)
     text = csv_of([replace(record, card=card)])
     assert ",'=1+1," in text and ",'@x," in text

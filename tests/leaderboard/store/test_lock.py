@@ -23,8 +23,8 @@ from bench.core.errors import WorkFailedError
 from bench.leaderboard.pages.publication import outdated, publish
 from bench.leaderboard.store import lock
 from bench.leaderboard.store.evidence import Kind, path_of, read_file
-from bench.row import evidence_file
-from bench.row.adversarials import Breaks
+from bench.row.arrays import evidence_file
+from bench.row.arrays.adversarials import Breaks
 from bench.row.record import EvidenceFile, Record
 
 Make = Callable[..., Record]
@@ -32,7 +32,7 @@ Make = Callable[..., Record]
 
 def with_evidence(row: Record, label: int) -> tuple[Record, bytes]:
     """A row whose example 0 is broken; another label makes another file."""
-    content = evidence_file.dumps(
+    content = evidence_file.dump_evidence(
         Breaks(
             indices=np.array([0]),
             labels=np.array([label]),

@@ -16,8 +16,8 @@ from bench.core import digest
 from bench.core.errors import BenchError, ContradictionError
 from bench.leaderboard import Identity, amend, find, read, read_all, write
 from bench.leaderboard.store import evidence as files
-from bench.row import evidence_file
-from bench.row.adversarials import Breaks
+from bench.row.arrays import evidence_file
+from bench.row.arrays.adversarials import Breaks
 from bench.row.fingerprint import Fingerprint
 from bench.row.packing import pack_logits
 from bench.row.record import Diagnostic, EvidenceFile, ExternalBreak, Record, Reported
@@ -168,7 +168,7 @@ def _diagnosed(row: Record, *diagnostics: Diagnostic) -> Record:
 def _broken_by_others(row: Record, *indices: int) -> tuple[Record, bytes]:
     """The row with breaks that somebody handed in one by one, and their file."""
     count = len(indices)
-    content = evidence_file.dumps(
+    content = evidence_file.dump_evidence(
         Breaks(
             indices=np.array(indices),
             labels=np.zeros(count, np.int64),
@@ -208,7 +208,7 @@ def test_what_others_broke_is_kept_where_it_still_applies(tmp_path: Path, record
     after = read(path)
     assert [each.by for each in after.external_breaks] == ["reader 1"] and after.n_robust == 2
     kept = files.read_file(path, after, files.Kind.EXTERNAL)
-    assert evidence_file.loads(kept or b"", most_bytes=1 << 20).indices.tolist() == [1]
+    assert evidence_file.load_evidence(kept or b"", most_bytes=1 << 20).indices.tolist() == [1]
     retrained = dataclasses.replace(others, digests=dataclasses.replace(others.digests, model="n" * 64))
     assert write(retrained, tmp_path, force=True).written
     assert read(path) == retrained and list(path.parent.iterdir()) == [path]
@@ -305,7 +305,7 @@ def test_a_row_is_completed_by_what_failed_when_it_was_written(tmp_path: Path, r
         _with(record([True]), diagnostics=checks), not_run={"share": "RuntimeError: no such layer"}
     )
     without_check = _with(record([True]), diagnostics=(checks[0], missing), reported=(number,))
-    content = evidence_file.dumps(Breaks.none((1, 1, 1)))
+    content = evidence_file.dump_evidence(Breaks.none((1, 1, 1)))
     link = EvidenceFile(sha256=digest.of_content(content), n_breaks=0)
     whole, without_number, without_check = (
         dataclasses.replace(row, evidence=link) for row in (whole, without_number, without_check)

@@ -11,7 +11,7 @@ from bench.leaderboard.pages.literature import published_for
 from bench.leaderboard.pages.share import Share
 from bench.leaderboard.pages.tables import Entry, Group
 from bench.leaderboard.pages.wording import title_of
-from bench.row.record import Record
+from bench.row import Record
 
 __all__ = ["chart_data", "epsilon_curve", "identity", "passes_curve"]
 

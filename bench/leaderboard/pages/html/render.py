@@ -21,7 +21,7 @@ from bench.leaderboard.pages.html.chart_data import chart_data, epsilon_curve, i
 from bench.leaderboard.pages.html.pictures import pictures
 from bench.leaderboard.pages.literature import published_for
 from bench.leaderboard.pages.tables import Entry, Group
-from bench.row.record import AttackCost, Record
+from bench.row import AttackCost, Record
 
 __all__ = ["html_page"]
 

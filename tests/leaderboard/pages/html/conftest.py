@@ -12,9 +12,9 @@ import pytest
 from bench.core import digest
 from bench.leaderboard import write
 from bench.leaderboard.pages.publication import publish
-from bench.row import evidence_file
-from bench.row.adversarials import Breaks
-from bench.row.evidence_file import Gallery
+from bench.row.arrays import evidence_file
+from bench.row.arrays.adversarials import Breaks
+from bench.row.arrays.evidence_file import Gallery
 from bench.row.packing import pack_verdicts
 from bench.row.record import AttackCost, Card, Diagnostic, EvidenceFile, Record
 
@@ -85,4 +85,4 @@ def stored_breaks(*, first: int, stop: int) -> bytes:
         adversarial=clean + np.uint8(10),
         classes=np.array([["zero", "<i>one</i>"]] * 2),
     )
-    return evidence_file.dumps(breaks, gallery)
+    return evidence_file.dump_evidence(breaks, gallery)

@@ -13,9 +13,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.row.npz import Array, Layout
+from bench.row.arrays.npz import Array, Layout
 
-__all__ = ["LAYOUTS", "LEVELS", "NOT_FINITE", "Breaks", "apply", "merge", "stronger"]
+__all__ = ["LAYOUTS", "LEVELS", "NOT_FINITE", "Breaks", "apply_deltas", "merge_breaks", "stronger"]
 
 LEVELS = 255
 NOT_FINITE = -1
@@ -107,7 +107,7 @@ class Breaks:
         expected = (len(self), *self.shape)
         _expect(clean.shape == expected, "clean", f"of shape {expected}", clean.shape)
         found = np.empty(expected, np.float32)
-        found[self.rounded] = apply(self.deltas, clean[self.rounded])
+        found[self.rounded] = apply_deltas(self.deltas, clean[self.rounded])
         found[~self.rounded] = self.exact
         return found
 
@@ -130,7 +130,7 @@ class Breaks:
         )
 
 
-def apply(deltas: NDArray[np.int8], clean: NDArray[np.float32]) -> NDArray[np.float32]:
+def apply_deltas(deltas: NDArray[np.int8], clean: NDArray[np.float32]) -> NDArray[np.float32]:
     """`clip(clean + deltas / 255, 0, 1)` in float64, as float32; both `(N, C, H, W)`."""
     moved = clean.astype(np.float64) + deltas.astype(np.float64) / LEVELS
     return moved.clip(0, 1).astype(np.float32)
@@ -146,7 +146,7 @@ def stronger(margins: NDArray[np.float32], than: NDArray[np.float32]) -> NDArray
     return _rank(margins) < _rank(than)
 
 
-def merge(*parts: Breaks) -> Breaks:
+def merge_breaks(*parts: Breaks) -> Breaks:
     """One break per example out of several collections: the strongest, and the earliest of equal ones.
 
     Args:

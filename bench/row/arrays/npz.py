@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-__all__ = ["Array", "Header", "Layout", "dump", "level_for", "load", "read_header"]
+__all__ = ["Array", "ArrayHeader", "Layout", "compression_level", "dump_arrays", "load_arrays", "read_array_header"]
 
 Array = NDArray[Any]
 
@@ -62,7 +62,7 @@ class Layout:
         return f"{' or '.join(self.kinds)} with {axes}"
 
 
-class Header(NamedTuple):
+class ArrayHeader(NamedTuple):
     """What the first bytes of a `.npy` say about the rest.
 
     Attributes:
@@ -83,7 +83,7 @@ class Header(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_header(member: IO[bytes], name: str) -> Header:
+def read_array_header(member: IO[bytes], name: str) -> ArrayHeader:
     """Read the header of a `.npy`, and nothing more.
 
     Args:
@@ -104,10 +104,10 @@ def read_header(member: IO[bytes], name: str) -> Header:
             raise ValueError(f"its shape is {shape!s:.60}")
     except Exception as error:  # numpy reads a header as Python, which raises whatever it likes
         raise ValueError(f"Expected array {name} as .npy, but its header is damaged: {error}") from error
-    return Header(shape, fortran, dtype, member.tell())
+    return ArrayHeader(shape, fortran, dtype, member.tell())
 
 
-def dump(arrays: Mapping[str, Array]) -> bytes:
+def dump_arrays(arrays: Mapping[str, Array]) -> bytes:
     """The bytes of a `.npz` of `arrays`, compressed, in their order."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -115,17 +115,19 @@ def dump(arrays: Mapping[str, Array]) -> bytes:
             member = io.BytesIO()
             npy.write_array(member, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False)
             info = zipfile.ZipInfo(name + _SUFFIX, _WHEN)
-            level = level_for(member.tell())
+            level = compression_level(member.tell())
             archive.writestr(info, member.getvalue(), zipfile.ZIP_DEFLATED, compresslevel=level)
     return buffer.getvalue()
 
 
-def level_for(n_bytes: int) -> int:
+def compression_level(n_bytes: int) -> int:
     """How hard an array of so many bytes is compressed."""
     return _BEST if n_bytes <= _SMALL else _QUICK
 
 
-def load(content: bytes, layouts: Mapping[str, Layout], *, most_bytes: int, partial: bool = False) -> dict[str, Array]:
+def load_arrays(
+    content: bytes, layouts: Mapping[str, Layout], *, most_bytes: int, partial: bool = False
+) -> dict[str, Array]:
     """Read the arrays that `layouts` names out of a `.npz`.
 
     Args:
@@ -180,7 +182,7 @@ def _members(archive: zipfile.ZipFile, layouts: Mapping[str, Layout], *, partial
 
 def _read(content: bytes, name: str, layout: Layout) -> Array:
     """Parse one `.npy`: its header must account for every byte."""
-    header = read_header(io.BytesIO(content), name)
+    header = read_array_header(io.BytesIO(content), name)
     shape, fortran, dtype = header.shape, header.fortran, header.dtype
     if not layout.fits(dtype, shape):
         raise ValueError(f"Expected array {name} to be {layout}, but got {dtype.name} of shape {shape!s:.60}.")

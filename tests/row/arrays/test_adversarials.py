@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.row.adversarials import Breaks, apply, merge, stronger
+from bench.row.arrays.adversarials import Breaks, apply_deltas, merge_breaks, stronger
 
 SHAPE = (1, 2, 2)
 
@@ -44,7 +44,7 @@ def test_inputs_are_the_clean_ones_changed_or_those_that_were_kept() -> None:
 def test_a_changed_byte_is_a_byte(level: int, delta: int) -> None:
     """On the 8-bit grid the result is the sum on that grid, cut off at black and white, to float32's rounding."""
     clean = np.full((1, 1, 1, 1), level, np.float32) / np.float32(255)
-    moved = apply(np.full((1, 1, 1, 1), delta, np.int8), clean)
+    moved = apply_deltas(np.full((1, 1, 1, 1), delta, np.int8), clean)
     assert abs(float(moved[0, 0, 0, 0]) - min(max(level + delta, 0), 255) / 255) <= 2.0**-24
 
 
@@ -52,7 +52,7 @@ def test_the_stronger_break_of_each_example_is_kept() -> None:
     """The smaller margin; of equal ones the earlier; a finite one before logits that are not finite."""
     first = make([2, 3, 5, 8], [-1, -2, -np.inf, -1], [True, True, False, False])
     second = make([1, 2, 3, 5, 8], [-9, -3, -1, -0.5, -1], [True, False, True, True, True])
-    found = merge(first, second)
+    found = merge_breaks(first, second)
     assert found.indices.tolist() == [1, 2, 3, 5, 8]
     assert found.margins.tolist() == [-9, -3, -2, -0.5, -1]
     assert found.rounded.tolist() == [True, False, True, True, False]
@@ -75,10 +75,10 @@ def test_merging_one_by_one_is_merging_at_once(found: list[tuple[int, float, boo
     step_by_step = Breaks.none(SHAPE)
     best: dict[int, tuple[float, bool]] = {}
     for part, (index, margin, rounded) in zip(parts, found, strict=True):
-        step_by_step = merge(step_by_step, part)
+        step_by_step = merge_breaks(step_by_step, part)
         if index not in best or margin < best[index][0]:
             best[index] = (margin, rounded)
-    for result in (step_by_step, merge(Breaks.none(SHAPE), *parts)):
+    for result in (step_by_step, merge_breaks(Breaks.none(SHAPE), *parts)):
         kept = zip(result.margins.tolist(), result.rounded.tolist(), strict=True)
         assert dict(zip(result.indices.tolist(), kept, strict=True)) == best
 

@@ -14,11 +14,11 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.row import npz
-from bench.row.adversarials import LAYOUTS, Breaks
-from bench.row.npz import Layout
+from bench.row.arrays import npz
+from bench.row.arrays.adversarials import LAYOUTS, Breaks
+from bench.row.arrays.npz import Layout
 
-__all__ = ["GALLERY_SIZE", "Gallery", "dumps", "loads", "loads_gallery", "most_bytes"]
+__all__ = ["GALLERY_SIZE", "Gallery", "dump_evidence", "load_evidence", "load_gallery", "most_evidence_bytes"]
 
 GALLERY_SIZE = 8
 
@@ -68,13 +68,13 @@ class Gallery:
             raise ValueError(f"Expected at most {GALLERY_SIZE} pairs in the gallery, but got {len(self.indices)}.")
 
 
-def dumps(breaks: Breaks, gallery: Gallery | None = None) -> bytes:
+def dump_evidence(breaks: Breaks, gallery: Gallery | None = None) -> bytes:
     """The file's bytes; the same for the same content."""
     pictures = {} if gallery is None else {name: getattr(gallery, name.removeprefix("gallery_")) for name in _GALLERY}
-    return npz.dump({"format": np.array(_FORMAT, np.int64), **breaks.arrays, **pictures})
+    return npz.dump_arrays({"format": np.array(_FORMAT, np.int64), **breaks.arrays, **pictures})
 
 
-def loads(content: bytes, *, most_bytes: int) -> Breaks:
+def load_evidence(content: bytes, *, most_bytes: int) -> Breaks:
     """Read the breaks.
 
     Args:
@@ -84,12 +84,12 @@ def loads(content: bytes, *, most_bytes: int) -> Breaks:
     Raises:
         ValueError: if it is not such a file, or would take more memory.
     """
-    found = npz.load(content, {**_VERSION, **LAYOUTS, **_GALLERY}, most_bytes=most_bytes)
+    found = npz.load_arrays(content, {**_VERSION, **LAYOUTS, **_GALLERY}, most_bytes=most_bytes)
     _check_format(found)
     return Breaks(**{name: found[name] for name in LAYOUTS})
 
 
-def loads_gallery(content: bytes, *, shape: tuple[int, ...]) -> Gallery | None:
+def load_gallery(content: bytes, *, shape: tuple[int, ...]) -> Gallery | None:
     """Read the gallery alone; None where there is none.
 
     Args:
@@ -99,7 +99,7 @@ def loads_gallery(content: bytes, *, shape: tuple[int, ...]) -> Gallery | None:
     Raises:
         ValueError: if it is not such a file, is larger, or the gallery does not fit itself.
     """
-    found = npz.load(content, {**_VERSION, **_GALLERY}, most_bytes=most_bytes(0, shape), partial=True)
+    found = npz.load_arrays(content, {**_VERSION, **_GALLERY}, most_bytes=most_evidence_bytes(0, shape), partial=True)
     _check_format(found)
     missing = [name for name in _GALLERY if name not in found]
     if len(missing) == len(_GALLERY):
@@ -109,7 +109,7 @@ def loads_gallery(content: bytes, *, shape: tuple[int, ...]) -> Gallery | None:
     return Gallery(**{name.removeprefix("gallery_"): found[name] for name in _GALLERY})
 
 
-def most_bytes(n_breaks: int, shape: tuple[int, ...]) -> int:
+def most_evidence_bytes(n_breaks: int, shape: tuple[int, ...]) -> int:
     """Memory that a file of `n_breaks` inputs of `shape` `(C, H, W)` can need, gallery and headers included."""
     pixels = math.prod(shape)
     return n_breaks * (_PER_BREAK + _LARGEST_PIXEL * pixels) + 2 * GALLERY_SIZE * pixels + _HEADERS

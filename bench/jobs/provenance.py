@@ -12,24 +12,24 @@ from importlib import metadata
 from pathlib import Path
 
 from bench import __version__
-from bench.row.record import Provenance
+from bench.row import Provenance
 
-__all__ = ["collect", "commit_of", "of_command"]
+__all__ = ["collect_provenance", "commit_of", "provenance_of"]
 
 _PACKAGES = ("torch", "torchvision", "numpy", "pyautoattack", "foolbox", "safetensors")
 
 
-def collect(command: Sequence[str]) -> Provenance:
+def collect_provenance(command: Sequence[str]) -> Provenance:
     """Describe this run.
 
     Args:
         command: the words of the command line ("bench", "run", ...), or of the call in Python.
     """
     versions = {"bench": __version__, "python": platform.python_version(), **_installed(_PACKAGES)}
-    return replace(of_command(command), commit=commit_of(Path(__file__).resolve().parent), versions=versions)
+    return replace(provenance_of(command), commit=commit_of(Path(__file__).resolve().parent), versions=versions)
 
 
-def of_command(command: Sequence[str]) -> Provenance:
+def provenance_of(command: Sequence[str]) -> Provenance:
     """The command and the time alone, which are always at hand."""
     date = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Provenance(commit=None, versions={}, date=date, command=shlex.join(command))

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.row import evidence_file, npz
-from bench.row.adversarials import Breaks
-from bench.row.evidence_file import Gallery
+from bench.row.arrays import evidence_file, npz
+from bench.row.arrays.adversarials import Breaks
+from bench.row.arrays.evidence_file import Gallery
 
 SHAPE = (1, 2, 2)
 BREAKS = Breaks(
@@ -28,13 +28,16 @@ GALLERY = Gallery(
     adversarial=np.full((1, *SHAPE), 197, np.uint8),
     classes=np.array([["cat", "dog"]]),
 )
-MOST = evidence_file.most_bytes(2, SHAPE)
+MOST = evidence_file.most_evidence_bytes(2, SHAPE)
 
 
 def test_breaks_and_gallery_come_back() -> None:
     """Every array, with the memory that `most_bytes` promises and no more."""
-    content = evidence_file.dumps(BREAKS, GALLERY)
-    found, gallery = evidence_file.loads(content, most_bytes=MOST), evidence_file.loads_gallery(content, shape=SHAPE)
+    content = evidence_file.dump_evidence(BREAKS, GALLERY)
+    found, gallery = (
+        evidence_file.load_evidence(content, most_bytes=MOST),
+        evidence_file.load_gallery(content, shape=SHAPE),
+    )
     for name, array in BREAKS.arrays.items():
         np.testing.assert_array_equal(found.arrays[name], array)
     assert gallery is not None
@@ -44,7 +47,7 @@ def test_breaks_and_gallery_come_back() -> None:
 
 def test_the_bytes_of_format_1_stay_what_they_are() -> None:
     """Names and order of the arrays are a promise to readers in other languages."""
-    with np.load(io.BytesIO(evidence_file.dumps(BREAKS, GALLERY)), allow_pickle=False) as read:
+    with np.load(io.BytesIO(evidence_file.dump_evidence(BREAKS, GALLERY)), allow_pickle=False) as read:
         assert list(read) == [
             *("format", "indices", "labels", "predictions", "margins", "rounded", "deltas", "exact"),
             *("gallery_indices", "gallery_clean", "gallery_adversarial", "gallery_classes"),
@@ -54,15 +57,15 @@ def test_the_bytes_of_format_1_stay_what_they_are() -> None:
 
 def test_without_a_gallery_there_is_none() -> None:
     """The breaks that others add come without pictures."""
-    content = evidence_file.dumps(BREAKS)
-    assert evidence_file.loads_gallery(content, shape=SHAPE) is None
-    assert len(evidence_file.loads(content, most_bytes=MOST)) == 2
+    content = evidence_file.dump_evidence(BREAKS)
+    assert evidence_file.load_gallery(content, shape=SHAPE) is None
+    assert len(evidence_file.load_evidence(content, most_bytes=MOST)) == 2
 
 
 def change(**changed: Any) -> bytes:
     pictures = {f"gallery_{name}": value for name, value in vars(GALLERY).items()}
     whole = {"format": np.array(1), **BREAKS.arrays, **pictures, **changed}
-    return npz.dump({name: value for name, value in whole.items() if value is not None})
+    return npz.dump_arrays({name: value for name, value in whole.items() if value is not None})
 
 
 @pytest.mark.parametrize(
@@ -78,7 +81,7 @@ def change(**changed: Any) -> bytes:
 def test_breaks_that_are_none_are_refused(content: bytes, message: str) -> None:
     """A later format, contradictions, missing and foreign arrays, too much memory."""
     with pytest.raises(ValueError, match=message):
-        evidence_file.loads(content, most_bytes=MOST)
+        evidence_file.load_evidence(content, most_bytes=MOST)
 
 
 @pytest.mark.parametrize(
@@ -102,4 +105,4 @@ def test_breaks_that_are_none_are_refused(content: bytes, message: str) -> None:
 def test_galleries_that_are_none_are_refused(content: bytes, message: str) -> None:
     """Whoever renders one can rely on pairs with two names."""
     with pytest.raises(ValueError, match=message):
-        evidence_file.loads_gallery(content, shape=SHAPE)
+        evidence_file.load_gallery(content, shape=SHAPE)

@@ -6,12 +6,12 @@ import re
 import subprocess
 from pathlib import Path
 
-from bench.row.provenance import collect, commit_of
+from bench.jobs.provenance import collect_provenance, commit_of
 
 
 def test_a_run_is_described() -> None:
     """The command as it can be pasted, a date in UTC, and the version of what decides."""
-    provenance = collect(["bench", "run", "--model", "my model"])
+    provenance = collect_provenance(["bench", "run", "--model", "my model"])
     assert provenance.command == "bench run --model 'my model'"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", provenance.date)
     assert {"bench", "python", "torch"} <= set(provenance.versions)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.row.npz import Layout, dump, load
+from bench.row.arrays.npz import Layout, dump_arrays, load_arrays
 
 LAYOUTS = {
     "numbers": Layout(kinds=("int64",), ndim=1),
@@ -38,8 +38,8 @@ def member(array: Any, **options: Any) -> bytes:
 def test_arrays_come_back_and_numpy_reads_them() -> None:
     """Values, types and shapes; `numpy.load` without pickles finds the same."""
     arrays = {"numbers": np.arange(5), "words": np.array(["cat", "dög"]), "flags": np.array([True, False])}
-    content = dump(arrays)
-    found = load(content, LAYOUTS, most_bytes=10_000)
+    content = dump_arrays(arrays)
+    found = load_arrays(content, LAYOUTS, most_bytes=10_000)
     with np.load(io.BytesIO(content), allow_pickle=False) as read:
         for name, array in arrays.items():
             assert found[name].dtype == array.dtype and (found[name] == array).all() and (read[name] == array).all()
@@ -48,7 +48,7 @@ def test_arrays_come_back_and_numpy_reads_them() -> None:
 def test_equal_arrays_are_equal_bytes() -> None:
     """No clock and no memory order gets into the file."""
     square = np.arange(4).reshape(2, 2)
-    assert dump({"a": square}) == dump({"a": np.asfortranarray(square)}) != dump({"a": square.T})
+    assert dump_arrays({"a": square}) == dump_arrays({"a": np.asfortranarray(square)}) != dump_arrays({"a": square.T})
 
 
 def test_fortran_and_big_endian_arrays_are_read_as_what_they_mean() -> None:
@@ -56,7 +56,7 @@ def test_fortran_and_big_endian_arrays_are_read_as_what_they_mean() -> None:
     layouts = {"a": Layout(kinds=("int64",), ndim=2)}
     wanted = np.arange(6).reshape(2, 3)
     for array in (np.asfortranarray(wanted), wanted.astype(">i8")):
-        found = load(archive(("a.npy", member(array))), layouts, most_bytes=1000)["a"]
+        found = load_arrays(archive(("a.npy", member(array))), layouts, most_bytes=1000)["a"]
         assert (found == wanted).all() and found.dtype == np.int64 and found.flags.c_contiguous
 
 
@@ -88,7 +88,7 @@ def test_fortran_and_big_endian_arrays_are_read_as_what_they_mean() -> None:
 def test_what_is_no_such_archive_is_refused(content: bytes, message: str) -> None:
     """Cut short, mislabelled, of another type or shape, with more in it than was asked for: a ValueError says which."""
     with pytest.raises(ValueError, match=message):
-        load(content, LAYOUTS, most_bytes=10_000)
+        load_arrays(content, LAYOUTS, most_bytes=10_000)
 
 
 def test_two_arrays_of_one_name_are_refused() -> None:
@@ -96,7 +96,7 @@ def test_two_arrays_of_one_name_are_refused() -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
         content = archive(("numbers.npy", member(np.arange(3))), ("numbers.npy", member(np.arange(4))))
     with pytest.raises(ValueError, match="got two"):
-        load(content, LAYOUTS, most_bytes=10_000)
+        load_arrays(content, LAYOUTS, most_bytes=10_000)
 
 
 class _Bomb:
@@ -111,39 +111,39 @@ def test_a_pickle_is_never_run() -> None:
     objects = member(np.array([_Bomb()], dtype=object), allow_pickle=True)
     for content in (objects, pickle.dumps(_Bomb())):
         with pytest.raises(ValueError, match="numbers"):
-            load(archive(("numbers.npy", content)), LAYOUTS, most_bytes=10_000)
+            load_arrays(archive(("numbers.npy", content)), LAYOUTS, most_bytes=10_000)
     assert not _Bomb.fired
 
 
 def test_memory_is_bounded_before_anything_is_unpacked() -> None:
     """An archive that would unfold to more than allowed is refused by its own table of contents."""
-    content = dump({"numbers": np.zeros(1_000_000, np.int64)})
+    content = dump_arrays({"numbers": np.zeros(1_000_000, np.int64)})
     assert len(content) < 20_000
     with pytest.raises(ValueError, match="at most 100,000 bytes, but got 8,000,128"):
-        load(content, LAYOUTS, most_bytes=100_000)
+        load_arrays(content, LAYOUTS, most_bytes=100_000)
 
 
 def test_a_table_of_contents_that_lies_about_sizes_is_refused() -> None:
     """The size that it gives is all that is unpacked, and then the checksum does not fit."""
-    content = bytearray(dump({"numbers": np.zeros(1_000_000, np.int64)}))
+    content = bytearray(dump_arrays({"numbers": np.zeros(1_000_000, np.int64)}))
     place = content.rindex(b"PK\x01\x02") + 24
     content[place : place + 4] = struct.pack("<I", 1000)
     with pytest.raises(ValueError, match="damaged"):
-        load(bytes(content), LAYOUTS, most_bytes=100_000)
+        load_arrays(bytes(content), LAYOUTS, most_bytes=100_000)
 
 
 def test_only_what_is_asked_for_is_read() -> None:
     """`partial` passes over the rest, whatever its size."""
-    content = dump({"numbers": np.arange(2), "large": np.zeros(1_000_000)})
-    assert list(load(content, LAYOUTS, most_bytes=1000, partial=True)) == ["numbers"]
+    content = dump_arrays({"numbers": np.arange(2), "large": np.zeros(1_000_000)})
+    assert list(load_arrays(content, LAYOUTS, most_bytes=1000, partial=True)) == ["numbers"]
 
 
 @pytest.mark.parametrize(("count", "level"), [(1 << 16, 9), (1 << 20, 4)])
 def test_large_arrays_are_not_compressed_for_hours(count: int, level: int) -> None:
     """As well as can be where they are small, quickly where they are large; both come back."""
     numbers = np.random.default_rng(0).integers(0, 2, count, dtype=np.int64) * 8 - 4
-    content = dump({"numbers": numbers})
-    assert np.array_equal(load(content, LAYOUTS, most_bytes=1 << 30)["numbers"], numbers)
+    content = dump_arrays({"numbers": numbers})
+    assert np.array_equal(load_arrays(content, LAYOUTS, most_bytes=1 << 30)["numbers"], numbers)
     with zipfile.ZipFile(io.BytesIO(content)) as file:
         (info,) = file.infolist()
         deflate = zlib.compressobj(level, zlib.DEFLATED, -15)
@@ -172,7 +172,9 @@ def header(text: str) -> bytes:
 def test_headers_that_promise_what_is_not_there_are_refused(name: str, content: bytes, message: str) -> None:
     """Texts of no letters take no bytes, however many; a number of 400 digits is no length; not every code is text."""
     with pytest.raises(ValueError, match=message):
-        load(archive((f"{name}.npy", content)), {name: Layout(kinds=("int64", "str"), ndim=1)}, most_bytes=10_000)
+        load_arrays(
+            archive((f"{name}.npy", content)), {name: Layout(kinds=("int64", "str"), ndim=1)}, most_bytes=10_000
+        )
 
 
 def test_a_bomb_is_not_unpacked_beyond_the_size_that_it_claims() -> None:
@@ -182,11 +184,11 @@ def test_a_bomb_is_not_unpacked_beyond_the_size_that_it_claims() -> None:
         start = content.index(signature) + place
         content[start : start + 4] = struct.pack("<I", 200)
     with pytest.raises(ValueError, match=r"200 bytes|damaged"):
-        load(bytes(content), LAYOUTS, most_bytes=10_000)
+        load_arrays(bytes(content), LAYOUTS, most_bytes=10_000)
 
 
 def test_thousands_of_members_are_refused_before_they_are_listed() -> None:
     """Nobody asked for them."""
     content = archive(*((f"{number}.npy", b"") for number in range(100)))
     with pytest.raises(ValueError, match="at most 64 arrays"):
-        load(content, LAYOUTS, most_bytes=10_000, partial=True)
+        load_arrays(content, LAYOUTS, most_bytes=10_000, partial=True)
