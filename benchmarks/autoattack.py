@@ -35,7 +35,7 @@ from subject import load_subject, parser_of
 from tabulate import tabulate
 from torch import Tensor, nn
 
-from bench.acceleration.forms import FastForms
+from bench.acceleration import FastForms
 from bench.attacks.constraint_relaxation import ConstraintRelaxation
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier

@@ -21,7 +21,7 @@ from subject import load_subject, parser_of
 from tabulate import tabulate
 from torch import nn
 
-from bench.acceleration.forms import FastForms
+from bench.acceleration import FastForms
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.forms import Forms
 from bench.evaluation.precision import full_float32

@@ -22,7 +22,7 @@ from tabulate import tabulate
 from torch import Tensor, nn
 
 from bench import data, models
-from bench.acceleration.forms import FastForms
+from bench.acceleration import FastForms
 from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
 from bench.attacks.pgd import PGD
 from bench.core.types import Examples, ThreatModel

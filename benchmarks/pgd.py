@@ -27,7 +27,7 @@ from subject import CLOCKS, load_subject, parser_of
 from tabulate import tabulate
 from torch import Tensor, nn
 
-from bench.acceleration.forms import FastForms
+from bench.acceleration import FastForms
 from bench.attacks.pgd import PGD
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.evaluation.forms import Forms

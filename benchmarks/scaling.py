@@ -22,8 +22,7 @@ from bench.evaluation import Progress, evaluate
 from bench.evaluation.execution.executor import Executor
 from bench.evaluation.execution.process_pool import ProcessPool
 from bench.evaluation.journal.chunks import CHUNK_SIZE
-from bench.models import LoadedModel
-from bench.models.blueprint import blueprint_of
+from bench.models import LoadedModel, blueprint_of
 from bench.suites import AttackSuite
 
 _TICKS = os.sysconf("SC_CLK_TCK")

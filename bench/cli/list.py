@@ -62,7 +62,7 @@ def list_names(
 
 def _models(source: str | None, dataset: str | None) -> list[_Entry]:
     from bench import models
-    from bench.models.sources import SOURCES
+    from bench.models import SOURCES
 
     if source is not None:
         able = {each.name: each.listing for each in SOURCES if each.listing is not None}

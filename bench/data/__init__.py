@@ -7,6 +7,7 @@
 
 from bench.data.classes import advice
 from bench.data.dataset import Dataset, DatasetSpec, Split
+from bench.data.files import FileExamples
 from bench.data.loading import DATASETS, FOLDER, is_own, load, names, own_stem
 from bench.data.preprocessing import Preprocessing
 from bench.data.selection import select
@@ -16,6 +17,7 @@ __all__ = [
     "FOLDER",
     "Dataset",
     "DatasetSpec",
+    "FileExamples",
     "Preprocessing",
     "Split",
     "advice",

@@ -20,7 +20,7 @@ from bench.diagnostics.registry import quick, select
 from bench.diagnostics.subject import Subject
 from bench.evaluation.model_guard import device_of, guarded
 from bench.evaluation.precision import full_float32
-from bench.models.adapting import adapted
+from bench.models import adapted
 from bench.row import Accuracy, Diagnostic
 
 __all__ = ["SHORT_EXAMPLES", "diagnose", "diagnose_briefly", "short_form", "short_passes"]

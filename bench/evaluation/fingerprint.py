@@ -16,7 +16,7 @@ from bench.core.errors import BenchError
 from bench.core.plain_text import reason_of
 from bench.evaluation.model_guard import guarded
 from bench.evaluation.precision import full_float32
-from bench.models.answers import check_logits
+from bench.models import check_logits
 from bench.ops.sampling import Stream, random_bits, uniform
 from bench.row import Fingerprint, pack_logits
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.models.loaded import check_values, set_to_eval
+from bench.models import check_values, set_to_eval
 
 __all__ = ["device_of", "guarded"]
 

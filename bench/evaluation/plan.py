@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.acceleration.forms import FastForms
+from bench.acceleration import FastForms
 from bench.attacks import parameters
 from bench.attacks.adaptive.report import ReportedAttack
 from bench.attacks.adaptive.views import ViewName, view_of
@@ -31,8 +31,7 @@ from bench.evaluation.precision import full_float32
 from bench.evaluation.sanity import check_examples, check_model, check_suite
 from bench.evaluation.search_precision import AUTO, FLOAT32, MEASURED, choose_precision, precision_of_suite
 from bench.evaluation.structure import checked_structures
-from bench.models.adapting import adapted
-from bench.models.loaded import check_values
+from bench.models import adapted, check_values
 from bench.storage import Place
 from bench.suites import AttackSuite
 

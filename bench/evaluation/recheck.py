@@ -14,7 +14,7 @@ from bench.evaluation.execution.computing import Computer
 from bench.evaluation.execution.task import Task
 from bench.evaluation.journal.journal import Journal
 from bench.evaluation.results import StageResult
-from bench.models.answers import check_logits
+from bench.models import check_logits
 from bench.ops.losses import margin
 from bench.row import FINGERPRINT_TOLERANCE
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bench.core.errors import BenchError
 from bench.core.plain_text import reason_of
 from bench.core.types import Attack, Examples, ThreatModel
-from bench.models.answers import check_repeated
+from bench.models import check_repeated
 from bench.suites import AttackSuite
 
 __all__ = ["check_examples", "check_model", "check_suite"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.acceleration.forms import FastForms
+from bench.acceleration import FastForms
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.types import Attack
 from bench.evaluation.journal.header import engine_of

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bench.core.errors import BenchError
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.evaluation.precision import full_float32
-from bench.models.answers import check_logits
+from bench.models import check_logits
 from bench.ops.losses import margin
 from bench.row.arrays import NOT_FINITE
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bench.models import LoadedModel
-from bench.models.adapting import Adapted
+from bench.models import Adapted, LoadedModel
 from bench.row import Card
 
 __all__ = ["card_of"]

@@ -21,8 +21,7 @@ from bench.evaluation import InputDigests, RunPlan, default_journal, make_plan
 from bench.evaluation.fingerprint import N_IMAGES, fingerprint
 from bench.evaluation.search_precision import AUTO, precision_of_suite
 from bench.leaderboard.store import Identity
-from bench.models import LoadedModel, preprocessing
-from bench.models.sources import source_of
+from bench.models import LoadedModel, preprocessing, source_of
 from bench.storage import Place
 
 __all__ = [

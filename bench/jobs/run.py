@@ -30,7 +30,7 @@ from bench.jobs.extent import Extent, choose
 from bench.jobs.findings import Closing, find, passes_left
 from bench.jobs.provenance import collect_provenance, provenance_of
 from bench.jobs.request import ResolvedRun, RunRequest, resolve, row_name
-from bench.models.blueprint import blueprint_of
+from bench.models import blueprint_of
 from bench.row import Diagnostic, Digests, Level, Record, parse_indices, same_function
 from bench.storage import Place, check_writable, explain_write_errors
 

@@ -21,10 +21,16 @@ from bench.data import Dataset
 from bench.evaluation import evaluate
 from bench.jobs.provenance import collect_provenance
 from bench.jobs.request import pick_device
-from bench.models import checkpoint
+from bench.models import (
+    Accuracy,
+    ArchitectureSpec,
+    Manifest,
+    build_empty,
+    rounded_state,
+    weights_path,
+    write_checkpoint,
+)
 from bench.models.architectures import ARCHITECTURES
-from bench.models.building import build_empty
-from bench.models.checkpoint import Accuracy, ArchitectureSpec, Manifest
 from bench.suites import AttackSuite
 from bench.training import (
     MEASURED,
@@ -151,14 +157,14 @@ def train(
             on_progress=on_progress,
             on_epoch=finished,
         )
-    stored = checkpoint.rounded(run.best)
+    stored = rounded_state(run.best)
     module = copy.deepcopy(run.kept)
     module.load_state_dict(stored)
     manifest = _manifest(recipe, scale, plan, spec, dataset, run, request.seed, device)
     manifest = replace(manifest, accuracies=_accuracies(module, run.history[-1], plan, dataset, request, device))
-    manifest = checkpoint.write(folder, dataset.name, stored, manifest)
+    manifest = write_checkpoint(folder, dataset.name, stored, manifest)
     return Trained(
-        weights=checkpoint.weights_path(folder, dataset.name),
+        weights=weights_path(folder, dataset.name),
         manifest=manifest,
         history=tuple(run.history),
         event_log=events.folder if events.available else None,
@@ -185,9 +191,9 @@ def _prepare(folder: Path, dataset: str, force: bool) -> Path:
     snapshot = folder / f"{dataset}.snapshot.pt"
     if force:
         snapshot.unlink(missing_ok=True)
-    elif checkpoint.weights_path(folder, dataset).exists():
+    elif weights_path(folder, dataset).exists():
         raise BenchError(
-            f"There is already a checkpoint {checkpoint.weights_path(folder, dataset)}."
+            f"There is already a checkpoint {weights_path(folder, dataset)}."
             " Choose another --out, or --force to train it again."
         )
     return snapshot
@@ -234,7 +240,7 @@ def _trained(name: str, request: TrainRequest, dataset: Dataset, device: torch.d
     Raises:
         BenchError: if there is none, or its manifest says that it was trained on other data.
     """
-    own = checkpoint.weights_path(request.out / name, dataset.name)
+    own = weights_path(request.out / name, dataset.name)
     loaded = models.load(name, weights=own if own.exists() else None, dataset=dataset, device=device)
     if loaded.manifest is not None and loaded.manifest.dataset != dataset.name:
         raise BenchError(

@@ -54,7 +54,7 @@ class Blueprint:
 def blueprint_of(model: LoadedModel, *, dataset: str, threat_model: ThreatModel) -> Blueprint:
     """Say how to build `model`, which was loaded for `dataset` and `threat_model`, elsewhere."""
     return Blueprint(
-        name=_absolute(model.name) if user_file.matches(model.name) else model.name,
+        name=_absolute(model.name) if user_file.is_user_file(model.name) else model.name,
         architecture=model.architecture,
         dataset=dataset,
         num_classes=model.num_classes,
@@ -104,7 +104,7 @@ def load_state(module: nn.Module, content: bytes) -> None:
 def _built(blueprint: Blueprint, device: torch.device) -> tuple[nn.Module, str]:
     if blueprint.architecture is not None:
         module = build_empty(blueprint.architecture).to_empty(device="cpu")
-        return freeze(module, device), digest.of_architecture(module, blueprint.architecture)
+        return freeze(module, device), digest.architecture_digest(module, blueprint.architecture)
     wanted = Wanted(
         name=blueprint.name,
         dataset=blueprint.dataset,

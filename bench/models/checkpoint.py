@@ -28,10 +28,10 @@ __all__ = [
     "load_state",
     "load_states",
     "manifest_path",
-    "read",
-    "rounded",
+    "read_checkpoint",
+    "rounded_state",
     "weights_path",
-    "write",
+    "write_checkpoint",
 ]
 
 
@@ -45,7 +45,7 @@ def manifest_path(folder: Path, dataset: str) -> Path:
     return folder / f"{dataset}.json"
 
 
-def rounded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rounded_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`state` as new checkpoints hold it: filters and matrices in float16, which halves the file.
 
     What has one dimension or none (biases, running variances, which may be of any size) weighs little and stays as it
@@ -57,7 +57,7 @@ def rounded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: _rounded(tensor.detach()) for name, tensor in state.items()}
 
 
-def write(folder: Path, dataset: str, state: Mapping[str, Tensor], manifest: Manifest) -> Manifest:
+def write_checkpoint(folder: Path, dataset: str, state: Mapping[str, Tensor], manifest: Manifest) -> Manifest:
     """Store weights and manifest so that a reader finds the old pair or the new one, never half a file.
 
     Args:
@@ -81,7 +81,7 @@ def write(folder: Path, dataset: str, state: Mapping[str, Tensor], manifest: Man
     return stored
 
 
-def read(folder: Path, dataset: str) -> tuple[dict[str, Tensor], Manifest]:
+def read_checkpoint(folder: Path, dataset: str) -> tuple[dict[str, Tensor], Manifest]:
     """Read the weights, on the CPU and with their SHA-256 verified, and the manifest.
 
     Raises:

@@ -16,13 +16,13 @@ from bench.core import digest
 from bench.models.imports import Sources
 from bench.row import ArchitectureSpec
 
-__all__ = ["contents", "of_architecture", "of_factory", "of_state"]
+__all__ = ["architecture_digest", "factory_digest", "source_contents", "state_digest"]
 
 PACKAGE = "bench.models.architectures."
 LISTING = "bench.models.architectures.architecture"  # names and papers; it computes nothing
 
 
-def of_state(state: Mapping[str, Any]) -> str:
+def state_digest(state: Mapping[str, Any]) -> str:
     """Digest of names, dtypes, shapes and bytes; neither order, device nor memory format counts."""
     parts: list[bytes] = []
     for name in sorted(state):
@@ -30,7 +30,7 @@ def of_state(state: Mapping[str, Any]) -> str:
     return digest.of_bytes(*parts)
 
 
-def of_architecture(module: nn.Module, spec: ArchitectureSpec) -> str:
+def architecture_digest(module: nn.Module, spec: ArchitectureSpec) -> str:
     """Digest of the arguments of one of this package's architectures and of every source file behind `module`."""
     pending = {type(each).__module__ for each in module.modules()}
     seen: set[str] = set()
@@ -43,12 +43,12 @@ def of_architecture(module: nn.Module, spec: ArchitectureSpec) -> str:
     return digest.of_bytes(digest.of_json({"name": spec.name, "kwargs": dict(spec.kwargs)}).encode(), *sources)
 
 
-def of_factory(path: Path, factory: str, modules: Sources) -> str:
+def factory_digest(path: Path, factory: str, modules: Sources) -> str:
     """Digest of a user's file, of the name of the factory in it, and of the user's modules that the file imports."""
-    return digest.of_bytes(path.read_bytes(), factory.encode(), *contents(modules))
+    return digest.of_bytes(path.read_bytes(), factory.encode(), *source_contents(modules))
 
 
-def contents(modules: Sources) -> Iterator[bytes]:
+def source_contents(modules: Sources) -> Iterator[bytes]:
     """Name and source of each module, in the order of the names; where the files lie does not count."""
     for name in sorted(modules):
         yield name.encode()

@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["Sources", "imported_anew", "imported_by", "source_of"]
+__all__ = ["Sources", "imported_anew", "imported_by", "source_file_of"]
 
 Sources = dict[str, Path]
 """Files of modules, by the modules' full names."""
@@ -60,7 +60,7 @@ def imported_anew(path: Path) -> Iterator[Sources]:
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield modules
-        loaded = {name: own for name in set(sys.modules) - before if (own := source_of(name)) not in (None, path)}
+        loaded = {name: own for name in set(sys.modules) - before if (own := source_file_of(name)) not in (None, path)}
         _brought.update(loaded)
         modules.update(loaded)
         modules.update(imported_by([("", path), *loaded.items()]))
@@ -86,7 +86,7 @@ def _drop_stale_bytecode(sources: Iterable[Path]) -> None:
                 compiled.unlink()
 
 
-def source_of(name: str) -> Path | None:
+def source_file_of(name: str) -> Path | None:
     """The file of the loaded module `name`, if it is one of the user's own."""
     return None if _top(name) in _NOT_THE_USERS else _own(getattr(sys.modules.get(name), "__file__", None))
 
@@ -111,7 +111,7 @@ def imported_by(files: Iterable[tuple[str, Path]]) -> Sources:
 
 def _put_aside(folder: Path, packages: Collection[str]) -> dict[str, ModuleType]:
     """Take from Python those of the user's modules that lie in `folder`, are of `packages`, or were brought before."""
-    places = {name: place for name in sorted(sys.modules) if (place := source_of(name) or _folder_of(name))}
+    places = {name: place for name in sorted(sys.modules) if (place := source_file_of(name) or _folder_of(name))}
     aside: dict[str, ModuleType] = {}
     for name, place in places.items():
         if place.is_relative_to(folder) or _top(name) in packages or name in _brought:

@@ -113,7 +113,7 @@ class Manifest:
         accuracies: what training measured; never used as a result.
         differences: what differs from the paper, one sentence each.
         versions: of Python and of the packages that matter.
-        sha256: of the weights file; `checkpoint.write` fills it in.
+        sha256: of the weights file; `write_checkpoint` fills it in.
         schema_version: of this record.
     """
 

@@ -7,6 +7,7 @@ from typing import get_args
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.registry import Registry
 from bench.core.types import Engine
+from bench.models import is_user_file
 from bench.row import OWN_SUITE
 from bench.suites import own
 from bench.suites.suite import AttackSuite, with_engine
@@ -32,7 +33,7 @@ def get(name: str, *, engine: str = DEFAULT_ENGINE) -> AttackSuite:
     """
     if engine not in ENGINES:
         raise UnknownNameError("engine", engine, ENGINES)
-    if own.matches(name):
+    if is_user_file(name):
         return with_engine(own.load(name), engine)
     if name.startswith(OWN_SUITE):
         raise BenchError(f"Suite {name!r:.60} is somebody's own, which bench does not have: --suite FILE.py:ENTRY.")

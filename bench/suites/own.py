@@ -11,14 +11,12 @@ from typing import Any
 from bench.core import digest
 from bench.core.errors import BenchError
 from bench.core.types import Attack
-from bench.models.digest import contents
-from bench.models.imports import imported_anew
-from bench.models.sources.user_file import matches, value_in
+from bench.models import imported_anew, source_contents, value_in
 from bench.row import OWN_SUITE
 from bench.storage import expanded
 from bench.suites.suite import AttackSuite
 
-__all__ = ["load", "matches"]
+__all__ = ["load"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,60}")
 
@@ -55,7 +53,7 @@ def load(name: str) -> AttackSuite:
             f" but got {found.name!r:.80} and {found.version}."
         )
     theirs = any(not type(part).__module__.startswith("bench.") for part in _parts(found))
-    sources = digest.of_bytes(path.read_bytes(), *contents(modules)) if theirs else ""
+    sources = digest.of_bytes(path.read_bytes(), *source_contents(modules)) if theirs else ""
     return dataclasses.replace(found, name=f"{OWN_SUITE}{found.name}", sources=sources)
 
 

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from bench.acceleration.batch_norm import Folded
+from bench.acceleration import Folded
 from bench.core.types import Norm, ThreatModel
 from bench.ops import norms, projections
 

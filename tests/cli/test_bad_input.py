@@ -64,7 +64,7 @@ def zoo(here, monkeypatch):
         licence="MIT",
         accuracies=(Accuracy(name="clean", checkpoint="best", split="test", n_examples=360, n_correct=360),),
     )
-    checkpoint.write(root / "pgd-at", "digits", network.state_dict(), manifest)
+    checkpoint.write_checkpoint(root / "pgd-at", "digits", network.state_dict(), manifest)
     monkeypatch.setattr(store, "root", lambda: root)
     return root / "pgd-at"
 

@@ -28,6 +28,6 @@ def network(manifest: Manifest) -> torch.nn.Module:
 def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: torch.nn.Module, manifest: Manifest) -> Path:
     """A folder of checkpoints with `pgd-at` for the digits alone."""
     root = tmp_path / "checkpoints"
-    checkpoint.write(root / "pgd-at", "digits", network.state_dict(), manifest)
+    checkpoint.write_checkpoint(root / "pgd-at", "digits", network.state_dict(), manifest)
     monkeypatch.setattr(store, "root", lambda: root)
     return root

@@ -10,7 +10,7 @@ from torchvision.models import squeezenet1_1
 
 from bench import data
 from bench.models.blueprint import blueprint_of, dump_state, load_state, rebuild
-from bench.models.digest import of_state
+from bench.models.digest import state_digest
 from bench.models.registry import load
 
 FILE = """
@@ -66,9 +66,9 @@ def test_what_a_model_keeps_beside_its_tensors_is_sent_too(tmp_path, digits):
     path = tmp_path / "net.py"
     path.write_text(textwrap.dedent(FILE))
     model = load(f"{path}:Scaled", dataset=digits)
-    before = of_state(model.module.state_dict())
+    before = state_digest(model.module.state_dict())
     model.module.scale = 3.0
-    assert of_state(model.module.state_dict()) != before
+    assert state_digest(model.module.state_dict()) != before
     blueprint = blueprint_of(model, dataset="digits", threat_model=digits.default_threat_model)
     rebuilt = rebuild(blueprint, device=torch.device("cpu"))
     load_state(rebuilt, dump_state(model.module))

@@ -14,7 +14,7 @@ STATE = {"a": torch.arange(24.0).reshape(1, 2, 3, 4), "n": torch.tensor(3)}
 def test_order_and_memory_format_do_not_count():
     """The same tensors in another order or memory format have the same digest."""
     turned = {"n": STATE["n"], "a": STATE["a"].contiguous(memory_format=torch.channels_last)}
-    assert digest.of_state(turned) == digest.of_state(STATE)
+    assert digest.state_digest(turned) == digest.state_digest(STATE)
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,12 @@ def test_order_and_memory_format_do_not_count():
 )
 def test_values_dtypes_shapes_and_names_count(change):
     """A change of any of them changes the digest."""
-    assert digest.of_state(STATE | change) != digest.of_state(STATE)
+    assert digest.state_digest(STATE | change) != digest.state_digest(STATE)
 
 
 def test_bfloat16_has_a_digest():
     """Kinds of number that numpy does not know are digested too."""
-    assert digest.of_state({"a": torch.ones(2, dtype=torch.bfloat16)}) != digest.of_state({"a": torch.ones(2)})
+    assert digest.state_digest({"a": torch.ones(2, dtype=torch.bfloat16)}) != digest.state_digest({"a": torch.ones(2)})
 
 
 def test_architectures_differ_by_sources_and_arguments():
@@ -45,9 +45,9 @@ def test_architectures_differ_by_sources_and_arguments():
         ArchitectureSpec(name="preact-resnet18", kwargs={"width": 2}),
         ArchitectureSpec(name="ducat", kwargs={"width": 2}),
     ]
-    digests = [digest.of_architecture(build_empty(spec), spec) for spec in specs]
+    digests = [digest.architecture_digest(build_empty(spec), spec) for spec in specs]
     assert len(set(digests)) == len(specs)
-    assert digests[0] == digest.of_architecture(build_empty(specs[0]), specs[0])
+    assert digests[0] == digest.architecture_digest(build_empty(specs[0]), specs[0])
 
 
 def test_every_source_behind_a_network_counts(monkeypatch):
@@ -56,7 +56,7 @@ def test_every_source_behind_a_network_counts(monkeypatch):
     read: set[str] = set()
     source = digest._source
     monkeypatch.setattr(digest, "_source", lambda name: (read.add(name.rpartition(".")[2]), source(name))[1])
-    digest.of_architecture(build_empty(spec), spec)
+    digest.architecture_digest(build_empty(spec), spec)
     assert read == {"aw_resnet", "awnet", "mixbn", "resnet"}
 
 
@@ -67,7 +67,9 @@ def test_a_users_file_counts_by_content_and_factory(tmp_path):
         (tmp_path / folder / "net.py").write_text("def make(): ...\n")
         (tmp_path / folder / "part.py").write_text("x = 1\n")
     digests = [
-        digest.of_factory(tmp_path / folder / "net.py", factory, dict.fromkeys(names, tmp_path / folder / "part.py"))
+        digest.factory_digest(
+            tmp_path / folder / "net.py", factory, dict.fromkeys(names, tmp_path / folder / "part.py")
+        )
         for folder, factory, names in (
             ("one", "make", []),
             ("two", "make", []),

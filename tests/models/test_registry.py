@@ -22,8 +22,8 @@ def test_loads_what_was_stored(zoo, digits, network):
     assert torch.equal(loaded.module(inputs), network(inputs))
     assert not loaded.module.training
     assert not any(parameter.requires_grad for parameter in loaded.module.parameters())
-    assert loaded.digest == digest.of_state(network.state_dict())
-    assert loaded.manifest == checkpoint.read(zoo / "pgd-at", "digits")[1]
+    assert loaded.digest == digest.state_digest(network.state_dict())
+    assert loaded.manifest == checkpoint.read_checkpoint(zoo / "pgd-at", "digits")[1]
     assert loaded.num_classes == 10
     assert loaded.spec.title == "PGD-AT"
 
@@ -90,12 +90,12 @@ def test_the_home_folder_is_found_in_the_path_of_weights(zoo, digits, network, t
     monkeypatch.setenv("HOME", str(tmp_path))
     torch.save(network.state_dict(), tmp_path / "net.pt")
     model = load("pgd-at", dataset=digits, weights=Path("~/net.pt"))
-    assert model.digest == digest.of_state(network.state_dict())
+    assert model.digest == digest.state_digest(network.state_dict())
 
 
 def test_weights_with_their_own_manifest(zoo, digits, network, manifest, tmp_path, refused):
     """What `bench train` wrote is loaded by its own manifest, and refused for another model."""
-    checkpoint.write(tmp_path / "out", "digits", network.state_dict(), manifest)
+    checkpoint.write_checkpoint(tmp_path / "out", "digits", network.state_dict(), manifest)
     weights = tmp_path / "out" / "digits.safetensors"
     assert load("pgd-at", dataset=digits, weights=weights).manifest.sha256
     refused(lambda: load("trades", dataset=digits, weights=weights), "'pgd-at'", "'trades'")
@@ -107,7 +107,7 @@ def test_a_model_for_other_classes_is_refused(zoo, digits, network, manifest, re
     spec = models.ArchitectureSpec(name="resnet18", kwargs=kwargs)
     state = ARCHITECTURES.get("resnet18").build(**kwargs).state_dict()
     other = models.Manifest(**{**vars(manifest), "architecture": spec})
-    checkpoint.write(zoo / "pgd-at", "digits", state, other)
+    checkpoint.write_checkpoint(zoo / "pgd-at", "digits", state, other)
     refused(lambda: load("pgd-at", dataset=digits), "10 logits", "got 3")
     assert load("pgd-at", dataset=digits, check=False).module.linear.out_features == 3
 
@@ -118,7 +118,7 @@ def test_loads_onto_a_gpu(zoo, digits, network):
     """The device that was asked for holds the module, and the digest is the CPU's."""
     loaded = load("pgd-at", dataset=digits, device="cuda")
     assert next(loaded.module.parameters()).device.type == "cuda"
-    assert loaded.digest == digest.of_state(network.state_dict())
+    assert loaded.digest == digest.state_digest(network.state_dict())
 
 
 def test_a_model_whose_weights_are_not_in_the_package_says_where_they_are(zoo, digits, refused):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bench.diagnostics.check import Check
 from bench.diagnostics.subject import Subject
-from bench.models.adapting import Adapted
+from bench.models import Adapted
 from bench.row import CheckResult, Level
 
 __all__ = ["ENTRY"]

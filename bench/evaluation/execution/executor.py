@@ -16,7 +16,7 @@ from bench.evaluation.execution.protocol import Assignment, Failed, Reply, assig
 from bench.evaluation.execution.task import Task
 from bench.evaluation.plan import RunPlan
 from bench.evaluation.results import StageResult
-from bench.models.blueprint import Blueprint
+from bench.models import Blueprint
 
 __all__ = ["Compute", "Executor", "Pool"]
 

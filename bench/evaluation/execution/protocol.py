@@ -22,8 +22,7 @@ from bench.evaluation.fingerprint import fingerprint
 from bench.evaluation.journal.header import code_digest
 from bench.evaluation.plan import RunPlan
 from bench.evaluation.results import StageResult
-from bench.models.blueprint import Blueprint, dump_state
-from bench.models.digest import of_state
+from bench.models import Blueprint, dump_state, state_digest
 from bench.row import Fingerprint
 
 __all__ = ["Assignment", "Failed", "Order", "Origin", "Packed", "Reply", "assign"]
@@ -90,7 +89,7 @@ def assign(plan: RunPlan, blueprint: Blueprint) -> Assignment:
         blueprint=blueprint,
         view=plan.view,
         state=dump_state(plan.module),
-        model=of_state(plan.module.state_dict()),
+        model=state_digest(plan.module.state_dict()),
         engine=header.engine,
         precision=header.precision,
         seed=header.seed,

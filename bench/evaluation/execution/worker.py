@@ -29,8 +29,7 @@ from bench.evaluation.fingerprint import fingerprint
 from bench.evaluation.forms import Forms
 from bench.evaluation.model_guard import guarded
 from bench.evaluation.precision import full_float32
-from bench.models.blueprint import load_state, rebuild
-from bench.models.digest import of_state
+from bench.models import load_state, rebuild, state_digest
 from bench.row import same_function
 
 __all__ = ["Worker", "main"]
@@ -118,7 +117,7 @@ def _built(assignment: Assignment, device: torch.device) -> Computer:
     _refuse_other_software(assignment.origin, Origin.here())
     module = view_of(rebuild(assignment.blueprint, device=device), assignment.view)
     load_state(module, assignment.state)
-    if of_state(module.state_dict()) != assignment.model:
+    if state_digest(module.state_dict()) != assignment.model:
         raise BenchError(f"Model {assignment.blueprint.name!r} has other tensors here than where the run was started.")
     probe = torch.from_numpy(assignment.probe.copy()).to(device)
     _refuse_other_answers(module, probe, assignment)

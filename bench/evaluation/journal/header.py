@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.core import digest
-from bench.data.files import FileExamples
-from bench.models.digest import contents, of_state
-from bench.models.imports import Sources, imported_by, source_of
+from bench.data import FileExamples
+from bench.models import Sources, imported_by, source_contents, source_file_of, state_digest
 from bench.row import OPTIONAL, Fingerprint, fingerprint_distance, same_function, to_json
 
 if TYPE_CHECKING:
@@ -103,9 +102,9 @@ def identify(module: nn.Module, examples: Examples) -> InputDigests:
         {type(part) for part in module.modules()}, key=lambda kind: f"{kind.__module__}.{kind.__qualname__}"
     )
     return InputDigests(
-        model=of_state(module.state_dict()),
+        model=state_digest(module.state_dict()),
         factory=digest.of_bytes(
-            repr(module).encode(), *(_source(kind).encode() for kind in classes), *contents(_modules(classes))
+            repr(module).encode(), *(_source(kind).encode() for kind in classes), *source_contents(_modules(classes))
         ),
         dataset=f"examples of shape {examples.shape}",
     )
@@ -153,7 +152,7 @@ def _bytes(tensor: Tensor) -> bytes:
 
 
 def _modules(classes: Iterable[type]) -> Sources:
-    homes = {name: own for name in sorted({kind.__module__ for kind in classes}) if (own := source_of(name))}
+    homes = {name: own for name in sorted({kind.__module__ for kind in classes}) if (own := source_file_of(name))}
     return homes | imported_by(homes.items())
 
 

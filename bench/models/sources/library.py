@@ -122,7 +122,7 @@ def finished(
     return LoadedModel(
         name=wanted.name,
         module=module,
-        digest=digest.of_state(module.state_dict()),
+        digest=digest.state_digest(module.state_dict()),
         factory_digest=core_digest.of_bytes(*(each.encode() for each in identity)),
         num_classes=wanted.num_classes,
         class_names=tuple(class_names) if class_names is not None else None,

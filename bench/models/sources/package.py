@@ -20,7 +20,7 @@ from bench.models.loaded import LoadedModel
 from bench.models.sources import known_forms
 from bench.models.sources.source import Source, Wanted
 from bench.models.sources.user_file import failure, finished, made_by
-from bench.models.sources.user_file import matches as is_file
+from bench.models.sources.user_file import is_user_file as is_file
 from bench.models.zoo import ZOO
 
 __all__ = ["ENTRY", "GROUP", "entry_points"]
@@ -61,7 +61,7 @@ def load(wanted: Wanted) -> LoadedModel:
             raise UnknownNameError(f"factory in {module_name}", factory, choices)
         module = made_by(getattr(source, factory), file, name)
     identity = core_digest.of_bytes(
-        file.read_bytes(), factory.encode(), _version(module_name).encode(), *digest.contents(modules)
+        file.read_bytes(), factory.encode(), _version(module_name).encode(), *digest.source_contents(modules)
     )
     return finished(module, wanted, factory_digest=identity)
 

@@ -136,7 +136,7 @@ def load(wanted: Wanted) -> LoadedModel:
     return LoadedModel(
         name=wanted.name,
         module=module,
-        digest=digest.of_state(module.state_dict()),
+        digest=digest.state_digest(module.state_dict()),
         factory_digest=core_digest.of_bytes(*(each.encode() for each in identity)),
         num_classes=wanted.num_classes,
         remarks=tuple(f"RobustBench's number for {identifier} is at {each}." for each in other),

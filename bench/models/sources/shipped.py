@@ -42,8 +42,8 @@ def load(wanted: Wanted) -> LoadedModel:
     return LoadedModel(
         name=name,
         module=module,
-        digest=digest.of_state(module.state_dict()),
-        factory_digest=digest.of_architecture(module, source.architecture),
+        digest=digest.state_digest(module.state_dict()),
+        factory_digest=digest.architecture_digest(module, source.architecture),
         num_classes=wanted.num_classes,
         manifest=source.manifest,
         spec=spec,

@@ -28,12 +28,12 @@ from bench.models.loaded import LoadedModel, freeze
 from bench.models.sources.source import Source, Wanted
 from bench.storage import expanded
 
-__all__ = ["ENTRY", "failure", "finished", "made_by", "matches", "value_in"]
+__all__ = ["ENTRY", "failure", "finished", "is_user_file", "made_by", "value_in"]
 
 FORM = "path/to/file.py:factory"
 
 
-def matches(name: str) -> bool:
+def is_user_file(name: str) -> bool:
     """Whether `name` has the form of a factory in a file."""
     return ".py:" in name or name.endswith(".py")
 
@@ -58,7 +58,7 @@ def load(wanted: Wanted) -> LoadedModel:
     if not path.is_file():
         raise BenchError(f"No file {path} for model {name!r}.")
     module, modules = _made(path.resolve(), factory, name)
-    return finished(module, wanted, factory_digest=digest.of_factory(path, factory, modules))
+    return finished(module, wanted, factory_digest=digest.factory_digest(path, factory, modules))
 
 
 def finished(module: nn.Module, wanted: Wanted, *, factory_digest: str) -> LoadedModel:
@@ -75,7 +75,7 @@ def finished(module: nn.Module, wanted: Wanted, *, factory_digest: str) -> Loade
     return LoadedModel(
         name=wanted.name,
         module=module,
-        digest=digest.of_state(module.state_dict()),
+        digest=digest.state_digest(module.state_dict()),
         factory_digest=factory_digest,
         num_classes=wanted.num_classes,
         remarks=remarks,
@@ -177,4 +177,4 @@ def failure(error: BaseException, path: Path, doing: str) -> BenchError:
     return BenchError(f"{doing} failed{where}: {reason_of(error)}")
 
 
-ENTRY = Source(name="file", form=FORM, load=load, matches=matches)
+ENTRY = Source(name="file", form=FORM, load=load, matches=is_user_file)

@@ -6,7 +6,7 @@ import pytest
 
 from bench.models import names, store
 from bench.models.building import build_empty
-from bench.models.checkpoint import manifest_path, read
+from bench.models.checkpoint import manifest_path, read_checkpoint
 from bench.models.fitting import fit
 from bench.models.zoo import ZOO
 
@@ -36,7 +36,7 @@ def test_describes_its_model(name):
 def test_shipped_checkpoint_fits_its_manifest(name, dataset):
     """Each checkpoint that ships has its SHA-256, fits its network, and is the model that its folder says."""
     folder = store.model_folder(name)
-    state, manifest = read(folder, dataset)
+    state, manifest = read_checkpoint(folder, dataset)
     module = build_empty(manifest.architecture)
     fit(module, {"": state}, name=name, path=manifest_path(folder, dataset), assign=True)
     assert (manifest.model, manifest.dataset, manifest.recipe) == (name, dataset, ZOO.get(name).recipe)
