@@ -36,7 +36,7 @@ from tabulate import tabulate
 from torch import Tensor, nn
 
 from bench.acceleration import FastForms
-from bench.attacks.constraint_relaxation import ConstraintRelaxation
+from bench.attacks import ConstraintRelaxation
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier
 from bench.evaluation.precision import full_float32

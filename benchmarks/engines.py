@@ -18,8 +18,8 @@ from pyautoattack import AutoAttack as Package
 from subject import CLOCKS
 from torch import Tensor, nn
 
+from bench.attacks import ConstraintRelaxation
 from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
-from bench.attacks.constraint_relaxation import ConstraintRelaxation
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier, Passes
 from bench.evaluation.forms import Forms

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from bench import data, models
 from bench.acceleration import FastForms
+from bench.attacks import PGD
 from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
-from bench.attacks.pgd import PGD
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.forms import Forms
 from bench.evaluation.precision import full_float32

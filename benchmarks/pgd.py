@@ -28,7 +28,7 @@ from tabulate import tabulate
 from torch import Tensor, nn
 
 from bench.acceleration import FastForms
-from bench.attacks.pgd import PGD
+from bench.attacks import PGD
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.evaluation.forms import Forms
 from bench.evaluation.precision import full_float32

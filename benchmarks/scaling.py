@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from bench import data, models
-from bench.attacks.pgd import PGD
+from bench.attacks import PGD
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation import Progress, evaluate
 from bench.evaluation.execution.executor import Executor

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.analysis.radial import climb, distance, onto_radius
-from bench.attacks.search.best_so_far import BestSoFar, Verdict
-from bench.attacks.search.targets import rank
+from bench.attacks.search import BestSoFar, Verdict, rank
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier
 from bench.evaluation.verify import judge

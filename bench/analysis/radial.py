@@ -7,10 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.attacks.search.ball import random_start
-from bench.attacks.search.best_so_far import Best, BestSoFar
-from bench.attacks.search.projected_gradient import Logits, Runs, ascend
-from bench.attacks.search.targets import gap
+from bench.attacks.search import Best, BestSoFar, Logits, Runs, ascend, gap, random_start
 from bench.core.types import Classifier, Examples, Norm, ThreatModel
 from bench.ops import norms
 from bench.ops.sampling import Stream

@@ -12,9 +12,8 @@ from bench.analysis.analysis import Values
 from bench.analysis.distributions import ks
 from bench.analysis.estimate import mean, share
 from bench.analysis.filters import layers
-from bench.attacks.adaptive.routes import ADVERSARIAL, CLEAN, log_types
-from bench.attacks.adaptive.steered_route import SteeredRoute
-from bench.attacks.pgd import PGD
+from bench.attacks import PGD
+from bench.attacks.adaptive import ADVERSARIAL, CLEAN, SteeredRoute, log_types
 from bench.core.structure import Route, Routed
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.journal.chunks import CHUNK_SIZE

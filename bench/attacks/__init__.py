@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 from bench.attacks.attack import SingleAttack, StepSize, parameters
+from bench.attacks.carlini_wagner_l2 import CarliniWagnerL2
+from bench.attacks.constraint_relaxation import ConstraintRelaxation
+from bench.attacks.cw import CW
+from bench.attacks.fgsm import FGSM
+from bench.attacks.pgd import PGD, PGD_20_STEP, TENTH
 from bench.core.registry import Registry
 from bench.core.types import Attack
 
-__all__ = ["ATTACKS", "SingleAttack", "StepSize", "get", "names", "parameters"]
+__all__ = [
+    "ATTACKS",
+    "CW",
+    "FGSM",
+    "PGD",
+    "PGD_20_STEP",
+    "TENTH",
+    "CarliniWagnerL2",
+    "ConstraintRelaxation",
+    "SingleAttack",
+    "StepSize",
+    "get",
+    "names",
+    "parameters",
+]
 
 ATTACKS: Registry[Attack] = Registry("attack", "bench.attacks", group="bench.attacks")
 

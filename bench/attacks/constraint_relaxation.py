@@ -37,12 +37,23 @@ import torch
 from torch import Tensor
 
 from bench.attacks.attack import SingleAttack
-from bench.attacks.search.ball import Ball
-from bench.attacks.search.batching import batches, joined, pick
-from bench.attacks.search.best_so_far import Best, BestSoFar, judge
-from bench.attacks.search.gradients import differentiate, predict
-from bench.attacks.search.projected_gradient import Logits, Loss, View, untargeted
-from bench.attacks.search.targets import gap, rank
+from bench.attacks.search import (
+    Ball,
+    Best,
+    BestSoFar,
+    Logits,
+    Loss,
+    View,
+    batches,
+    differentiate,
+    gap,
+    joined,
+    judge,
+    pick,
+    predict,
+    rank,
+    untargeted,
+)
 from bench.core.types import Classifier, Examples, Finish, ThreatModel
 from bench.ops import losses, norms, sampling
 

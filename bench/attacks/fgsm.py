@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.attacks.attack import SingleAttack
-from bench.attacks.search.ball import Ball
-from bench.attacks.search.projected_gradient import Logits, Runs, ascend, untargeted
-from bench.attacks.search.step_rules import FixedStep
+from bench.attacks.search import Ball, FixedStep, Logits, Runs, ascend, untargeted
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import losses
 

@@ -14,10 +14,7 @@ from fractions import Fraction
 from torch import Tensor
 
 from bench.attacks.attack import UNRECORDED, SingleAttack, StepSize
-from bench.attacks.search.ball import Ball, random_start
-from bench.attacks.search.best_so_far import Best, BestSoFar
-from bench.attacks.search.projected_gradient import Logits, Runs, ascend
-from bench.attacks.search.step_rules import FixedStep
+from bench.attacks.search import Ball, Best, BestSoFar, FixedStep, Logits, Runs, ascend, random_start
 from bench.core.types import Classifier, Examples, Finish, ThreatModel
 from bench.ops import losses
 from bench.ops.sampling import Stream

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.attacks.search.ball import random_start
+from bench.attacks.search import random_start
 from bench.core.types import Examples, ThreatModel
 from bench.ops import norms
 from bench.ops.projections import project

@@ -12,10 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.attacks.search.ball import Ball, random_start
-from bench.attacks.search.best_so_far import BestSoFar
-from bench.attacks.search.projected_gradient import Logits, Runs, ascend, untargeted
-from bench.attacks.search.step_rules import FixedStep
+from bench.attacks.search import Ball, BestSoFar, FixedStep, Logits, Runs, ascend, random_start, untargeted
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.diagnostics.queries import BATCH
 from bench.ops import losses

@@ -14,8 +14,7 @@ import torch
 from torch import nn
 
 from bench.attacks import parameters
-from bench.attacks.adaptive.report import Measurement, Report, ReportedAttack
-from bench.attacks.adaptive.views import ViewName
+from bench.attacks.adaptive import Measurement, Report, ReportedAttack, ViewName
 from bench.core.errors import BenchError
 from bench.core.plain_text import reason_of
 from bench.core.structure import structures_of

@@ -7,7 +7,7 @@ import functools
 from torch import Tensor, nn
 
 from bench.acceleration import FastForms
-from bench.attacks.search.mixed_precision import ModelForms, Searched, search_and_settle
+from bench.attacks.search import ModelForms, Searched, search_and_settle
 from bench.core.errors import BenchError
 from bench.core.types import Attack, Classifier, Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier, Passes

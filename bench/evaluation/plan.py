@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from bench.acceleration import FastForms
 from bench.attacks import parameters
-from bench.attacks.adaptive.report import ReportedAttack
-from bench.attacks.adaptive.views import ViewName, view_of
+from bench.attacks.adaptive import ReportedAttack, ViewName, view_of
 from bench.core.structure import structures_of
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.evaluation.fingerprint import fingerprint

@@ -8,11 +8,17 @@ Published: never change it. A different list of attacks or parameters is `adapti
 
 from __future__ import annotations
 
-from bench.attacks.adaptive.ensemble import AdaptivePairs, AdaptiveRoutes
-from bench.attacks.adaptive.measurements import DummyShare, RouterBehaviour
-from bench.attacks.adaptive.naive import APGD, NaivePgd, OnRawLogits
-from bench.attacks.adaptive.report import ReportedAttack
-from bench.attacks.pgd import PGD, TENTH
+from bench.attacks import PGD, TENTH
+from bench.attacks.adaptive import (
+    APGD,
+    AdaptivePairs,
+    AdaptiveRoutes,
+    DummyShare,
+    NaivePgd,
+    OnRawLogits,
+    ReportedAttack,
+    RouterBehaviour,
+)
 from bench.suites import standard_v1
 from bench.suites.suite import AttackSuite, Rule
 

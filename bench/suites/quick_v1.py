@@ -5,9 +5,8 @@ Published: never change it. A different list of attacks or parameters is `quick_
 
 from __future__ import annotations
 
+from bench.attacks import FGSM, PGD
 from bench.attacks.autoattack import ApgdCe
-from bench.attacks.fgsm import FGSM
-from bench.attacks.pgd import PGD
 from bench.suites.suite import AttackSuite
 
 __all__ = ["ENTRY"]

@@ -5,10 +5,8 @@ Published: never change it. A different list of attacks or parameters is `standa
 
 from __future__ import annotations
 
+from bench.attacks import CW, FGSM, PGD, PGD_20_STEP, TENTH
 from bench.attacks.autoattack import AutoAttack
-from bench.attacks.cw import CW
-from bench.attacks.fgsm import FGSM
-from bench.attacks.pgd import PGD, PGD_20_STEP, TENTH
 from bench.suites.suite import AttackSuite
 
 __all__ = ["ENTRY"]

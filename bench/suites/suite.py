@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.attacks import parameters
-from bench.attacks.adaptive.report import Report
+from bench.attacks.adaptive import Report
 from bench.core import digest
 from bench.core.structure import Structure
 from bench.core.types import Attack

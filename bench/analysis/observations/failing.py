@@ -20,8 +20,8 @@ from bench.analysis.estimate import share
 from bench.analysis.gallery import picture, verdicts_of
 from bench.analysis.landing import PLACES, landing
 from bench.analysis.subject import Subject
-from bench.attacks.adaptive.naive import NaivePgd
-from bench.attacks.pgd import PGD, PGD_20_STEP
+from bench.attacks import PGD, PGD_20_STEP
+from bench.attacks.adaptive import NaivePgd
 from bench.core.structure import structures_of
 from bench.models import LoadedModel
 

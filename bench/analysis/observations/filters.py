@@ -20,8 +20,8 @@ from bench.analysis.router_words import router_claim, router_table
 from bench.analysis.routing import routing
 from bench.analysis.subject import Subject
 from bench.analysis.twins import MEASURES, among, compare
-from bench.attacks.adaptive.steered_route import SteeredRoute
-from bench.attacks.pgd import PGD, PGD_20_STEP
+from bench.attacks import PGD, PGD_20_STEP
+from bench.attacks.adaptive import SteeredRoute
 from bench.core.errors import BenchError
 from bench.core.structure import structures_of
 from bench.models import LoadedModel

@@ -20,7 +20,7 @@ from bench.analysis.analysis import Analysis, Claim, Table, Task, Values, Verdic
 from bench.analysis.directions import along, direction
 from bench.analysis.estimate import Estimate, contrast, mean
 from bench.analysis.subject import Subject
-from bench.attacks.pgd import PGD, PGD_20_STEP
+from bench.attacks import PGD, PGD_20_STEP
 from bench.core.types import Examples
 from bench.evaluation.journal.chunks import CHUNK_SIZE
 from bench.models import LoadedModel

@@ -18,7 +18,7 @@ from bench.analysis.analysis import Analysis, Claim, Table, Task, Values, Verdic
 from bench.analysis.anatomy import layers_of, n_parameters, spectral_norm
 from bench.analysis.estimate import Estimate, mean, share
 from bench.analysis.subject import Subject
-from bench.attacks.pgd import PGD, TENTH
+from bench.attacks import PGD, TENTH
 from bench.core.types import Examples, Norm
 from bench.evaluation.journal.chunks import CHUNK_SIZE
 from bench.models import LoadedModel

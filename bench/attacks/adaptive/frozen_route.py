@@ -30,7 +30,7 @@ from bench.attacks.adaptive.routes import (
 )
 from bench.attacks.attack import SingleAttack
 from bench.attacks.pgd import PGD
-from bench.attacks.search.projected_gradient import Search
+from bench.attacks.search import Search
 from bench.core.structure import Route, Routed
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import losses

@@ -23,7 +23,7 @@ from bench.attacks.adaptive.pairs import (
     recovered,
     targeted_joint_margin,
 )
-from bench.attacks.search.targets import rank
+from bench.attacks.search import rank
 
 __all__ = ["Joint", "JointTargeted", "raw_targets"]
 

@@ -14,8 +14,7 @@ from torch import Tensor
 from bench.attacks.adaptive.pairs import with_dummies
 from bench.attacks.adaptive.routes import ADVERSARIAL, CLEAN, log_types, with_router
 from bench.attacks.pgd import PGD, PGD_20_STEP
-from bench.attacks.search.ball import random_start
-from bench.attacks.search.gradients import differentiate
+from bench.attacks.search import differentiate, random_start
 from bench.core.structure import Routed
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import losses

@@ -15,9 +15,7 @@ from bench.attacks.adaptive.pairs import with_dummies
 from bench.attacks.attack import SingleAttack, StepSize
 from bench.attacks.autoattack import ApgdCe
 from bench.attacks.pgd import PGD_20_STEP
-from bench.attacks.search.ball import Ball, random_start
-from bench.attacks.search.projected_gradient import Logits, Runs, ascend, untargeted
-from bench.attacks.search.step_rules import FixedStep
+from bench.attacks.search import Ball, FixedStep, Logits, Runs, ascend, random_start, untargeted
 from bench.core.types import Attack, Classifier, Examples, ThreatModel
 from bench.ops import losses
 from bench.ops.sampling import Stream

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.attacks.adaptive.pairs import PairView, with_dummies
 from bench.attacks.attack import SingleAttack
-from bench.attacks.search.projected_gradient import Search
+from bench.attacks.search import Search
 from bench.core.types import Classifier, Examples, ThreatModel
 
 __all__ = ["PairAttack"]

@@ -19,7 +19,7 @@ from bench.attacks.adaptive.pairs import PairView, smooth_margin, targeted_joint
 from bench.attacks.adaptive.routes import SteerableView, with_router
 from bench.attacks.adaptive.steered_route import WEIGHTS, steering
 from bench.attacks.constraint_relaxation import ConstraintRelaxation, Relaxation
-from bench.attacks.search.projected_gradient import untargeted
+from bench.attacks.search import untargeted
 from bench.core.types import Classifier, Examples, Finish, ThreatModel
 from bench.ops import losses
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench.attacks.adaptive.routes import ADVERSARIAL, CLEAN, SteerableView, with_router
 from bench.attacks.attack import SingleAttack
-from bench.attacks.search.projected_gradient import Search
+from bench.attacks.search import Search
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import losses
 

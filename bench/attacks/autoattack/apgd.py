@@ -17,9 +17,7 @@ from torch import Tensor
 
 from bench.attacks.autoattack.reference import InPackage
 from bench.attacks.autoattack.stage import Stage
-from bench.attacks.search.projected_gradient import Logits, Search, untargeted
-from bench.attacks.search.step_rules import RHO
-from bench.attacks.search.targets import rank, targeted_loss
+from bench.attacks.search import RHO, Logits, Search, rank, targeted_loss, untargeted
 from bench.core.types import Classifier, Examples, Finish, ThreatModel
 from bench.ops import losses
 

@@ -21,11 +21,22 @@ from torch import Tensor
 from bench.attacks.autoattack.hyperplane import move_onto_hyperplane
 from bench.attacks.autoattack.reference import InPackage
 from bench.attacks.autoattack.stage import Stage
-from bench.attacks.search.ball import Ball, length
-from bench.attacks.search.batching import Part, batches, joined
-from bench.attacks.search.best_so_far import Best, BestSoFar, Verdict, judge
-from bench.attacks.search.gradients import Evaluated, differentiate, predict
-from bench.attacks.search.targets import gap, rank
+from bench.attacks.search import (
+    Ball,
+    Best,
+    BestSoFar,
+    Evaluated,
+    Part,
+    Verdict,
+    batches,
+    differentiate,
+    gap,
+    joined,
+    judge,
+    length,
+    predict,
+    rank,
+)
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import norms, sampling
 from bench.ops.choosing import chosen_rows

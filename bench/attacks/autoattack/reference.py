@@ -24,7 +24,7 @@ from pyautoattack import AutoAttack as Package
 from torch import Tensor
 
 from bench.attacks.isolation import IsolatedClassifier
-from bench.attacks.search.targets import DLR_CLASSES, gap
+from bench.attacks.search import DLR_CLASSES, gap
 from bench.core.types import Classifier, Examples, ThreatModel
 
 __all__ = ["InPackage"]

@@ -21,10 +21,7 @@ from bench.attacks.autoattack import square_l2, square_linf
 from bench.attacks.autoattack.reference import InPackage
 from bench.attacks.autoattack.square_windows import QUERIES_PER_DRAW, Draws, KeyedDraws, l2_side, linf_side
 from bench.attacks.autoattack.stage import Stage
-from bench.attacks.search.ball import Ball
-from bench.attacks.search.batching import pick
-from bench.attacks.search.best_so_far import Best, BestSoFar, judge
-from bench.attacks.search.gradients import predict
+from bench.attacks.search import Ball, Best, BestSoFar, judge, pick, predict
 from bench.core.types import Classifier, Examples, Norm, ThreatModel
 
 __all__ = ["Square", "random_search"]

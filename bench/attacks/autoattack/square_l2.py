@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.attacks.autoattack.square_windows import Choices, Draws, corners, covered
-from bench.attacks.search.ball import Ball
+from bench.attacks.search import Ball
 from bench.core.types import Norm
 from bench.ops import norms
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from bench.attacks import CW
 from bench.attacks.autoattack import Square
-from bench.attacks.cw import CW
 from bench.core.types import Examples
 from bench.diagnostics.check import Check, by_share, not_applicable
 from bench.diagnostics.search import Search

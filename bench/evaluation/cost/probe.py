@@ -18,9 +18,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from bench.attacks.cw import CW
-from bench.attacks.fgsm import FGSM
-from bench.attacks.pgd import PGD_20_STEP
+from bench.attacks import CW, FGSM, PGD_20_STEP
 from bench.core.errors import WorkFailedError
 from bench.core.types import Attack, Examples, Finish
 from bench.evaluation.cost.forecast import Costs, StageCost, share_of_broken

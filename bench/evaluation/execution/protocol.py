@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench import __version__
-from bench.attacks.adaptive.views import ViewName
+from bench.attacks.adaptive import ViewName
 from bench.core import digest
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.types import Examples

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 import torch
 from torch import Tensor, nn
 
-from bench.attacks.adaptive.views import view_of
+from bench.attacks.adaptive import view_of
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.plain_text import reason_of
 from bench.core.types import Examples, ThreatModel
