@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from bench import __version__
-from bench.cli import analyze, check, compare, export, journal, merge, publish, show, submit, train, verify
+from bench.cli import analyze, check, compare, conformance, export, journal, merge, publish, show, submit, train, verify
 from bench.cli import doctor as doctor_command
 from bench.cli import list as list_command
 from bench.cli import run as run_command
@@ -68,6 +68,7 @@ app = typer.Typer(
 app.command("run")(run_command.run)
 app.command("merge")(merge.merge)
 app.command("doctor")(doctor_command.doctor)
+app.command("conformance")(conformance.conformance)
 app.command("analyze")(analyze.analyze)
 app.command("list")(list_command.list_names)
 app.command("show")(show.show)

@@ -27,8 +27,17 @@ if TYPE_CHECKING:
     from bench import evaluation, training
     from bench.analysis import work as analysis
     from bench.diagnostics import Examined
+    from bench.jobs import conformance
 
-__all__ = ["AnalysisDisplay", "Display", "ExaminationDisplay", "JudgingDisplay", "RunDisplay", "TrainingDisplay"]
+__all__ = [
+    "AnalysisDisplay",
+    "ConformanceDisplay",
+    "Display",
+    "ExaminationDisplay",
+    "JudgingDisplay",
+    "RunDisplay",
+    "TrainingDisplay",
+]
 
 
 class _Stderr(Console):
@@ -189,6 +198,29 @@ class AnalysisDisplay(Display):
         elif event.task:
             parts = (f"part {event.n_done + 1} of {event.n_tasks}", f"{clock(event.seconds)} passed", left)
             self.notify(f"{event.task}: {', '.join(part for part in parts if part)}")
+
+
+class ConformanceDisplay(Display):
+    """Models done, and the time left.
+
+    Args:
+        quiet: show nothing at all.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        super().__init__(TextColumn("models"), TimeElapsedColumn(), TextColumn("{task.fields[left]}"), quiet=quiet)
+        self._task = self._bars.add_task("Asking", total=None, left="")
+
+    def update(self, event: conformance.Progress) -> None:
+        """Show which model is next, and what came out for the last one."""
+        left = f"{clock(event.eta)} left" if event.eta is not None and event.task else ""
+        if self._moving:
+            doing = event.task or "Done"
+            self._bars.update(self._task, description=doing, total=event.n_tasks, completed=event.n_done, left=left)
+        elif event.case is not None:
+            done = f"model {event.n_done} of {event.n_tasks}"
+            parts = (event.case.suite.verdict, done, f"{clock(event.seconds)} passed", left)
+            self.notify(f"{event.case.name}: {', '.join(part for part in parts if part)}")
 
 
 class TrainingDisplay(Display):

@@ -6,7 +6,15 @@ from bench.models.adapting import Adapted, adapted
 from bench.models.answers import check_logits, check_repeated
 from bench.models.blueprint import Blueprint, blueprint_of, dump_state, load_state, rebuild
 from bench.models.building import build_empty
-from bench.models.checkpoint import Accuracy, ArchitectureSpec, Manifest, rounded_state, weights_path, write_checkpoint
+from bench.models.checkpoint import (
+    Accuracy,
+    ArchitectureSpec,
+    Manifest,
+    read_weights,
+    rounded_state,
+    weights_path,
+    write_checkpoint,
+)
 from bench.models.digest import source_contents, state_digest
 from bench.models.imports import Sources, imported_anew, imported_by, source_file_of
 from bench.models.loaded import LoadedModel, check_values, set_to_eval
@@ -45,6 +53,7 @@ __all__ = [
     "load_state",
     "names",
     "preprocessing",
+    "read_weights",
     "rebuild",
     "rounded_state",
     "set_to_eval",

@@ -25,10 +25,10 @@ __all__ = [
     "Accuracy",
     "ArchitectureSpec",
     "Manifest",
-    "load_state",
     "load_states",
     "manifest_path",
     "read_checkpoint",
+    "read_weights",
     "rounded_state",
     "weights_path",
     "write_checkpoint",
@@ -88,10 +88,10 @@ def read_checkpoint(folder: Path, dataset: str) -> tuple[dict[str, Tensor], Mani
         BenchError: if either is missing or damaged, or the two do not belong together.
     """
     manifest = Manifest.read(manifest_path(folder, dataset))
-    return load_state(weights_path(folder, dataset), sha256=manifest.sha256), manifest
+    return read_weights(weights_path(folder, dataset), sha256=manifest.sha256), manifest
 
 
-def load_state(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
+def read_weights(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
     """Read the likeliest state dict of a file; see `load_states`.
 
     Raises:

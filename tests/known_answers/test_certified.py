@@ -6,14 +6,9 @@ The lower bound is interval propagation with the last layer merged into differen
 
 from __future__ import annotations
 
-from itertools import product
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from scipy.optimize import linprog
 from torch import Tensor, nn
 
 from bench.attacks.autoattack import ApgdCe, ApgdT
@@ -22,21 +17,11 @@ from bench.attacks.fgsm import FGSM
 from bench.attacks.pgd import PGD
 from bench.core.types import Examples
 from bench.evaluation import evaluate
+from bench.jobs.closed_forms import Array, Layers, differences, smallest_margin
 from bench.suites import AttackSuite
 
 N_EXAMPLES, N_PIXELS, N_HIDDEN, N_CLASSES = 24, 9, 5, 3
 EPSILON = 0.06
-
-Array = NDArray[np.float64]
-
-
-class Layers(NamedTuple):
-    """The net as matrices: `second (first x + first_bias)+ + second_bias`."""
-
-    first: Array
-    first_bias: Array
-    second: Array
-    second_bias: Array
 
 
 def make(seed: int) -> tuple[nn.Module, Layers, Examples]:
@@ -61,38 +46,14 @@ def box(inputs: Tensor) -> tuple[Array, Array]:
     return (flat - EPSILON).clip(0, 1), (flat + EPSILON).clip(0, 1)
 
 
-def differences(layers: Layers, label: int) -> tuple[Array, Array]:
-    """Weights and offsets of `z_label - z_k` for every other class k."""
-    others = [k for k in range(len(layers.second)) if k != label]
-    return layers.second[label] - layers.second[others], layers.second_bias[label] - layers.second_bias[others]
-
-
 def certified(layers: Layers, low: Array, high: Array, label: int) -> bool:
     """Whether intervals alone prove that every point between the corners is classified as `label`."""
     middle, radius = (low + high) / 2, (high - low) / 2
     centre, spread = layers.first @ middle + layers.first_bias, np.abs(layers.first) @ radius
     hidden_low, hidden_high = (centre - spread).clip(0), (centre + spread).clip(0)
-    weights, offsets = differences(layers, label)
+    weights, offsets = differences(layers.second, layers.second_bias, label)
     margins = weights.clip(0) @ hidden_low + weights.clip(max=0) @ hidden_high + offsets
     return bool((margins > 0).all())
-
-
-def smallest_margin(layers: Layers, low: Array, high: Array, label: int) -> float:
-    """The exact smallest margin between the corners: a linear program per activation pattern and class."""
-    middle, radius = (low + high) / 2, (high - low) / 2
-    centre, spread = layers.first @ middle + layers.first_bias, np.abs(layers.first) @ radius
-    choices = [[True] if c > s else [False] if c < -s else [False, True] for c, s in zip(centre, spread, strict=True)]
-    weights, offsets = differences(layers, label)
-    found = np.inf
-    for pattern in product(*choices):
-        active = np.array(pattern)
-        sign = np.where(active, -1.0, 1.0)
-        inside = {"A_ub": sign[:, None] * layers.first, "b_ub": -sign * layers.first_bias}
-        for row, offset in zip(weights * active, offsets, strict=True):
-            solved = linprog(row @ layers.first, **inside, bounds=list(zip(low, high, strict=True)))
-            if solved.success:
-                found = min(found, solved.fun + row @ layers.first_bias + offset)
-    return found
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -115,19 +76,3 @@ def test_robust_accuracy_lies_between_proof_and_attack(seed: int) -> None:
     assert found.n_robust - exact.sum() <= 1
     best = np.min([attack.margin for attack in found.attacks], axis=0)
     np.testing.assert_array_less(margins, best + 1e-5)
-
-
-def test_the_exact_margin_is_that_of_a_fine_grid() -> None:
-    """The oracle itself, on two pixels that can be searched through."""
-    layers = Layers(
-        np.array([[1.0, -2.0], [0.5, 1.5], [-1.0, 0.3]]),
-        np.array([0.1, -0.4, 0.2]),
-        np.array([[1.0, -1.0, 0.5], [-0.5, 1.0, 1.0]]),
-        np.array([0.2, 0.0]),
-    )
-    low, high = np.array([0.1, 0.2]), np.array([0.5, 0.9])
-    axes = np.meshgrid(np.linspace(0.1, 0.5, 401), np.linspace(0.2, 0.9, 701))
-    points = np.stack([axis.ravel() for axis in axes], axis=1)
-    logits = (points @ layers.first.T + layers.first_bias).clip(0) @ layers.second.T + layers.second_bias
-    assert smallest_margin(layers, low, high, 0) == pytest.approx((logits[:, 0] - logits[:, 1]).min(), abs=2e-3)
-    assert smallest_margin(layers, low, high, 1) == pytest.approx((logits[:, 1] - logits[:, 0]).min(), abs=2e-3)
