@@ -38,9 +38,7 @@ from torch import Tensor, nn
 from bench.acceleration import FastForms
 from bench.attacks import ConstraintRelaxation
 from bench.core.types import Examples, ThreatModel
-from bench.evaluation.counting import CountingClassifier
-from bench.evaluation.precision import full_float32
-from bench.evaluation.search_precision import AUTO, PRECISIONS, choose_precision
+from bench.evaluation import AUTO, PRECISIONS, CountingClassifier, choose_precision, full_float32
 
 FIGURES = ("seconds", "forwards", "backwards", "n_robust")
 ENGINES = ("pyautoattack", "fast")

@@ -20,9 +20,7 @@ from tabulate import tabulate
 
 from bench import suites
 from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
-from bench.evaluation import Evaluation, evaluate
-from bench.evaluation.counting import CountingClassifier
-from bench.evaluation.precision import full_float32
+from bench.evaluation import CountingClassifier, Evaluation, evaluate, full_float32
 
 QUICK: tuple[Stage, ...] = (ApgdCe(), ApgdT())
 SLOW: tuple[Stage, ...] = (FabT(), Square())

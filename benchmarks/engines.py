@@ -21,8 +21,7 @@ from torch import Tensor, nn
 from bench.attacks import ConstraintRelaxation
 from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
 from bench.core.types import Examples, ThreatModel
-from bench.evaluation.counting import CountingClassifier, Passes
-from bench.evaluation.forms import Forms
+from bench.evaluation import CountingClassifier, Forms, Passes
 from bench.ops import norms
 from bench.ops.waiting import wait_for
 

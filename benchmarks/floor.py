@@ -30,10 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.core.errors import BenchError
 from bench.core.types import Examples, ThreatModel
-from bench.evaluation.counting import CountingClassifier, Passes
-from bench.evaluation.forms import Forms
-from bench.evaluation.precision import full_float32
-from bench.evaluation.search_precision import FLOAT32, LADDER
+from bench.evaluation import FLOAT32, LADDER, CountingClassifier, Forms, Passes, full_float32
 from bench.ops.waiting import wait_for
 
 KINDS = ("forward", "gradient")

@@ -23,9 +23,7 @@ from torch import nn
 
 from bench.acceleration import FastForms
 from bench.core.types import Examples, ThreatModel
-from bench.evaluation.forms import Forms
-from bench.evaluation.precision import full_float32
-from bench.evaluation.search_precision import AUTO, PRECISIONS, choose_precision
+from bench.evaluation import AUTO, PRECISIONS, Forms, choose_precision, full_float32
 
 
 def main() -> None:

@@ -26,10 +26,7 @@ from bench.acceleration import FastForms
 from bench.attacks import PGD
 from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
 from bench.core.types import Examples, ThreatModel
-from bench.evaluation.forms import Forms
-from bench.evaluation.precision import full_float32
-from bench.evaluation.search_precision import AUTO, PRECISIONS, choose_precision
-from bench.evaluation.verify import judge
+from bench.evaluation import AUTO, PRECISIONS, Forms, choose_precision, full_float32, judge
 from bench.models.architectures import ARCHITECTURES
 
 ATTACKS = (

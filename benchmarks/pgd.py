@@ -30,10 +30,7 @@ from torch import Tensor, nn
 from bench.acceleration import FastForms
 from bench.attacks import PGD
 from bench.core.types import Examples, Norm, ThreatModel
-from bench.evaluation.forms import Forms
-from bench.evaluation.precision import full_float32
-from bench.evaluation.search_precision import AUTO, PRECISIONS, choose_precision
-from bench.evaluation.verify import judge
+from bench.evaluation import AUTO, PRECISIONS, Forms, choose_precision, full_float32, judge
 from bench.ops.waiting import wait_for
 
 STEPS = 20

@@ -18,10 +18,7 @@ from pathlib import Path
 from bench import data, models
 from bench.attacks import PGD
 from bench.core.types import Examples, ThreatModel
-from bench.evaluation import Progress, evaluate
-from bench.evaluation.execution.executor import Executor
-from bench.evaluation.execution.process_pool import ProcessPool
-from bench.evaluation.journal.chunks import CHUNK_SIZE
+from bench.evaluation import CHUNK_SIZE, Executor, ProcessPool, Progress, evaluate
 from bench.models import LoadedModel, blueprint_of
 from bench.suites import AttackSuite
 

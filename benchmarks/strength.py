@@ -24,8 +24,7 @@ from tabulate import tabulate
 from bench import data, models
 from bench.attacks.autoattack import AutoAttack
 from bench.core.types import ThreatModel
-from bench.evaluation import Evaluation, InputDigests, Progress, evaluate
-from bench.evaluation.search_precision import AUTO, PRECISIONS
+from bench.evaluation import AUTO, PRECISIONS, Evaluation, InputDigests, Progress, evaluate
 from bench.suites import ENGINES, AttackSuite, with_engine
 
 HEADERS = ["model", "n", "clean", "robust ref", "robust fast", "only ref broke", "only fast broke", "refused"]

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from bench.analysis.radial import climb, distance, onto_radius
 from bench.attacks.search import BestSoFar, Verdict, rank
 from bench.core.types import Examples, ThreatModel
-from bench.evaluation.counting import CountingClassifier
-from bench.evaluation.verify import judge
+from bench.evaluation import CountingClassifier, judge
 from bench.ops import norms
 
 __all__ = ["Bisection", "Brackets"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.analysis import Values
 from bench.analysis.subject import Subject, SuiteVerdicts
-from bench.evaluation.journal.chunks import CHUNK_SIZE
+from bench.evaluation import CHUNK_SIZE
 from bench.models import LoadedModel
 from bench.row.arrays import LEVELS
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.core.structure import DummyClasses
 from bench.core.types import Attack, Examples, ThreatModel
-from bench.evaluation.journal.chunks import CHUNK_SIZE
+from bench.evaluation import CHUNK_SIZE
 
 __all__ = ["PLACES", "landing", "place_of"]
 

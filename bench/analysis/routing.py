@@ -16,7 +16,7 @@ from bench.attacks import PGD
 from bench.attacks.adaptive import ADVERSARIAL, CLEAN, SteeredRoute, log_types
 from bench.core.structure import Route, Routed
 from bench.core.types import Examples, ThreatModel
-from bench.evaluation.journal.chunks import CHUNK_SIZE
+from bench.evaluation import CHUNK_SIZE
 
 __all__ = ["BINS", "routing"]
 

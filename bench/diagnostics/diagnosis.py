@@ -18,8 +18,7 @@ from bench.diagnostics.examination import Examined, examine
 from bench.diagnostics.queries import BATCH
 from bench.diagnostics.registry import quick, select
 from bench.diagnostics.subject import Subject
-from bench.evaluation.model_guard import device_of, guarded
-from bench.evaluation.precision import full_float32
+from bench.evaluation import device_of, full_float32, guarded
 from bench.models import adapted
 from bench.row import Accuracy, Diagnostic
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench.core.types import Examples, ThreatModel
 from bench.diagnostics.queries import is_wrong
-from bench.evaluation.verify import inside
+from bench.evaluation import inside
 
 __all__ = ["Path"]
 

@@ -20,9 +20,9 @@ from bench.models import check_logits
 from bench.ops.sampling import Stream, random_bits, uniform
 from bench.row import Fingerprint, pack_logits
 
-__all__ = ["N_IMAGES", "fingerprint", "fixed_inputs"]
+__all__ = ["FINGERPRINT_IMAGES", "fixed_inputs", "take_fingerprint"]
 
-N_IMAGES = 8
+FINGERPRINT_IMAGES = 8
 _STRENGTHS = (2 / 255, 8 / 255, 0.1, 0.3)
 _CONTRASTS = (0.1, 1.0)
 _GRAINS = (1, 4)
@@ -30,7 +30,7 @@ _STREAM = Stream(seed=0, attack="fingerprint")
 _DIGITS = 12
 
 
-def fingerprint(module: nn.Module, images: Tensor) -> Fingerprint:
+def take_fingerprint(module: nn.Module, images: Tensor) -> Fingerprint:
     """Return the logits of `module` on fixed inputs; it is handed back as it was.
 
     Args:
@@ -41,7 +41,7 @@ def fingerprint(module: nn.Module, images: Tensor) -> Fingerprint:
     Raises:
         BenchError: if it fails on them, or does not return logits.
     """
-    inputs = fixed_inputs(images[:N_IMAGES].cpu())
+    inputs = fixed_inputs(images[:FINGERPRINT_IMAGES].cpu())
     with guarded(module, images.device), full_float32(), torch.no_grad():
         try:
             logits = module(inputs.clone().to(images.device))
@@ -62,7 +62,7 @@ def fixed_inputs(images: Tensor) -> Tensor:
         images: float32 `(N, C, H, W)` on the CPU, in [0, 1], N from 1.
     """
     shape = images.shape[1:]
-    numbers = torch.arange(N_IMAGES)
+    numbers = torch.arange(FINGERPRINT_IMAGES)
     strengths = torch.tensor(_STRENGTHS)[numbers % len(_STRENGTHS)].view(-1, 1, 1, 1)
     signs = random_bits(_STREAM, numbers, shape).bitwise_and(1).bool()
     noisy = (images[numbers % len(images)] + torch.where(signs, strengths, -strengths)).clamp(0, 1)
@@ -73,7 +73,9 @@ def fixed_inputs(images: Tensor) -> Tensor:
 def _grains(size: int, shape: torch.Size) -> Tensor:
     """Uniform noise in squares of `size` pixels, `(1, C, H, W)`."""
     channels, height, width = shape
-    coarse = uniform(_STREAM, torch.tensor([N_IMAGES + size]), (channels, -(-height // size), -(-width // size)))
+    coarse = uniform(
+        _STREAM, torch.tensor([FINGERPRINT_IMAGES + size]), (channels, -(-height // size), -(-width // size))
+    )
     return coarse.repeat_interleave(size, 2).repeat_interleave(size, 3)[:, :, :height, :width]
 
 

@@ -20,7 +20,7 @@ from bench.attacks import parameters
 from bench.attacks.adaptive import ReportedAttack, ViewName, view_of
 from bench.core.structure import structures_of
 from bench.core.types import Attack, Examples, ThreatModel
-from bench.evaluation.fingerprint import fingerprint
+from bench.evaluation.fingerprint import take_fingerprint
 from bench.evaluation.forms import Forms
 from bench.evaluation.journal.chunks import CHUNK_SIZE
 from bench.evaluation.journal.header import Header, InputDigests, code_digest, engine_of, identify
@@ -231,7 +231,7 @@ def settled(plan: RunPlan) -> RunPlan:
             checked_structures(module, inputs, plan.device)
         header = plan.header
         if plan.journal is not None and header.fingerprint is None:
-            header = dataclasses.replace(header, fingerprint=fingerprint(module, inputs))
+            header = dataclasses.replace(header, fingerprint=take_fingerprint(module, inputs))
         made = FastForms(module, inputs)
         if header.precision in (AUTO, MEASURED):
             choice = choose_precision(header.precision, made, inputs, computed_on=header.device)

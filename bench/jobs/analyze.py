@@ -24,8 +24,7 @@ from bench.core.errors import BenchError
 from bench.core.plain_text import plain
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset, Preprocessing
-from bench.evaluation.journal.header import code_digest
-from bench.evaluation.precision import full_float32
+from bench.evaluation import code_digest, full_float32
 from bench.jobs.provenance import collect_provenance
 from bench.jobs.request import check_name, fingerprinted, load_data, pick_device, row_name
 from bench.jobs.results import results_in, write_page, write_result

@@ -23,8 +23,7 @@ from bench.core.errors import BenchError, UnknownNameError
 from bench.core.plain_text import reason_of
 from bench.core.types import Examples, ThreatModel
 from bench.diagnostics import HONEST, SHORT_EXAMPLES, diagnose_briefly, from_evaluation, merged
-from bench.evaluation import default_batch_size, evaluate
-from bench.evaluation.model_guard import guarded
+from bench.evaluation import default_batch_size, evaluate, guarded
 from bench.jobs.known_answers import PUBLISHED, KnownAnswer, Model, Truth, known_answers
 from bench.jobs.request import pick_device
 from bench.row import Level

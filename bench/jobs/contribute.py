@@ -13,8 +13,7 @@ from bench import leaderboard
 from bench.core.errors import BenchError, FoundSomethingError, WorkFailedError
 from bench.core.types import ThreatModel
 from bench.data import Dataset
-from bench.evaluation.confirm import Advance, Judge
-from bench.evaluation.verify import inside
+from bench.evaluation import Advance, Judge, inside
 from bench.jobs.claims import Claims, read_claims
 from bench.jobs.evidence import pack
 from bench.jobs.lookup import Lookup

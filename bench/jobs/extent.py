@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.core.errors import BenchError
-from bench.evaluation import IN_PASSES, Costs, Estimator
-from bench.evaluation.journal.chunks import chunks_of
+from bench.evaluation import IN_PASSES, Costs, Estimator, chunks_of
 from bench.jobs.durations import in_short, in_words
 
 __all__ = ["Extent", "choose"]

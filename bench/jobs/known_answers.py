@@ -22,7 +22,7 @@ from bench.core.errors import BenchError
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
 from bench.diagnostics import TRAPS, Trap, is_wrong, predict, withstand
-from bench.evaluation.model_guard import device_of, guarded
+from bench.evaluation import device_of, guarded
 from bench.jobs import closed_forms
 from bench.models import read_weights
 

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from bench.core.types import Examples
 from bench.data import Dataset
-from bench.evaluation.confirm import Judge
-from bench.evaluation.verify import Judgement
+from bench.evaluation import Judge, Judgement
 from bench.jobs.evidence import clean_inputs
 from bench.row import CheckResult, Level, Record, listed_indices, parse_indices
 from bench.row.arrays import Breaks

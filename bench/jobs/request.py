@@ -17,9 +17,16 @@ from bench.core.errors import BenchError
 from bench.core.plain_text import plain
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset, Preprocessing
-from bench.evaluation import InputDigests, RunPlan, default_journal, make_plan
-from bench.evaluation.fingerprint import N_IMAGES, fingerprint
-from bench.evaluation.search_precision import AUTO, precision_of_suite
+from bench.evaluation import (
+    AUTO,
+    FINGERPRINT_IMAGES,
+    InputDigests,
+    RunPlan,
+    default_journal,
+    make_plan,
+    precision_of_suite,
+    take_fingerprint,
+)
 from bench.leaderboard.store import Identity
 from bench.models import LoadedModel, preprocessing, source_of
 from bench.storage import Place
@@ -251,8 +258,8 @@ def fingerprinted(model: LoadedModel, dataset: Dataset, device: torch.device) ->
     Raises:
         BenchError: if it fails on them.
     """
-    images = dataset.examples[:N_IMAGES].inputs.to(device)
-    return dataclasses.replace(model, fingerprint=fingerprint(model.module, images))
+    images = dataset.examples[:FINGERPRINT_IMAGES].inputs.to(device)
+    return dataclasses.replace(model, fingerprint=take_fingerprint(model.module, images))
 
 
 def check_name(name: str) -> None:

@@ -22,8 +22,17 @@ from bench.diagnostics import (
     select,
     unexamined,
 )
-from bench.evaluation import Estimator, Evaluation, ProgressCallback, cost_of, evaluate_plan, result_of, settled
-from bench.evaluation.execution.executor import Executor, Pool
+from bench.evaluation import (
+    Estimator,
+    Evaluation,
+    Executor,
+    Pool,
+    ProgressCallback,
+    cost_of,
+    evaluate_plan,
+    result_of,
+    settled,
+)
 from bench.jobs.card import card_of
 from bench.jobs.evidence import pack
 from bench.jobs.extent import Extent, choose

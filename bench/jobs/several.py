@@ -11,9 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bench import models
 from bench.core.errors import BenchError
-from bench.evaluation import Progress
-from bench.evaluation.execution.executor import Pool
-from bench.evaluation.precision import full_float32
+from bench.evaluation import Pool, Progress, full_float32
 from bench.jobs.request import RunRequest
 from bench.jobs.run import Ran, run
 

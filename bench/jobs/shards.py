@@ -13,11 +13,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.core.errors import BenchError
-from bench.evaluation import IN_PASSES, ProgressCallback, RunPlan, assemble_plan, evaluate_plan, settled
-from bench.evaluation.execution.executor import Pool
-from bench.evaluation.journal.chunks import blocks_of, chunks_of
-from bench.evaluation.journal.merge import gather
-from bench.evaluation.search_precision import MEASURED
+from bench.evaluation import (
+    IN_PASSES,
+    MEASURED,
+    Pool,
+    ProgressCallback,
+    RunPlan,
+    assemble_plan,
+    blocks_of,
+    chunks_of,
+    evaluate_plan,
+    gather,
+    settled,
+)
 from bench.jobs.extent import Extent
 from bench.jobs.findings import Closing, find, passes_left
 from bench.jobs.request import RunRequest, resolve

@@ -11,8 +11,7 @@ from bench import leaderboard, suites
 from bench.analysis import SuiteVerdicts
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
-from bench.evaluation import Evaluation, Progress, default_journal, evaluate_plan, make_plan
-from bench.evaluation.search_precision import FLOAT32
+from bench.evaluation import FLOAT32, Evaluation, Progress, default_journal, evaluate_plan, make_plan
 from bench.jobs.durations import in_words
 from bench.jobs.request import digests_of, row_name
 from bench.leaderboard.store import Kind, read_breaks

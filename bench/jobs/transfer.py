@@ -16,7 +16,7 @@ from bench import leaderboard
 from bench.core.errors import BenchError, FoundSomethingError
 from bench.core.types import ThreatModel
 from bench.data import Dataset
-from bench.evaluation.confirm import Advance, Judge
+from bench.evaluation import Advance, Judge
 from bench.jobs.contribute import Found, robust_in, store_found, stored_external
 from bench.jobs.evidence import clean_inputs
 from bench.jobs.lookup import Lookup

@@ -12,7 +12,7 @@ from bench.core.errors import BenchError, OtherFileError
 from bench.core.structure import structures_of
 from bench.core.types import ThreatModel
 from bench.data import Dataset, Preprocessing
-from bench.evaluation.confirm import Advance, Judge
+from bench.evaluation import Advance, Judge
 from bench.jobs.lookup import Lookup
 from bench.jobs.replay import Marginal, count_again, replay_breaks, replay_clean
 from bench.jobs.request import ROBUSTBENCH, fingerprinted, load_data, pick_device

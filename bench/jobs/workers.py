@@ -9,9 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from bench.core.errors import BenchError, UnknownNameError
-from bench.evaluation.execution.executor import Pool
-from bench.evaluation.execution.process_pool import ProcessPool
-from bench.evaluation.execution.ray_pool import RayPool
+from bench.evaluation import Pool, ProcessPool, RayPool
 from bench.jobs.request import pick_device
 
 __all__ = ["EXECUTORS", "Workers", "start_workers"]

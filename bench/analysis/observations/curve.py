@@ -24,7 +24,7 @@ from bench.analysis.radial import distance
 from bench.analysis.stored_brackets import StoredBrackets
 from bench.analysis.subject import Subject, SuiteVerdicts
 from bench.core.types import Norm, ThreatModel
-from bench.evaluation.verify import judge
+from bench.evaluation import judge
 from bench.models import LoadedModel
 
 if TYPE_CHECKING:

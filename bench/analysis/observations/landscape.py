@@ -22,7 +22,7 @@ from bench.analysis.estimate import Estimate, contrast, mean
 from bench.analysis.subject import Subject
 from bench.attacks import PGD, PGD_20_STEP
 from bench.core.types import Examples
-from bench.evaluation.journal.chunks import CHUNK_SIZE
+from bench.evaluation import CHUNK_SIZE
 from bench.models import LoadedModel
 from bench.ops import losses
 

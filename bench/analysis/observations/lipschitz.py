@@ -20,7 +20,7 @@ from bench.analysis.estimate import Estimate, mean, share
 from bench.analysis.subject import Subject
 from bench.attacks import PGD, TENTH
 from bench.core.types import Examples, Norm
-from bench.evaluation.journal.chunks import CHUNK_SIZE
+from bench.evaluation import CHUNK_SIZE
 from bench.models import LoadedModel
 from bench.ops import norms
 

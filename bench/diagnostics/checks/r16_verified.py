@@ -15,7 +15,7 @@ from bench.diagnostics.attacking import perturbed
 from bench.diagnostics.check import Check, by_share, not_applicable
 from bench.diagnostics.queries import is_wrong, predict
 from bench.diagnostics.subject import Subject
-from bench.evaluation.verify import inside, pull_back
+from bench.evaluation import inside, pull_back
 from bench.row import CheckResult, Level
 
 __all__ = ["ENTRY"]

@@ -172,7 +172,7 @@ class _Process:
         from_worker, replies = os.pipe()
         lifeline, self._lifeline = os.pipe()
         theirs = (orders, replies, lifeline)
-        command = [sys.executable, "-m", "bench.evaluation.execution.worker", *map(str, theirs), self._device]
+        command = [sys.executable, "-m", "bench.evaluation.execution", *map(str, theirs), self._device]
         with self._lock:
             if self._dismissed:
                 raise EOFError

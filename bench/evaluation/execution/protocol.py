@@ -18,7 +18,7 @@ from bench.core import digest
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.types import Examples
 from bench.evaluation.execution.task import Task
-from bench.evaluation.fingerprint import fingerprint
+from bench.evaluation.fingerprint import take_fingerprint
 from bench.evaluation.journal.header import code_digest
 from bench.evaluation.plan import RunPlan
 from bench.evaluation.results import StageResult
@@ -82,7 +82,7 @@ class Assignment:
 def assign(plan: RunPlan, blueprint: Blueprint) -> Assignment:
     """Write down for workers what is evaluated; the model is lent."""
     header, inputs = plan.header, plan.few_inputs
-    seen = fingerprint(plan.module, inputs.to(plan.device))
+    seen = take_fingerprint(plan.module, inputs.to(plan.device))
     return Assignment(
         key=digest.of_json({"header": header.digest, "view": plan.view, "fingerprint": seen.logits}),
         origin=Origin.here(),

@@ -1,19 +1,10 @@
-"""A worker: the models that it has at hand, and what it makes of a task.
-
-As a process, `python -m bench.evaluation.execution.worker`, it is started by `process_pool` and told everything by a
-pipe. It ends when the driver does, however that ends: a thread waits for the pipe to close.
-"""
+"""A worker: the models that it has at hand, and what it makes of a task."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import signal
-import sys
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 
 import torch
 from torch import Tensor, nn
@@ -23,18 +14,17 @@ from bench.core.errors import BenchError, WorkFailedError
 from bench.core.plain_text import reason_of
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.execution.computing import Computer
-from bench.evaluation.execution.protocol import Assignment, Failed, Order, Origin, Reply
+from bench.evaluation.execution.protocol import Assignment, Failed, Origin, Reply
 from bench.evaluation.execution.task import Task
-from bench.evaluation.fingerprint import fingerprint
+from bench.evaluation.fingerprint import take_fingerprint
 from bench.evaluation.forms import Forms
 from bench.evaluation.model_guard import guarded
 from bench.evaluation.precision import full_float32
 from bench.models import load_state, rebuild, state_digest
 from bench.row import same_function
 
-__all__ = ["Worker", "main"]
+__all__ = ["Worker"]
 
-_STDOUT, _STDERR = 1, 2
 _KEPT = 4
 """Models at hand; where several are evaluated at once, tasks of one of them tend to follow each other."""
 
@@ -78,36 +68,6 @@ class Worker:
         return self._at_hand[key]
 
 
-def main(orders: int, replies: int, lifeline: int, device: str, threads: int) -> None:
-    """Compute orders until the driver says no more.
-
-    Args:
-        orders: file descriptor to read orders and assignments from.
-        replies: file descriptor to write replies to.
-        lifeline: file descriptor that closes when the driver ends.
-        device: torch device.
-        threads: that torch may use.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all; the driver decides
-    os.dup2(_STDERR, _STDOUT)  # what a model prints is no result
-    _end_with(lifeline)
-    torch.set_num_threads(threads)
-    inbox, outbox = Connection(orders, writable=False), Connection(replies, readable=False)
-
-    def fetch(key: str) -> Assignment:
-        outbox.send(key)
-        assignment: Assignment = inbox.recv()
-        return assignment
-
-    worker = Worker(torch.device(device))
-    try:
-        while True:
-            order: Order = inbox.recv()
-            outbox.send(worker.fulfil(order.key, order.task, order.attacked.unpack(), fetch))
-    except (EOFError, BrokenPipeError):
-        return
-
-
 def _built(assignment: Assignment, device: torch.device) -> Computer:
     """Build the driver's model in this process, and check that it is the driver's.
 
@@ -143,20 +103,8 @@ def _refuse_other_software(there: Origin, here: Origin) -> None:
 
 def _refuse_other_answers(module: nn.Module, probe: Tensor, assignment: Assignment) -> None:
     """A model is more than its state dict: what a factory reads elsewhere would show in the logits."""
-    if not same_function(fingerprint(module, probe), assignment.fingerprint):
+    if not same_function(take_fingerprint(module, probe), assignment.fingerprint):
         raise BenchError(
             f"Model {assignment.blueprint.name!r} answers otherwise in a worker than in the driver, with the same"
             " tensors. Let its factory depend on nothing but its file."
         )
-
-
-def _end_with(lifeline: int) -> None:
-    def wait() -> None:
-        os.read(lifeline, 1)
-        os._exit(0)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5]))
