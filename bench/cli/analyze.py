@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.layout import table
 from bench.cli.options import (
     DEFAULT_LEADERBOARD,
     MODEL_HELP,
@@ -27,7 +28,7 @@ from bench.cli.options import (
     ThreatModel,
 )
 from bench.cli.output import json_text, say
-from bench.cli.tables import clock, table
+from bench.cli.tables import clock
 
 if TYPE_CHECKING:
     from bench.jobs.analyze import Analyzed

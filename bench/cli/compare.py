@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.layout import table
 from bench.cli.options import DEFAULT_LEADERBOARD, DatasetFilter, Json, Leaderboard, SuiteFilter, ThreatModelFilter
 from bench.cli.output import json_text, say
 from bench.cli.rows import Filter, single
-from bench.cli.tables import table
 from bench.core.errors import BenchError
 from bench.core.plain_text import plain
 from bench.leaderboard.compare import Comparison

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.cli.layout import table
 from bench.cli.options import DataDir, Device, Json, Quiet
 from bench.cli.output import json_text, say
-from bench.cli.tables import clock, table
+from bench.cli.tables import clock
 from bench.core.errors import FoundSomethingError
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.layout import table
 from bench.cli.options import (
     ClassNames,
     Crop,
@@ -26,7 +27,7 @@ from bench.cli.options import (
     WeightsKey,
 )
 from bench.cli.output import json_text, say
-from bench.cli.tables import clock, table
+from bench.cli.tables import clock
 from bench.row import Level
 
 if TYPE_CHECKING:

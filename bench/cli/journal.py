@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.layout import table
 from bench.cli.options import Json
 from bench.cli.output import json_text, say
-from bench.cli.tables import table
 from bench.core.errors import BenchError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.layout import table
 from bench.cli.options import DatasetFilter, Json
 from bench.cli.output import json_text, say
-from bench.cli.tables import table
 from bench.core.errors import BenchError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Kind", "list_names"]
 
-_Entry = dict[str, str]
+_Value = str | int | bool | list[str] | None
+_Entry = dict[str, _Value]
 
 
 class Kind(str, enum.Enum):
@@ -57,7 +58,16 @@ def list_names(
         say(json_text(entries))
     else:
         headers = list(entries[0]) if entries else ["name"]
-        say(table(headers, [tuple(entry.values()) for entry in entries]))
+        say(table(headers, [tuple(map(_cell, entry.values())) for entry in entries]))
+
+
+def _cell(value: _Value) -> str:
+    """A value as a table shows it; JSON has it as it is."""
+    if isinstance(value, list):
+        return ", ".join(value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
 
 
 def _models(source: str | None, dataset: str | None) -> list[_Entry]:
@@ -68,19 +78,19 @@ def _models(source: str | None, dataset: str | None) -> list[_Entry]:
         able = {each.name: each.listing for each in SOURCES if each.listing is not None}
         if source not in able:
             raise UnknownNameError("source whose models can be listed", source, able)
-        return [dict(each) for each in able[source](dataset)]
-    own = [
+        return [{**each} for each in able[source](dataset)]
+    own: list[_Entry] = [
         {
             "name": each.spec.name,
-            "checkpoints": ", ".join(each.datasets) or "none",
+            "checkpoints": list(each.datasets),
             "paper": each.spec.paper,
             "summary": each.spec.summary,
         }
         for each in models.listing()
         if dataset is None or dataset in each.datasets
     ]
-    others = [
-        {"name": name, "checkpoints": "", "paper": "", "summary": f"of package {package}"}
+    others: list[_Entry] = [
+        {"name": name, "checkpoints": None, "paper": None, "summary": f"of package {package}"}
         for name, package in models.installed().items()
     ]
     return own if dataset is not None else [*own, *others]
@@ -92,8 +102,8 @@ def _datasets() -> list[_Entry]:
     return [
         {
             "name": spec.name,
-            "threat models": ", ".join(map(str, spec.threat_models)),
-            "test examples": str(spec.sizes["test"]),
+            "threat models": [str(each) for each in spec.threat_models],
+            "test examples": spec.sizes["test"],
             "summary": spec.summary,
         }
         for spec in data.DATASETS
@@ -106,7 +116,7 @@ def _attacks() -> list[_Entry]:
     return [
         {
             "name": attack.name,
-            "norms": ", ".join(sorted(map(str, attack.norms))),
+            "norms": sorted(map(str, attack.norms)),
             "summary": (inspect.getdoc(type(attack)) or "").partition("\n")[0],
         }
         for attack in attacks.ATTACKS
@@ -120,7 +130,7 @@ def _suites() -> list[_Entry]:
         {
             "name": suite.label,
             "digest": suite.digest[:12],
-            "attacks": ", ".join([*_plain(suite), *_by_structure(suite)]),
+            "attacks": [*_plain(suite), *_by_structure(suite)],
         }
         for suite in suites.SUITES
     ]
@@ -138,7 +148,7 @@ def _recipes() -> list[_Entry]:
     from bench.training.recipes import RECIPES
 
     return [
-        {"name": recipe.name, "scales": ", ".join(recipe.scales), "paper": recipe.paper, "summary": recipe.title}
+        {"name": recipe.name, "scales": list(recipe.scales), "paper": recipe.paper, "summary": recipe.title}
         for recipe in RECIPES
     ]
 
@@ -147,8 +157,7 @@ def _checks() -> list[_Entry]:
     from bench.diagnostics import select
 
     return [
-        {"name": check.id, "question": check.question, "in every run": "no" if check.short is None else "yes"}
-        for check in select()
+        {"name": check.id, "question": check.question, "in every run": check.short is not None} for check in select()
     ]
 
 

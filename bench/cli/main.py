@@ -21,6 +21,7 @@ from bench.cli import list as list_command
 from bench.cli import run as run_command
 from bench.cli.arguments import check_words
 from bench.cli.output import give_up, remark, say
+from bench.cli.usage import UsageError, in_own_words
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.plain_text import one_line, reason_of
 
@@ -36,6 +37,12 @@ _INTERNAL = 70  # EX_SOFTWARE of sysexits.h: 1 would be a finding
 class _Group(TyperGroup):
     """Turns what a user can fix into one line and an exit code, and a fault of bench into another."""
 
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().make_context(*arguments, **options)
+        except UsageError as error:
+            raise in_own_words(error) from error
+
     def main(self, *arguments: Any, **options: Any) -> Any:
         try:
             return super().main(*arguments, **options)
@@ -48,6 +55,8 @@ class _Group(TyperGroup):
         try:
             check_words(ctx.args)
             return super().invoke(ctx)
+        except UsageError as error:
+            raise in_own_words(error) from error
         except OSError as error:  # typer itself would exit with 1 for a broken pipe
             raise typer.Exit(_told(error)) from error
         except SystemExit as error:  # nothing of bench raises it: the user's model, anywhere

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import typer
 
+from bench.cli.layout import wrapped
 from bench.core.errors import WorkFailedError
 from bench.row import to_json
 
@@ -35,7 +36,7 @@ def say(text: str) -> None:
 def remark(text: str) -> None:
     """Print a line on stderr; where nobody can read it, it is not worth an error."""
     try:
-        typer.echo(text, err=True)
+        typer.echo(wrapped(text, sys.stderr), err=True)
     except OSError:
         give_up(sys.stderr)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from bench.cli.layout import shortened, wrapped
 from bench.cli.tables import clock
 from bench.core.plain_text import plain
 
@@ -39,6 +41,9 @@ __all__ = [
     "TrainingDisplay",
 ]
 
+_ROOMY = 100  # columns of a terminal that has room for a bar: without it no line has 80
+_NUMBERS = 48  # columns that all but the description take at most
+
 
 class _Stderr(Console):
     """A console that falls silent where nobody reads it any longer: that is no reason to end the work."""
@@ -58,9 +63,10 @@ class Display:
     def __init__(self, *columns: ProgressColumn, quiet: bool) -> None:
         self._console = _Stderr(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self._moving = self._console.is_terminal and not quiet
+        bar = [BarColumn(bar_width=24)] if self._console.width >= _ROOMY else []
         self._bars = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            *bar,
             MofNCompleteColumn(),
             *columns,
             console=self._console,
@@ -79,7 +85,12 @@ class Display:
     def notify(self, line: str) -> None:
         """Show a remark, one line."""
         with contextlib.suppress(OSError):
-            self._console.print(plain(line), markup=False)  # it may name files of strangers
+            # It may name files of strangers.
+            self._console.print(wrapped(plain(line), sys.stderr), markup=False)
+
+    def _described(self, text: str) -> str:
+        """Text that leaves room for the numbers beside it."""
+        return shortened(text, self._console.width - _NUMBERS)
 
 
 class RunDisplay(Display):
@@ -91,8 +102,7 @@ class RunDisplay(Display):
 
     def __init__(self, *, quiet: bool) -> None:
         super().__init__(
-            TextColumn("{task.fields[unit]}s"),
-            TextColumn("{task.fields[robust]}"),
+            TextColumn("{task.fields[found]}"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
             quiet=quiet,
@@ -102,22 +112,22 @@ class RunDisplay(Display):
     def update(self, event: evaluation.Progress) -> None:
         """Show how far the evaluation is."""
         name = event.attack if event.stage == event.attack else f"{event.attack} {event.stage}"
-        robust = f"robust so far {event.n_robust}/{event.n_examples}"
+        count = f"{event.n_chunks} {event.unit}" + ("" if event.n_chunks == 1 else "s")
+        found = f"{event.n_robust}/{event.n_examples} robust" if event.unit == "chunk" else count
         left = f"{clock(event.eta)} left" if event.eta is not None else ""
         if self._moving:
-            self._move((event.attack, event.stage), name, event, robust, left)
+            self._move((event.attack, event.stage), name, event, found, left)
         elif event.chunk == event.n_chunks:
-            done = f"{event.n_chunks} {event.unit}" + ("" if event.n_chunks == 1 else "s")
-            parts = (done, robust, f"{clock(event.seconds)} passed", left)
+            parts = (found, f"{clock(event.seconds)} passed", left)
             self.notify(f"{name}: {', '.join(part for part in parts if part)}")
 
-    def _move(self, key: tuple[str, str], name: str, event: evaluation.Progress, robust: str, left: str) -> None:
+    def _move(self, key: tuple[str, str], name: str, event: evaluation.Progress, found: str, left: str) -> None:
         for other, task in self._tasks.items():
             if other != key:
                 self._bars.update(task, left="")
         if key not in self._tasks:
-            self._tasks[key] = self._bars.add_task(name, total=event.n_chunks, unit=event.unit, robust="", left="")
-        self._bars.update(self._tasks[key], completed=event.chunk, robust=robust, left=left)
+            self._tasks[key] = self._bars.add_task(self._described(name), total=event.n_chunks, found="", left="")
+        self._bars.update(self._tasks[key], completed=event.chunk, found=found, left=left)
 
 
 class JudgingDisplay(Display):
@@ -140,7 +150,7 @@ class JudgingDisplay(Display):
     def begin(self, name: str, total: int) -> None:
         """Begin a part of the work: its name, and how many inputs it has."""
         self._name, self._total, self._done = name, total, 0
-        self._task = self._bars.add_task(name, total=total)
+        self._task = self._bars.add_task(self._described(name), total=total)
 
     def advance(self, count: int) -> None:
         """Say that so many more inputs are done."""
@@ -175,7 +185,13 @@ class ExaminationDisplay(Display):
             self.notify(f"{event.check.id}: {', '.join(part for part in parts if part)}")
             return
         doing = f"{event.following.id} {event.following.question}" if event.following is not None else "Done"
-        self._bars.update(self._task, description=doing, total=event.n_checks, completed=event.n_done, left=left)
+        self._bars.update(
+            self._task,
+            description=self._described(doing),
+            total=event.n_checks,
+            completed=event.n_done,
+            left=left,
+        )
 
 
 class AnalysisDisplay(Display):
@@ -194,7 +210,13 @@ class AnalysisDisplay(Display):
         left = f"{clock(event.eta)} left" if event.eta is not None and event.task else ""
         if self._moving:
             doing = event.task or "Done"
-            self._bars.update(self._task, description=doing, total=event.n_tasks, completed=event.n_done, left=left)
+            self._bars.update(
+                self._task,
+                description=self._described(doing),
+                total=event.n_tasks,
+                completed=event.n_done,
+                left=left,
+            )
         elif event.task:
             parts = (f"part {event.n_done + 1} of {event.n_tasks}", f"{clock(event.seconds)} passed", left)
             self.notify(f"{event.task}: {', '.join(part for part in parts if part)}")

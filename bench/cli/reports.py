@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 
+from bench.cli.layout import table
 from bench.cli.output import json_text
-from bench.cli.tables import table
 from bench.row import CheckResult, Level
 from bench.storage import Place
 

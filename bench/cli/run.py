@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.layout import wrapped
 from bench.cli.options import (
     DEFAULT_LEADERBOARD,
     MODEL_HELP,
@@ -50,6 +52,7 @@ __all__ = ["UNFINISHED", "run", "show_runs", "tell_of_unfinished"]
 
 UNFINISHED = 3
 """Exit code where something failed after the attacks."""
+_DEPTH = 3  # folders between a board and its rows
 
 
 def run(
@@ -217,7 +220,8 @@ def show_runs(names: Sequence[str], found: Sequence[Ran | BenchError], *, as_jso
     values = [_as_value(ran) for ran in runs]
     shown = values[0] if len(names) == 1 and values else values
     try:
-        say(json_text(shown, allow_nan=False) if as_json else "\n\n".join(_as_text(ran) for ran in runs))
+        texts = [_as_text(ran) for ran in runs] + [_next(ran) for ran in runs if len(names) == 1]
+        say(json_text(shown, allow_nan=False) if as_json else "\n\n".join(text for text in texts if text))
     finally:
         for ran in runs:
             tell_of_unfinished(ran.record.model, ran.record.unfinished)
@@ -258,7 +262,21 @@ def _as_value(ran: Ran) -> dict[str, object]:
 
 
 def _as_text(ran: Ran) -> str:
-    return "\n\n".join(part for part in (ran.notice, row_table(ran.record), _what_became(ran)) if part)
+    return "\n\n".join(part for part in (ran.notice, row_table(ran.record), wrapped(_what_became(ran))) if part)
+
+
+def _next(ran: Ran) -> str:
+    """What to do with a row, each thing as a command to copy; nothing where none was stored."""
+    if ran.path is None or ran.outcome.value == "differs":
+        return ""
+    board = ran.path.parents[_DEPTH]
+    elsewhere = "" if board == DEFAULT_LEADERBOARD else f" --leaderboard {shlex.quote(str(board))}"
+    commands = {
+        f"bench verify {shlex.quote(str(ran.path))}": "judges its breaks again, without an attack",
+        "bench doctor": "asks all that can be asked of the model, with the options of this run",
+        f"bench publish{elsewhere}": "makes the board's pages",
+    }
+    return "\n".join(["Next:", *(f"  {command}\n    {what}" for command, what in commands.items())])
 
 
 def _what_became(ran: Ran) -> str:

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.layout import table
 from bench.cli.options import DEFAULT_LEADERBOARD, DatasetFilter, Json, Leaderboard, SuiteFilter, ThreatModelFilter
 from bench.cli.output import json_text, say
 from bench.cli.rows import Filter, select
-from bench.cli.tables import row_table, rows_table, table
+from bench.cli.tables import row_table, rows_table
 from bench.row import Record, to_json
 
 __all__ = ["Format", "show"]

@@ -2,44 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import shutil
-import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from rich.console import Console
-from rich.rule import Rule
-from rich.table import Table
-from rich.text import Text
-
+from bench.cli.layout import table, wrapped
 from bench.core.plain_text import plain
 from bench.row import AttackResult, Audit, Record, Result
 
-__all__ = ["clock", "percent", "row_table", "rows_table", "table"]
-
-_UNLIMITED = 100_000  # a file or a pipe
-
-
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> str:
-    """A plain table, as wide as the terminal allows, where the result goes to one; a stranger's text stays in its cell.
-
-    Args:
-        headers: of the columns.
-        rows: cells, as many in each row as there are headers.
-        right: headers of the columns that are aligned to the right.
-    """
-    shown = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for header in headers:
-        shown.add_column(justify="right" if header in right else "left", overflow="fold")
-    shown.add_row(*map(Text, headers))
-    shown.add_row(*(Rule(characters="-", style="") for _ in headers))
-    for row in rows:
-        shown.add_row(*(Text(plain(str(cell))) for cell in row))
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED
-    console = Console(file=io.StringIO(), width=width, color_system=None)
-    with console.capture() as captured:
-        console.print(shown)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+__all__ = ["clock", "percent", "row_table", "rows_table"]
 
 
 def row_table(record: Record, *, form: Callable[..., str] = table) -> str:
@@ -68,7 +37,7 @@ def row_table(record: Record, *, form: Callable[..., str] = table) -> str:
         robust, share = _share(record.n_robust, result.n_examples)
         last = ("all", robust, f"{share} [{_interval(record)}]", "", "", "")
         return form(headers, [*cells, last], right=headers[1:])
-    parts = [shown, "", table(headers, cells, right=headers[1:]), "", _conclusion(record)]
+    parts = [wrapped(shown), "", table(headers, cells, right=headers[1:]), "", wrapped(_conclusion(record))]
     return "\n".join([*parts, "", _reported(record)] if result.reported else parts)
 
 
@@ -104,6 +73,8 @@ def rows_table(records: Iterable[Record], *, form: Callable[..., str] = table) -
         )
         for record in records
     ]
+    if form is table:
+        return table(headers, cells, right=headers[4:], shared=3)
     return form(headers, cells, right=headers[4:])
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.tables import percent, table
+from bench.cli.layout import table
+from bench.cli.tables import percent
 from bench.core.plain_text import plain
 from bench.row import Level, to_json
 

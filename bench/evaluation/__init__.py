@@ -13,7 +13,7 @@ from bench.evaluation.forms import Forms
 from bench.evaluation.harness import assemble_plan, evaluate, evaluate_plan
 from bench.evaluation.journal.chunks import CHUNK_SIZE, blocks_of, chunks_of
 from bench.evaluation.journal.header import Header, InputDigests, code_digest
-from bench.evaluation.journal.journal import default_journal, open_journal, peek
+from bench.evaluation.journal.journal import default_journal, has_entries, open_journal, peek
 from bench.evaluation.journal.merge import gather
 from bench.evaluation.model_guard import device_of, guarded
 from bench.evaluation.plan import RunPlan, default_batch_size, make_plan, settled
@@ -74,6 +74,7 @@ __all__ = [
     "full_float32",
     "gather",
     "guarded",
+    "has_entries",
     "inside",
     "judge",
     "make_plan",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.core.statistics import CONFIDENCE, most_missed
+from bench.core.statistics import CONFIDENCE, most_missed, wilson
 from bench.core.types import ThreatModel
 from bench.evaluation.journal.header import Header
 from bench.evaluation.results import StageResult
@@ -161,6 +162,27 @@ class Evaluation:
     def robust_accuracy(self) -> float:
         """In [0, 1]."""
         return self.n_robust / self.n_examples
+
+    def __str__(self) -> str:
+        lines = self._lines()
+        wide = max(len(name) for name, _ in lines)
+        return "\n".join([self._asked(), *(f"  {name:{wide}}  {count}" for name, count in lines)])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{count}</td></tr>" for name, count in self._lines())
+        return f"<table><caption>{html.escape(self._asked())}</caption>{rows}</table>"
+
+    def _asked(self) -> str:
+        return f"{self.header.suite}, {self.threat_model}, {self.n_examples} examples"
+
+    def _lines(self) -> list[tuple[str, str]]:
+        """What is left, in counts and percent: clean, under each attack alone, and under all of them."""
+        counts = [("clean", self.n_clean), *((attack.name, attack.n_robust) for attack in self.attacks)]
+        low, high = wilson(self.n_robust, self.n_examples)
+        within = f" (95 % interval {100 * low:.2f} to {100 * high:.2f})" if self.audit is None else " at most"
+        lines = [(name, f"{count}, {100 * count / self.n_examples:.2f} %") for name, count in counts]
+        return [*lines, ("robust", f"{self.n_robust}, {100 * self.robust_accuracy:.2f} %{within}")]
 
 
 def result_of(evaluation: Evaluation, *, diagnostics: tuple[Diagnostic, ...] = ()) -> Result:

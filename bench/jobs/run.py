@@ -30,6 +30,7 @@ from bench.evaluation import (
     ProgressCallback,
     cost_of,
     evaluate_plan,
+    has_entries,
     result_of,
     settled,
 )
@@ -122,7 +123,8 @@ def run(
     """
     resolved = prepared(request, notify, computed_on=pool.device if pool is not None else None)
     executor = executor_of(resolved, pool, waiting)
-    notify(f"Journal, whose finished work is reused: {resolved.plan.journal}")
+    if resolved.plan.journal is not None and has_entries(resolved.plan.journal):
+        notify(f"Finished work of an earlier run is reused: {resolved.plan.journal}")
     resolved = dataclasses.replace(resolved, plan=settled(resolved.plan))
     estimator = Estimator(
         plan=resolved.plan,

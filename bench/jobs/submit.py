@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from bench import leaderboard, suites
 from bench.core.errors import BenchError
@@ -17,7 +17,7 @@ from bench.jobs.doctor import DoctorRequest, doctor
 from bench.jobs.request import check_name
 from bench.jobs.run import Outcome, RunRequest, attempted, diagnosed, run
 from bench.leaderboard.compare import compare
-from bench.leaderboard.pages import publish
+from bench.leaderboard.pages import MODEL_INDEX, Publication, publish
 from bench.leaderboard.store import Kind, read_file
 from bench.row import Card, Record, to_json
 from bench.storage import Place, check_writable, sha256_of, write_durably
@@ -53,7 +53,7 @@ class Submitted:
 
     Args:
         record: the row.
-        files: new or changed files, the row first.
+        files: all that have to be committed, whether or not this call wrote them; the row first.
         differences: how a row of that name that was there differs; it was replaced.
         not_run: what failed after the attacks, each with the reason.
     """
@@ -110,8 +110,9 @@ def submit(
         published, no_pages = attempted(lambda: publish(root))
         manifest, no_manifest = attempted(lambda: _write_manifest(request, root))
     files = [written.path, *sorted(written.path.parent.glob(f"{request.name}.*.npz"))]
+    files.append(leaderboard.suite_path(root, record.suite))
     files += [manifest] if manifest is not None else []
-    files += [root / path for path in published.written] if published is not None else []
+    files += [root / path for path in _pages(published, request.name)] if published is not None else []
     reasons = {**record.unfinished, "pages": no_pages, "manifest": no_manifest}
     return Submitted(
         record=record,
@@ -119,6 +120,15 @@ def submit(
         differences=written.differences,
         not_run={name: reason for name, reason in reasons.items() if reason},
     )
+
+
+def _pages(published: Publication, name: str) -> list[PurePosixPath]:
+    """Those that show the model, and others that had to change."""
+    return [
+        path
+        for path in published.pages
+        if path in published.written or path.parent.name != MODEL_INDEX or path.stem == name
+    ]
 
 
 def _check_name(request: SubmitRequest) -> None:

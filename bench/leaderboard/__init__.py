@@ -12,6 +12,7 @@ from bench.leaderboard.store import (
     read_all,
     read_bytes,
     row_paths,
+    suite_path,
     write,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "read_all",
     "read_bytes",
     "row_paths",
+    "suite_path",
     "write",
 ]

@@ -58,3 +58,15 @@ def test_what_cannot_be_listed_is_said(bench):
     assert unknown.code == 2
     assert "Did you mean 'torchvision'?" in unknown.message
     assert "leave them out" in bench("list", "suites", "--source", "timm").message
+
+
+def test_in_json_a_list_is_a_list(bench):
+    """And a number a number: nothing has to be taken apart again."""
+    listed = {
+        what: json.loads(bench("list", what, "--json").out) for what in ("models", "datasets", "suites", "checks")
+    }
+    assert all(isinstance(entry["checkpoints"], list) for entry in listed["models"])
+    digits = next(entry for entry in listed["datasets"] if entry["name"] == "digits")
+    assert digits["threat models"] == ["Linf:1/10", "L2:1/4"] and digits["test examples"] == 360
+    assert listed["suites"][0]["attacks"] and isinstance(listed["suites"][0]["attacks"], list)
+    assert {entry["in every run"] for entry in listed["checks"]} == {True, False}

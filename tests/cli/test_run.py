@@ -32,6 +32,8 @@ def test_a_run_shows_a_table_and_writes_a_row(run, here, monkeypatch):
     assert record.result.indices == "0:20"
     assert record.threat_model == "Linf:1/10"
     assert record.provenance.command == "bench run --model nets.py:good"
+    assert f"Next:\n  bench verify {path.relative_to(here)}\n" in result.out
+    assert "Finished work" not in result.err
 
 
 def test_json_is_all_there_is_on_stdout(run):
@@ -54,9 +56,10 @@ def test_quiet_is_quiet(run):
 
 def test_the_same_run_again_reproduces_the_row(run):
     """It says before the start that there is a row, and at the end that it agrees; from a fresh journal too."""
-    run()
+    first = run("--journal", "other")
     again = run("--journal", "other")
     assert "There is a row on 20 examples" in again.err
+    assert "Finished work of an earlier run is reused: other" in again.err and "Finished" not in first.err
     assert "Reproduces the row" in again.out
 
 
@@ -172,7 +175,7 @@ def test_a_warning_of_a_library_stays_off_stdout(run, here):
 
 
 def test_progress_off_a_terminal_is_a_line_per_stage(capsys):
-    """Attack, chunks, robust so far and the time left, on stderr."""
+    """Attack, robust so far and the time left, on stderr, in less than 80 columns."""
     event = Progress(
         attack="autoattack", stage="fab-t", chunk=1, n_chunks=2, n_robust=40, n_examples=64, seconds=9.6, eta=65.0
     )
@@ -181,7 +184,7 @@ def test_progress_off_a_terminal_is_a_line_per_stage(capsys):
         display.update(Progress(**{**vars(event), "chunk": 2}))
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.splitlines() == ["autoattack fab-t: 2 chunks, robust so far 40/64, 0:10 passed, 1:05 left"]
+    assert captured.err.splitlines() == ["autoattack fab-t: 40/64 robust, 0:10 passed, 1:05 left"]
 
 
 def test_the_doctor_has_a_line_of_its_own(run):
@@ -192,15 +195,16 @@ def test_the_doctor_has_a_line_of_its_own(run):
         assert lines[-2:] == [f"doctor: {len(quick())} checks", "evidence: 1 file"], lines
 
 
-def test_progress_on_a_terminal_moves(monkeypatch, capsys):
-    """Each stage has a bar with attack, chunk, robust so far and the time left."""
+@pytest.mark.parametrize("columns", ["79", "120"])
+def test_progress_on_a_terminal_moves(monkeypatch, capsys, columns):
+    """Each stage has a line with attack, chunk, robust so far and the time left; below 100 columns without a bar."""
     monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", columns)
     event = Progress(attack="fgsm", stage="fgsm", chunk=1, n_chunks=2, n_robust=40, n_examples=64, seconds=1, eta=65.0)
     with RunDisplay(quiet=False) as display:
         display.update(event)
     shown = capsys.readouterr().err
-    assert all(part in shown for part in ("fgsm", "1/2", "robust so far 40/64", "1:05 left"))
+    assert all(part in shown for part in ("fgsm", "1/2", "40/64 robust", "1:05 left"))
 
 
 def test_a_budget_is_planned_said_and_recorded(run, here):

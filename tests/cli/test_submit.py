@@ -47,10 +47,13 @@ def test_a_submission_is_a_board_that_passes_its_check(submit, bench, here):
     assert manifest["weights_sha256"] == hashlib.sha256((here / "net.pth").read_bytes()).hexdigest()
     assert manifest["rows"] == ["quick-v1/digits/Linf-1_10/my-net.json"]
     assert all((here / path).is_file() for path in value["files"])
-    assert any(path.endswith(".npz") for path in value["files"]) and "leaderboard/index.html" in value["files"]
+    assert any(path.endswith(".npz") for path in value["files"])
+    written = {str(path.relative_to(here)) for path in (here / "leaderboard").rglob("*") if path.is_file()}
+    assert {path for path in written if "/." not in path} == set(value["files"])
     assert bench("check", "--quiet").code == 0
     again = submit(extra_data="ImageNet")
     assert again.code == 0, again.err
+    assert set(json.loads(submit("--json", extra_data="ImageNet").out)["files"]) == set(value["files"])
     torch.save({"1.weight": torch.ones(10, 64), "1.bias": torch.zeros(10)}, here / "net.pth")
     other = submit(journal="another")
     assert other.code == 2 and "is there and differs" in other.message and "--force" in other.message
@@ -87,7 +90,7 @@ def test_what_fails_after_the_attacks_leaves_the_row_of_a_submission(submit, her
     assert failed.code == 3 and "pages, manifest (OverflowError: int too large)" in failed.message
     value = json.loads(failed.out)
     assert {"pages", "manifest", "R1", "R20"} <= value["not_run"].keys()
-    assert [path.rpartition(".")[2] for path in value["files"]] == ["json", "npz"]
+    assert [path.rpartition(".")[2] for path in value["files"]] == ["json", "npz", "json"]
     whole = submit("--json")
     assert whole.code == 0, whole.err
     assert json.loads(whole.out)["not_run"] == {} and (here / "leaderboard/index.html").is_file()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.tables import clock, percent, row_table, rows_table, table
+from bench.cli.tables import clock, percent, row_table, rows_table
 from bench.row.packing import pack_verdicts
 from bench.row.record import Audit, Reported, StageCount
 from bench.row.serialization import load_row
@@ -29,11 +29,6 @@ def test_the_stages_of_an_attack_stand_below_it(record):
     below = next(number for number, line in enumerate(lines) if line.startswith(attacks[-1].name))
     assert lines[below + 1].split()[:3] == ["-", "first", f"{count + 1}/{result.n_examples}"]
     assert lines[below + 2].split()[:3] == ["-", "second", f"{count}/{result.n_examples}"]
-
-
-def test_names_that_look_like_numbers_stay_as_they_are():
-    """A table shows what it is given."""
-    assert table(["name"], [["1e3"]]).splitlines()[-1] == "1e3"
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0.4, "0:00"), (59.6, "1:00"), (3725, "1:02:05")])
@@ -83,12 +78,12 @@ def test_what_is_only_reported_stands_apart(record):
     assert "never counted" not in row_table(record)
 
 
-def test_a_table_is_as_wide_as_the_terminal(monkeypatch):
-    """What does not fit goes on in the next line of its cell; a file or a pipe has all of it in one."""
-    rows = [["first", "a sentence of several words"], ["second", "漢字"]]
-    assert table(["name", "says"], rows).splitlines()[2] == "first   a sentence of several words"
+def test_rows_that_do_not_fit_stand_under_what_they_share(record, monkeypatch):
+    """A terminal of 60 columns has a table for each suite, data set and threat model, and breaks no word."""
+    rows = [record, replace(record, model="another-model")]
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    monkeypatch.setenv("COLUMNS", "24")
-    lines = table(["name", "says"], rows).splitlines()
-    assert max(map(len, lines)) <= 24
-    assert [line.split() for line in lines[2:4]] == [["first", "a", "sentence", "of"], ["several", "words"]]
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = rows_table(rows)
+    assert shown.startswith(f"{record.suite}, {record.dataset}, {record.threat_model}\n\nmodel")
+    assert max(map(len, shown.splitlines())) <= 60
+    assert {"another-model", record.model} <= set(shown.split())

@@ -72,6 +72,16 @@ def test_a_linear_classifier_has_its_exact_robust_accuracy(
     assert 0 < sum(exact) < sum((margin > 0).tolist()) == found.n_clean
 
 
+def test_an_evaluation_is_printed_in_a_few_lines(linear: nn.Module, examples: Examples, gradient_suite: Any) -> None:
+    """What was asked, what is left clean, under each attack and under all; a notebook has the same as a table."""
+    found = bench.evaluate(linear, examples, threat_model="Linf:0.05", suite=gradient_suite)
+    first, *lines = str(found).splitlines()
+    assert first == f"{gradient_suite.label}, Linf:1/20, {len(examples)} examples"
+    assert [line.split()[0] for line in lines] == ["clean", *(attack.name for attack in found.attacks), "robust"]
+    assert f"{found.n_robust}, {100 * found.robust_accuracy:.2f} % (95 % interval" in lines[-1]
+    assert found._repr_html_().count("<tr>") == len(lines) and first in found._repr_html_()
+
+
 def test_the_best_margin_is_that_of_the_exact_worst_case(
     linear: nn.Module, examples: Examples, gradient_suite: Any, threat_model: ThreatModel
 ) -> None:

@@ -40,7 +40,7 @@ from bench.storage import (
     write_durably,
 )
 
-__all__ = ["Journal", "copy_entry", "default_journal", "open_journal", "peek"]
+__all__ = ["Journal", "copy_entry", "default_journal", "has_entries", "open_journal", "peek"]
 
 _HEADER = "header.json"
 _DOCTOR = "doctor"
@@ -189,6 +189,11 @@ def open_journal(folder: Place, header: Header) -> Iterator[Journal]:
             header = dataclasses.replace(header, precision_reason=stored.precision_reason)
         _refuse_other_run(folder, stored or header, header)
         yield Journal(folder, header, check)
+
+
+def has_entries(folder: Place) -> bool:
+    """Whether anything is finished there."""
+    return any(True for _ in matching(folder, "*/*.json"))
 
 
 def peek(folder: Place) -> Journal | None:

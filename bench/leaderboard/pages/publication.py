@@ -19,12 +19,13 @@ from bench.leaderboard.store.lock import locked
 from bench.leaderboard.store.rows import checked, row_paths
 from bench.storage import Place, matching, read_regular, write_durably
 
-__all__ = ["Publication", "outdated", "publish", "render"]
+__all__ = ["MODEL_INDEX", "Publication", "outdated", "publish", "render"]
 
+MODEL_INDEX = "model-index"
+"""The folder of the models' metadata, a page each."""
 _README = "README.md"
 _RESULTS = "results.csv"
 _CHANGELOG = "CHANGELOG.md"
-_MODEL_INDEX = "model-index"
 _MOST_BYTES = 256 << 20
 
 
@@ -34,6 +35,7 @@ class Publication:
 
     Args:
         board: what the pages show.
+        pages: all of the board's.
         written: pages that were new or had to change.
         removed: pages of models that have no row any more.
         unchanged: how many pages were right already.
@@ -41,6 +43,7 @@ class Publication:
     """
 
     board: Board
+    pages: tuple[PurePosixPath, ...]
     written: tuple[PurePosixPath, ...]
     removed: tuple[PurePosixPath, ...]
     unchanged: int
@@ -81,7 +84,12 @@ def _publish(root: Place) -> Publication:
     for path in removed:
         (root / path).unlink()
     return Publication(
-        board=board, written=tuple(contents), removed=removed, unchanged=len(pages) - len(contents), changes=found
+        board=board,
+        pages=tuple(pages),
+        written=tuple(contents),
+        removed=removed,
+        unchanged=len(pages) - len(contents),
+        changes=found,
     )
 
 
@@ -117,9 +125,7 @@ def _model_indices(board: Board) -> dict[PurePosixPath, str]:
     rows = [(group, entry) for group in board.groups for entry in group.entries]
     models = sorted({entry.record.model for _, entry in rows})
     return {
-        PurePosixPath(_MODEL_INDEX, f"{model}.md"): model_index(
-            [each for each in rows if each[1].record.model == model]
-        )
+        PurePosixPath(MODEL_INDEX, f"{model}.md"): model_index([each for each in rows if each[1].record.model == model])
         for model in models
     }
 
@@ -137,7 +143,7 @@ def _outdated(root: Place, path: PurePosixPath, text: str) -> str:
 
 
 def _strays(root: Place, pages: dict[PurePosixPath, str]) -> tuple[PurePosixPath, ...]:
-    there = (PurePosixPath(_MODEL_INDEX, path.name) for path in matching(root, f"{_MODEL_INDEX}/*.md"))
+    there = (PurePosixPath(MODEL_INDEX, path.name) for path in matching(root, f"{MODEL_INDEX}/*.md"))
     return tuple(path for path in there if path not in pages)
 
 

@@ -10,7 +10,7 @@ from bench.leaderboard.store.evidence import (
 )
 from bench.leaderboard.store.lock import board_of, locked
 from bench.leaderboard.store.rows import Identity, find, read, read_all, read_bytes, row_paths
-from bench.leaderboard.store.suite_file import check_suite
+from bench.leaderboard.store.suite_file import check_suite, suite_path
 from bench.leaderboard.store.writing import Written, amend, write
 
 __all__ = [
@@ -31,5 +31,6 @@ __all__ = [
     "read_bytes",
     "read_file",
     "row_paths",
+    "suite_path",
     "write",
 ]

@@ -11,16 +11,21 @@ from bench.leaderboard.store.rows import checked
 from bench.row import Record
 from bench.storage import Place, exists, read_regular, write_durably
 
-__all__ = ["NAME", "check_suite", "definition_of", "publish_suite", "read_suite"]
+__all__ = ["NAME", "check_suite", "definition_of", "publish_suite", "read_suite", "suite_path"]
 
 NAME = "suite.json"
 
 _MOST_BYTES = 1 << 20
 
 
+def suite_path(root: Place, label: str) -> Place:
+    """Where the definition of a suite lies."""
+    return root / label / NAME
+
+
 def publish_suite(record: Record, root: Place, definition: dict[str, Any]) -> None:
     """Store the definition of a row's suite, unless one is there."""
-    path = root / record.suite / NAME
+    path = suite_path(root, record.suite)
     if not exists(path):
         write_durably(path, _dump(definition))
 
@@ -47,7 +52,7 @@ def check_suite(record: Record, root: Place, definition: dict[str, Any], *, whol
     Raises:
         BenchError: if it is another one, or the published one cannot be read.
     """
-    path = checked(root, root / record.suite / NAME)
+    path = checked(root, suite_path(root, record.suite))
     if not exists(path):
         return
     published = read_suite(path)
