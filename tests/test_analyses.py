@@ -9,8 +9,8 @@ import pytest
 
 from bench import models
 from bench.analysis import ANALYSES
-from bench.analysis.page import page
-from bench.analysis.report import read
+from bench.analysis.page import make_page
+from bench.analysis.report import read_report
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "analyses"
@@ -21,18 +21,18 @@ MOST_BYTES = 150_000
 def test_the_page_is_made_of_the_results():
     """Byte for byte; run one of its commands with `--output docs/analyses --page docs/analyses.md` to make it again."""
     text = (ROOT / "docs" / "analyses.md").read_text(encoding="utf-8")
-    assert text == page(map(read, RESULTS), ANALYSES, folder="analyses")
+    assert text == make_page(map(read_report, RESULTS), ANALYSES, folder="analyses")
 
 
 def test_every_analysis_is_on_the_page():
     """Each of them was run on what ships, and more than once where that says more."""
-    assert {read(path).analysis for path in RESULTS} == set(ANALYSES.names())
+    assert {read_report(path).analysis for path in RESULTS} == set(ANALYSES.names())
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 def test_what_a_result_claims_follows_from_its_values(path):
     """Claims, tables and figures are those that today's analysis makes of the stored values."""
-    report = read(path)
+    report = read_report(path)
     assert path.stem == report.stem
     analysis = ANALYSES.get(report.analysis)
     assert report.claims == analysis.claims(report.values)
@@ -43,7 +43,7 @@ def test_what_a_result_claims_follows_from_its_values(path):
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 def test_figures_are_there_and_small(path):
     """Both forms of each that a browser shows, and none that no result shows; PDFs are not committed."""
-    shown = {f"{stem}.{ending}" for stem in read(path).figures.values() for ending in ("png", "svg")}
+    shown = {f"{stem}.{ending}" for stem in read_report(path).figures.values() for ending in ("png", "svg")}
     assert {each.name for each in FOLDER.glob(f"{path.stem}-*.*") if each.suffix != ".pdf"} == shown
     assert all(0 < (FOLDER / name).stat().st_size < MOST_BYTES for name in shown)
 
@@ -51,13 +51,13 @@ def test_figures_are_there_and_small(path):
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 def test_the_models_are_those_of_the_zoo(path):
     """No result is about a model that nobody can load; one about older weights says so by its digest alone."""
-    named = {model.name for model in read(path).models if model.role == "model"}
+    named = {model.name for model in read_report(path).models if model.role == "model"}
     assert named <= set(models.names())
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 def test_commands_name_no_folder_of_a_machine(path):
     """Anyone can repeat them from a folder of their own."""
-    words = shlex.split(read(path).provenance.command)
+    words = shlex.split(read_report(path).provenance.command)
     assert words[:2] == ["bench", "analyze"]
     assert not [word for word in words if word.startswith(("/", "~"))]

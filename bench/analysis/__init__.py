@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from bench.analysis.analysis import Analysis, Claim, Table, Task, Values, Verdict
-from bench.analysis.report import Report
+from bench.analysis.page import make_page
+from bench.analysis.report import Looked, Report, dump_report, read_report
 from bench.analysis.subject import Subject, SuiteVerdicts
+from bench.analysis.work import AnalysisProgress, Done, carry_out
 from bench.core.registry import Registry
 
 __all__ = [
     "ANALYSES",
     "Analysis",
+    "AnalysisProgress",
     "Claim",
+    "Done",
+    "Looked",
     "Report",
     "Subject",
     "SuiteVerdicts",
@@ -18,6 +23,10 @@ __all__ = [
     "Task",
     "Values",
     "Verdict",
+    "carry_out",
+    "dump_report",
+    "make_page",
+    "read_report",
 ]
 
 ANALYSES: Registry[Analysis] = Registry("analysis", "bench.analysis.observations")

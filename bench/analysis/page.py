@@ -10,7 +10,7 @@ from bench.analysis.analysis import Analysis, Table
 from bench.analysis.report import Report
 from bench.core.registry import Registry
 
-__all__ = ["page"]
+__all__ = ["make_page"]
 
 _LOCAL = ("--output", "--page", "--journal", "--data-dir", "--leaderboard", "--device")
 _FLAGS = ("--quiet", "--json")
@@ -26,7 +26,7 @@ hold here is not refuted; it does not hold *at this scale*. Intervals are 95 %. 
 """
 
 
-def page(reports: Iterable[Report], analyses: Registry[Analysis], *, folder: str) -> str:
+def make_page(reports: Iterable[Report], analyses: Registry[Analysis], *, folder: str) -> str:
     """The page.
 
     Args:

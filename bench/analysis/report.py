@@ -13,7 +13,7 @@ from bench.core.errors import BenchError
 from bench.row import Provenance, from_json, to_json
 from bench.storage import read_regular
 
-__all__ = ["FORMAT", "Looked", "Report", "dumps", "read"]
+__all__ = ["FORMAT", "Looked", "Report", "dump_report", "read_report"]
 
 FORMAT = 1
 _MOST_BYTES = 32 << 20
@@ -82,12 +82,12 @@ class Report:
         return f"{self.analysis}-{self.dataset}"
 
 
-def dumps(report: Report) -> str:
+def dump_report(report: Report) -> str:
     """The JSON text."""
     return json.dumps(to_json(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read(path: Path) -> Report:
+def read_report(path: Path) -> Report:
     """Read a stored result.
 
     Raises:

@@ -15,13 +15,13 @@ from bench.core.plain_text import first_line
 from bench.row import Fingerprint, from_json, same_function, to_json
 from bench.storage import Place, read_regular, write_durably
 
-__all__ = ["Done", "Progress", "carry_out"]
+__all__ = ["AnalysisProgress", "Done", "carry_out"]
 
 _MOST_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class AnalysisProgress:
     """Told before the first task and after each.
 
     Args:
@@ -68,7 +68,7 @@ def carry_out(
     *,
     journal: Place | None,
     identity: Mapping[str, Any],
-    on_progress: Callable[[Progress], None] = lambda event: None,
+    on_progress: Callable[[AnalysisProgress], None] = lambda event: None,
 ) -> Done:
     """Do what is not done yet.
 
@@ -151,5 +151,5 @@ def _read(path: Place | None, task: Task) -> _Kept | None:
     return None if any(same_function(old, new) is False for old, new in pairs) else kept
 
 
-def _event(task: str, n_done: int, tasks: tuple[Task, ...], start: float, eta: float | None) -> Progress:
-    return Progress(task=task, n_done=n_done, n_tasks=len(tasks), seconds=time.perf_counter() - start, eta=eta)
+def _event(task: str, n_done: int, tasks: tuple[Task, ...], start: float, eta: float | None) -> AnalysisProgress:
+    return AnalysisProgress(task=task, n_done=n_done, n_tasks=len(tasks), seconds=time.perf_counter() - start, eta=eta)

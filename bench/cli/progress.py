@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from bench import evaluation, training
-    from bench.analysis import work as analysis
+    from bench.analysis import AnalysisProgress
     from bench.diagnostics import Examined
     from bench.jobs import conformance
 
@@ -205,7 +205,7 @@ class AnalysisDisplay(Display):
         super().__init__(TextColumn("parts"), TimeElapsedColumn(), TextColumn("{task.fields[left]}"), quiet=quiet)
         self._task = self._bars.add_task("Measuring", total=None, left="")
 
-    def update(self, event: analysis.Progress) -> None:
+    def update(self, event: AnalysisProgress) -> None:
         """Show how far the analysis is."""
         left = f"{clock(event.eta)} left" if event.eta is not None and event.task else ""
         if self._moving:

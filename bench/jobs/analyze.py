@@ -14,10 +14,8 @@ import platformdirs
 import torch
 
 from bench import analysis, data, models, suites
-from bench.analysis import ANALYSES, Analysis, Report, Subject
+from bench.analysis import ANALYSES, Analysis, AnalysisProgress, Done, Looked, Report, Subject, carry_out
 from bench.analysis.drawing import drawn, rendered
-from bench.analysis.report import Looked
-from bench.analysis.work import Done, Progress, carry_out
 from bench.attacks import parameters
 from bench.core import digest
 from bench.core.errors import BenchError
@@ -108,7 +106,7 @@ def analyze(
     request: AnalyzeRequest,
     *,
     notify: Callable[[str], None] = lambda line: None,
-    on_progress: Callable[[Progress], None] = lambda event: None,
+    on_progress: Callable[[AnalysisProgress], None] = lambda event: None,
 ) -> Analyzed:
     """Measure as asked; write result, figures and page.
 

@@ -7,9 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.analysis import ANALYSES, Report
-from bench.analysis.page import page
-from bench.analysis.report import dumps, read
+from bench.analysis import ANALYSES, Report, dump_report, make_page, read_report
 from bench.storage import matching, write_durably
 
 __all__ = ["results_in", "write_page", "write_result"]
@@ -21,7 +19,7 @@ def results_in(folder: Path) -> list[Report]:
     Raises:
         BenchError: if another JSON file lies there.
     """
-    return [read(path) for path in matching(folder, "*.json")]
+    return [read_report(path) for path in matching(folder, "*.json")]
 
 
 def write_result(report: Report, figures: Mapping[str, Mapping[str, bytes]], folder: Path) -> tuple[Path, ...]:
@@ -39,7 +37,7 @@ def write_result(report: Report, figures: Mapping[str, Mapping[str, bytes]], fol
     for name, content in pictures.items():
         write_durably(folder / name, content)
     result = folder / f"{report.stem}.json"
-    write_durably(result, dumps(report).encode())
+    write_durably(result, dump_report(report).encode())
     _remove_stale(folder, report, set(pictures))
     return (result, *(folder / name for name in pictures))
 
@@ -47,7 +45,7 @@ def write_result(report: Report, figures: Mapping[str, Mapping[str, bytes]], fol
 def write_page(folder: Path, file: Path) -> None:
     """Write the page about all results of `folder` to `file`."""
     relative = Path(os.path.relpath(folder, file.parent)).as_posix()
-    write_durably(file, page(results_in(folder), ANALYSES, folder=relative).encode())
+    write_durably(file, make_page(results_in(folder), ANALYSES, folder=relative).encode())
 
 
 def _remove_stale(folder: Path, report: Report, new: set[str]) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from bench import data, leaderboard, models
 from bench.analysis import ANALYSES
-from bench.analysis.report import read
+from bench.analysis.report import read_report
 from bench.core.errors import BenchError
 from bench.core.types import ThreatModel
 from bench.jobs.analyze import AnalyzeRequest, analyze
@@ -50,7 +50,7 @@ def test_a_result_is_stored_with_its_figures_and_a_page(tmp_path):
     local = f"--output={tmp_path} --journal {tmp_path} --quiet --data-dir {tmp_path}"
     command = (*words.split(), *local.split())
     found = analyze(request(tmp_path, page=tmp_path / "docs" / "page.md", command=command))
-    stored = read(found.path)
+    stored = read_report(found.path)
     assert stored == found.report
     assert (stored.analysis, stored.dataset, stored.indices, stored.seed) == ("curve", "digits", "0:12", 0)
     assert stored.values["models"]["pgd-at"]["stored"] is True
@@ -200,7 +200,7 @@ def test_a_file_that_is_no_result_is_named(tmp_path, content):
     path = tmp_path / "broken.json"
     path.write_text(content)
     with pytest.raises(BenchError, match=r"broken\.json as the result of an analysis") as raised:
-        read(path)
+        read_report(path)
     assert "\n" not in str(raised.value)
 
 
