@@ -7,6 +7,7 @@ from bench.attacks.carlini_wagner_l2 import CarliniWagnerL2
 from bench.attacks.constraint_relaxation import ConstraintRelaxation
 from bench.attacks.cw import CW
 from bench.attacks.fgsm import FGSM
+from bench.attacks.margin_ascent import MarginAscent
 from bench.attacks.pgd import PGD, PGD_20_STEP, TENTH
 from bench.core.registry import Registry
 from bench.core.types import Attack
@@ -20,6 +21,7 @@ __all__ = [
     "TENTH",
     "CarliniWagnerL2",
     "ConstraintRelaxation",
+    "MarginAscent",
     "SingleAttack",
     "StepSize",
     "get",

@@ -30,6 +30,8 @@ from bench.cli.rows import Filter, locate, own_data
 from bench.cli.verify_text import (
     added_text,
     added_values,
+    attacked_text,
+    attacked_values,
     transferred_text,
     transferred_values,
     verification_text,
@@ -63,6 +65,15 @@ def verify(
     transfer: Annotated[
         bool, typer.Option("--transfer", help="Try every row of the board on the stored breaks of all other models.")
     ] = False,
+    attack: Annotated[
+        bool, typer.Option("--attack", help="Attack what the row calls robust by other means, and store what falls.")
+    ] = False,
+    closest: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="With --attack: only those of smallest margin, such as 5%.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="With --attack: go on for 10m or 1h; by default one round.")
+    ] = None,
     data_dir: DataDir = None,
     class_names: ClassNames = None,
     device: Device = None,
@@ -70,7 +81,7 @@ def verify(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Judge a row again from what lies beside it: no attack is run.
+    """Judge a row again from what lies beside it: no attack is run, unless --attack asks for a second opinion.
 
     Exit code 1 says that something in the row does not hold, and what.
 
@@ -81,10 +92,15 @@ def verify(
       bench verify net-make-1a2b3c4d --model net.py:make --weights net.pth
       bench verify pgd-at --dataset cifar10 --add found.npz --by "A. Reader" --source https://example.org
       bench verify --transfer
+      bench verify pgd-at --dataset cifar10 --attack --closest 5% --budget 10m
     """
     from bench.jobs.lookup import Lookup
 
     _refuse_misfits(row, add=add, by=by, source=source, transfer=transfer, model=model)
+    if attack and (add is not None or transfer):
+        raise BenchError("--attack, --add and --transfer are three ways to find breaks; ask for one.")
+    if not attack and (closest is not None or budget is not None):
+        raise BenchError("--closest and --budget are about --attack; add it.")
     own = own_data(dataset)
     lookup = Lookup(
         model=model,
@@ -100,7 +116,9 @@ def verify(
         return
     wanted = Filter(dataset=None if own else dataset, threat_model=threat_model, suite=suite)
     path = locate(row or "", wanted, leaderboard)
-    if add is not None:
+    if attack:
+        _attack(path, lookup, (closest, budget), as_json=as_json, quiet=quiet)
+    elif add is not None:
         _add(path, lookup, (add, by or "", source or add.name), as_json=as_json, quiet=quiet)
     else:
         _verify(path, lookup, as_json=as_json, quiet=quiet)
@@ -149,6 +167,27 @@ def _add(path: Place, lookup: Lookup, handed_in: tuple[Path, str, str], *, as_js
     say(json_text(added_values(added)) if as_json else added_text(added))
     if not added.new and not added.known:
         raise FoundSomethingError(f"None of the {len(added.refused)} claimed breaks holds; the row is unchanged.")
+
+
+def _attack(path: Place, lookup: Lookup, asked: tuple[str | None, str | None], *, as_json: bool, quiet: bool) -> None:
+    from bench.jobs.durations import parse_duration
+    from bench.jobs.second_opinion import attack as job
+    from bench.jobs.second_opinion import parse_share
+
+    closest, budget = asked
+    share = parse_share(closest or "100%")
+    seconds = parse_duration(budget) if budget is not None else None
+    with contextlib.redirect_stdout(sys.stderr), JudgingDisplay(quiet=quiet) as display:
+        found = job(
+            path,
+            lookup,
+            closest=share,
+            budget=seconds,
+            begin=display.begin,
+            advance=display.advance,
+            notify=display.notify,
+        )
+    say(json_text(attacked_values(found)) if as_json else attacked_text(found))
 
 
 def _transfer(root: Place, lookup: Lookup, *, as_json: bool, quiet: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.layout import table
-from bench.cli.tables import percent
+from bench.cli.tables import clock, percent
 from bench.core.plain_text import plain
 from bench.row import Level, to_json
 
@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.jobs.contribute import Added
+    from bench.jobs.second_opinion import Attacked
     from bench.jobs.transfer import Transferred
     from bench.jobs.verify import Verification
 
 __all__ = [
     "added_text",
     "added_values",
+    "attacked_text",
+    "attacked_values",
     "transferred_text",
     "transferred_values",
     "verification_text",
@@ -80,6 +83,42 @@ def added_text(added: Added) -> str:
     headline = f"Robust accuracy {percent(added.record.n_robust / total)} ({added.record.n_robust} of {total})"
     changed = f"stored in {path}" if added.new else f"nothing new for {path}"
     return f"{table(('breaks', 'n', 'examples', ''), cells)}\n\n{headline}, {changed}."
+
+
+def attacked_values(found: Attacked) -> dict[str, Any]:
+    """What attacking a row's survivors found, as JSON values."""
+    return {
+        "path": str(found.path),
+        "n_survivors": found.n_survivors,
+        "tries": found.n_tries,
+        "out_of_time": found.out_of_time,
+        "examples": [
+            {"index": index, "margin_in_row": before, "margin": after, "broken_by": found.how.get(index)}
+            for index, before, after in zip(found.tried, found.before, found.after, strict=True)
+        ],
+        "stored": [index for each in found.kept for index in each.indices],
+        "headline": found.record.n_robust,
+        "n_examples": found.record.result.n_examples,
+        "seconds": round(found.seconds, 3),
+    }
+
+
+def attacked_text(found: Attacked) -> str:
+    """The same as text: the closest ones, and what fell."""
+    cells = [
+        (index, f"{before:.4f}", f"{after:.4f}", found.how.get(index, ""))
+        for index, before, after in zip(found.tried, found.before, found.after, strict=True)
+    ]
+    shown = [each for place, each in enumerate(cells) if place < _SHOWN or each[3]]
+    headers = ("example", "margin in the row", "smallest margin now", "broken by")
+    what = f"{found.n_tries} ascents of each of the {len(found.tried)} closest of {found.n_survivors} robust examples"
+    ended = ", ended by --budget" if found.out_of_time else ""
+    stored = sum(each.n for each in found.kept)
+    total = found.record.result.n_examples
+    headline = f"Robust accuracy {percent(found.record.n_robust / total)} ({found.record.n_robust} of {total})"
+    fell = f"{stored} fell and are stored in {plain(str(found.path))}" if stored else "none fell"
+    lines = table(headers, shown, right=headers[:3])
+    return f"{lines}\n\n{what} in {clock(found.seconds)}{ended}: {fell}. {headline}."
 
 
 def transferred_values(each: Transferred) -> dict[str, Any]:

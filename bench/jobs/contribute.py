@@ -25,7 +25,17 @@ from bench.row import CheckResult, ExternalBreak, Level, Record, parse_indices, 
 from bench.row.arrays import Breaks, merge_breaks
 from bench.storage import Place
 
-__all__ = ["Added", "Contribution", "Found", "add", "robust_in", "store_found", "stored_external"]
+__all__ = [
+    "Added",
+    "Contribution",
+    "Found",
+    "add",
+    "refuse_failed",
+    "robust_in",
+    "sound",
+    "store_found",
+    "stored_external",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +117,9 @@ def add(
         BenchError: if a file cannot be read, or a claim is about an example that the row has not.
         WorkFailedError: if the row was replaced meanwhile, or another writer holds the board for too long.
     """
-    record = _sound(path)
+    record = sound(path)
     opened = open_row(record, lookup)
-    _refuse_failed(opened.checks)
+    refuse_failed(opened.checks)
     stored_external(path, record, opened.dataset)
     claims = read_claims(contribution.file, opened.dataset)
     _refuse_strangers(record, claims)
@@ -139,7 +149,7 @@ def stored_external(path: Place, record: Record, dataset: Dataset) -> Breaks:
         FoundSomethingError: if the file is not the one that the row was written with.
     """
     breaks, check = check_file(path, record, Kind.EXTERNAL, dataset.shape)
-    _refuse_failed([check])
+    refuse_failed([check])
     return breaks if breaks is not None else Breaks.none(dataset.shape)
 
 
@@ -168,7 +178,7 @@ def store_found(
         WorkFailedError: if another row was written meanwhile, or another writer holds the board for too long.
     """
     with leaderboard.locked(leaderboard.board_of(path), notify):
-        record = _sound(path)
+        record = sound(path)
         same = (record.digests.model, record.digests.dataset) == (judged.digests.model, judged.digests.dataset)
         if not same or same_function(record.fingerprint, judged.fingerprint) is False:
             raise WorkFailedError(
@@ -212,16 +222,26 @@ def robust_in(record: Record) -> tuple[int, ...]:
     return tuple(index for index, robust in pairs if robust)
 
 
-def _sound(path: Place) -> Record:
-    """The row as it lies there, if it is what bench wrote."""
+def sound(path: Place) -> Record:
+    """The row as it lies there, if it is what bench wrote.
+
+    Raises:
+        FoundSomethingError: if it contradicts itself.
+        BenchError: if it cannot be read.
+    """
     record, first = read_row(path)
-    _refuse_failed([first])
+    refuse_failed([first])
     if record is None:
         raise FoundSomethingError(first.evidence)
     return record
 
 
-def _refuse_failed(checks: Sequence[CheckResult]) -> None:
+def refuse_failed(checks: Sequence[CheckResult]) -> None:
+    """Refuse to add to a row that does not hold.
+
+    Raises:
+        FoundSomethingError: naming the first check that failed.
+    """
     for check in checks:
         if check.level is Level.FAIL:
             raise FoundSomethingError(

@@ -143,7 +143,7 @@ def doctor(
         num_classes=dataset.num_classes,
         seed=request.seed,
         checks=request.checks,
-        surrogates=load_surrogates(model, dataset, device) if _transfers(request.checks) else (),
+        surrogates=tuple(load_surrogates(model, dataset, device).values()) if _transfers(request.checks) else (),
         batch_size=default_batch_size(device),
         claim=claim_of(model, dataset=dataset.name),
         seconds=request.seconds,

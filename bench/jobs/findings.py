@@ -85,7 +85,7 @@ def find(run: ResolvedRun, n_examples: int, evaluation: Evaluation, *, closing: 
             threat_model=run.plan.threat_model,
             num_classes=run.dataset.num_classes,
             seed=header.seed,
-            surrogates=load_surrogates(run.model, run.dataset, run.plan.device),
+            surrogates=tuple(load_surrogates(run.model, run.dataset, run.plan.device).values()),
             batch_size=min(header.batch_size, n_examples),
             robust=evaluation.robust[: len(few)],
             device=run.plan.device,
@@ -111,10 +111,10 @@ def passes_left(run: ResolvedRun) -> Callable[[int], float]:
     return lambda n_examples: passes(min(n_examples, SHORT_EXAMPLES))
 
 
-def load_surrogates(model: LoadedModel, dataset: Dataset, device: torch.device) -> tuple[nn.Module, ...]:
-    """Other models of the dataset, which examples are transferred from."""
-    loaded = [models.load(name, dataset=dataset, device=device) for name in _surrogates(dataset)]
-    return tuple(each.module for each in loaded if each.digest != model.digest)
+def load_surrogates(model: LoadedModel, dataset: Dataset, device: torch.device) -> dict[str, nn.Module]:
+    """Other models of the dataset, which examples are transferred from, by their names."""
+    loaded = {name: models.load(name, dataset=dataset, device=device) for name in _surrogates(dataset)}
+    return {name: each.module for name, each in loaded.items() if each.digest != model.digest}
 
 
 def _surrogates(dataset: Dataset) -> tuple[str, ...]:

@@ -78,6 +78,11 @@ def test_changed_evidence_is_exit_code_1(bench, row):
         (("ROW", "--add", "a.npz"), "Say who found the breaks"),
         (("ROW", "--add", "absent.npz", "--by", "me"), "Cannot read breaks absent.npz"),
         (("ROW", "--transfer"), "leave ROW"),
+        (("ROW", "--closest", "5%"), "are about --attack"),
+        (("ROW", "--budget", "5m"), "are about --attack"),
+        (("ROW", "--attack", "--add", "a.npz", "--by", "me"), "three ways"),
+        (("ROW", "--attack", "--closest", "0"), "above 0 and at most 100%"),
+        (("ROW", "--attack", "--budget", "soon"), "Expected a duration"),
         (("--transfer", "--leaderboard", "nowhere"), "No rows in nowhere"),
         (("ROW", "--model", "nets.py:godo"), "Did you mean 'good'"),
     ],
@@ -114,6 +119,26 @@ def test_breaks_are_handed_in(bench, row):
     none = bench("verify", row.stem, *OWN, "--add", "clean.npz", "--by", "me")
     assert none.code == 1 and f"None of the {len(indices)} claimed breaks holds" in none.message
     assert row.read_bytes() == before
+
+
+def test_a_second_opinion_is_an_attack(bench, run, here):
+    """The closest examples with their margins, the number, and the same as JSON; a budget ends it."""
+    assert run("--model", "pgd-at").code == 0
+    ((path, record),) = leaderboard.read_all(here / "leaderboard")
+    words = ("verify", path.stem, "--device", "cpu", "--attack", "--closest", "20%", "--budget", "0.01s")
+    text = bench(*words)
+    assert text.code == 0, text.err
+    assert "smallest margin now" in text.out and "ended by --budget: none fell" in text.out
+    value = json.loads(bench(*words, "--json", "--quiet").out)
+    assert value["out_of_time"] and value["tries"] == 0 and value["headline"] == record.n_robust > 4
+    assert [each["margin"] for each in value["examples"]] == [each["margin_in_row"] for each in value["examples"]]
+
+
+def test_where_nothing_is_robust_there_is_nothing_to_attack(bench, row):
+    """Said in one line."""
+    assert leaderboard.read(row).n_robust == 0
+    result = bench("verify", row.stem, *OWN, "--attack")
+    assert result.code == 2 and "calls no example robust" in result.message
 
 
 def test_transfer_of_a_board_of_one(bench, row):

@@ -6,7 +6,7 @@ from bench.attacks.search.best_so_far import Best, BestSoFar, Verdict, judge
 from bench.attacks.search.gradients import Evaluated, differentiate, predict
 from bench.attacks.search.mixed_precision import ModelForms, Searched, search_and_settle
 from bench.attacks.search.projected_gradient import Logits, Loss, Runs, Search, View, ascend, untargeted
-from bench.attacks.search.step_rules import RHO, FixedStep
+from bench.attacks.search.step_rules import RHO, FixedStep, MomentumStep
 from bench.attacks.search.targets import DLR_CLASSES, gap, rank, targeted_loss
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Logits",
     "Loss",
     "ModelForms",
+    "MomentumStep",
     "Part",
     "Runs",
     "Search",

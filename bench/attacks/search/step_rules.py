@@ -1,4 +1,4 @@
-"""How an ascent moves from one iterate to the next: by steps of one length, or by APGD's, which sets its own."""
+"""How an ascent moves from one iterate to the next: steps of one length, along a schedule, or APGD's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.attacks.search.ball import Ball
 from bench.ops import norms
 from bench.ops.choosing import chosen_rows
 
-__all__ = ["RHO", "FixedStep", "HalvingStep", "StepRule", "windows"]
+__all__ = ["RHO", "FixedStep", "HalvingStep", "MomentumStep", "StepRule", "windows"]
 
 MOMENTUM = 0.25
 RHO = 0.75
@@ -48,6 +48,36 @@ class FixedStep:
 
     def step(self, current: Tensor, values: Tensor, gradient: Tensor, *, number: int) -> Tensor:
         return self.ball.project(current + self.length * norms.direction(gradient, self.ball.norm))
+
+
+@dataclass(kw_only=True)
+class MomentumStep:
+    """Steps along a sum of gradients that forgets, of lengths that are given.
+
+    Dong et al. 2018 (arXiv 1710.06081), equation 6: each gradient counts by its direction, whatever its size.
+
+    Args:
+        ball: where runs may move.
+        lengths: of each step, in input units.
+        decay: of the sum, for each step.
+        velocity: the sum, `(N, C, H, W)`.
+    """
+
+    ball: Ball
+    lengths: tuple[float, ...]
+    decay: float
+    velocity: Tensor
+
+    @classmethod
+    def within(cls, ball: Ball, *, lengths: tuple[float, ...], decay: float) -> MomentumStep:
+        """Before the first step."""
+        return cls(ball=ball, lengths=lengths, decay=decay, velocity=torch.zeros_like(ball.center))
+
+    def step(self, current: Tensor, values: Tensor, gradient: Tensor, *, number: int) -> Tensor:
+        size = norms.dual(gradient, self.ball.norm).clamp_min(norms.SMALLEST_LENGTH)
+        self.velocity = self.decay * self.velocity + gradient / norms.per_example(size, gradient)
+        moved = current + self.lengths[number] * norms.direction(self.velocity, self.ball.norm)
+        return self.ball.project(moved)
 
 
 @dataclass(kw_only=True)

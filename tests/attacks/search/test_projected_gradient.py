@@ -9,7 +9,7 @@ from torch import Tensor
 from bench.attacks.search.ball import Ball
 from bench.attacks.search.best_so_far import BestSoFar
 from bench.attacks.search.projected_gradient import Logits, Runs, ascend, untargeted
-from bench.attacks.search.step_rules import FixedStep, HalvingStep
+from bench.attacks.search.step_rules import FixedStep, HalvingStep, MomentumStep
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.ops import losses, norms
 
@@ -26,14 +26,18 @@ class Still:
 
 
 @pytest.mark.parametrize("norm", list(Norm))
-@pytest.mark.parametrize("kind", ["fixed", "halving"])
-def test_both_rules_reach_the_corner_of_a_linear_classifier(linear, examples_of, record, norm, kind) -> None:
+@pytest.mark.parametrize("kind", ["fixed", "halving", "momentum"])
+def test_all_rules_reach_the_corner_of_a_linear_classifier(linear, examples_of, record, norm, kind) -> None:
     """Of two classes, the least margin in the ball is the clean one less epsilon times a dual norm."""
     seen = record(lambda inputs: linear(inputs)[:, :2])
     given = examples_of(linear)
     examples = Examples(inputs=given.inputs, labels=linear(given.inputs)[:, :2].argmax(1), indices=given.indices)
     ball, best = Ball.around(examples.inputs, SMALL[norm]), BestSoFar(examples.inputs)
-    rule = FixedStep(ball=ball, length=ball.radius) if kind == "fixed" else HalvingStep.within(ball, steps=10)
+    rule = {
+        "fixed": FixedStep(ball=ball, length=ball.radius),
+        "halving": HalvingStep.within(ball, steps=10),
+        "momentum": MomentumStep.within(ball, lengths=(ball.radius,) * 10, decay=0.75),
+    }[kind]
     ascend(Logits(classifier=seen), Runs.at(examples.inputs, rule, examples.labels), MARGIN, steps=10, best=best)
     weight = linear[1].weight[:2]
     slope = norms.dual((weight[0] - weight[1])[None], norm)
