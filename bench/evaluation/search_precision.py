@@ -14,6 +14,7 @@ from bench.acceleration import FastForms
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.types import Attack
 from bench.evaluation.journal.header import engine_of
+from bench.ops.precision import has_bfloat16
 from bench.ops.waiting import wait_for
 from bench.suites import AttackSuite
 
@@ -28,8 +29,6 @@ _LEAST_OPERATIONS = 4_000_000
 """OUR CHOICE: of one example's pass forwards. On a CPU with AVX512-BF16 passes in bfloat16 take 0.93 to 1.2 times as
 long as in float32 at 0.5 to 2.5 million (digits), 0.79 times at 5.7 million (resnet4b), and 0.50 to 0.63 times at 70 to
 228 million (CIFAR-10)."""
-_BFLOAT16_ON_CUDA = (8, 0)
-"""The first compute capability with products in bfloat16."""
 
 _MEASURED = 64
 _ROUNDS = 3
@@ -107,7 +106,7 @@ def _ruled(forms: FastForms) -> Choice:
         return Choice(
             FLOAT32, f"rule: {_millions(operations)} operations an example, below {_millions(_LEAST_OPERATIONS)}"
         )
-    if not _has_bfloat16(device):
+    if not has_bfloat16(device):
         return Choice(FLOAT32, f"rule: {device.type} without bfloat16 instructions")
     if forms.low is None:
         return Choice(FLOAT32, "rule: a model that answers otherwise in bfloat16")
@@ -125,14 +124,6 @@ def _operations(module: nn.Module, inputs: Tensor) -> int | None:
     except Exception:  # noqa: BLE001 - a user's model may do anything, and what is wrong with it is said elsewhere
         return None
     return int(counter.get_total_flops())
-
-
-def _has_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for products in bfloat16; others are much slower in it than in float32."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= _BFLOAT16_ON_CUDA
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return device.type == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in names)
 
 
 @torch.no_grad()

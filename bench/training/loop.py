@@ -18,6 +18,7 @@ from torch import nn
 
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.types import Examples, ThreatModel
+from bench.ops.precision import autocast
 from bench.training import snapshot
 from bench.training.averaging import Averaged
 from bench.training.pace import epochs_that_fit
@@ -147,7 +148,7 @@ def _warm_up(run: Run, work: Work) -> None:
     context = work.context(run)
     epochs = itertools.count(-1, -1)  # draws of its own
     batches = itertools.chain.from_iterable(work.batches(epoch, context) for epoch in epochs)
-    with torch.autocast(work.data.labels.device.type, torch.bfloat16):
+    with autocast(work.data.labels.device):
         work.plan.objective.warm_up(run.model.train(), batches, context)
     run.seconds += time.monotonic() - began
 

@@ -68,7 +68,7 @@ SMALL_DIFFERENCES = (NARROW, ONE_CYCLE, FEW_ATTACK_STEPS, AVERAGED, SELECTED_ON_
 MEDIUM_DIFFERENCES = ("batches of 512 instead of 128", ONE_CYCLE, FEW_ATTACK_STEPS, AVERAGED, SELECTED_ON_HELD_OUT)
 
 CRAFTED_IN_EVALUATION_MODE = "attack crafted in evaluation mode, not in training mode"
-BFLOAT16 = "bfloat16 autocast instead of float32"
+BFLOAT16 = "bfloat16 autocast, where the device has it, instead of float32"
 PAPER_DIFFERENCES = (BFLOAT16, SELECTED_ON_HELD_OUT)
 
 

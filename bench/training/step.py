@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bench.core import digest
 from bench.core.types import ThreatModel
+from bench.ops.precision import autocast
 from bench.training.augment import crop_and_flip
 from bench.training.objectives.objective import Batch, Context
 from bench.training.recipe import Plan
@@ -74,7 +75,7 @@ def step(
     for group in optimizer.param_groups:
         group["lr"] = group["share"] * plan.schedule.at(context.epoch, context.epochs)
     model = run.model.train()
-    with torch.autocast(inputs.device.type, torch.bfloat16):
+    with autocast(inputs.device):
         batch = Batch(inputs, labels, plan.objective.craft(model, inputs, labels, context))
         with plan.objective.perturbed_weights(model, batch, context):
             loss = plan.objective.loss(model, batch, context)

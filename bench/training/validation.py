@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.core.types import Examples, ThreatModel
+from bench.ops.precision import autocast
 from bench.training.crafting import TrainingAttack, as_attacked
 from bench.training.objectives.objective import Context
 from bench.training.recipe import Plan
@@ -84,7 +85,7 @@ def validated(model: nn.Module, plan: Plan, data: SplitData, threat_model: Threa
     inputs, labels = data.held_inputs[:MEASURED], data.held_labels[:MEASURED]
     generator = torch.Generator(labels.device).manual_seed(SEED)
     context = Context(epoch=0.0, threat_model=threat_model, generator=generator)
-    with torch.autocast(labels.device.type, torch.bfloat16):
+    with autocast(labels.device):
         clean, robust = accuracies(model, data.held_inputs, data.held_labels, threat_model)
         found = plan.objective.measure(model, inputs, labels, context)
     return Validated(clean, robust, {name: count / len(labels) for name, count in found.items()})

@@ -63,7 +63,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     count("forms", fast_forms, "_plain_form")
     count("choices", search_precision, "_ruled")
     monkeypatch.setattr(search_precision, "_LEAST_OPERATIONS", 0)
-    monkeypatch.setattr(search_precision, "_has_bfloat16", lambda device: True)
+    monkeypatch.setattr(search_precision, "has_bfloat16", lambda device: True)
     return counts
 
 

@@ -58,7 +58,7 @@ def device(monkeypatch):
 
     def say(*, least: int, bfloat16: bool) -> None:
         monkeypatch.setattr(search_precision, "_LEAST_OPERATIONS", least)
-        monkeypatch.setattr(search_precision, "_has_bfloat16", lambda device: bfloat16)
+        monkeypatch.setattr(search_precision, "has_bfloat16", lambda device: bfloat16)
 
     return say
 

@@ -310,7 +310,7 @@ def test_no_clock_decides_a_result(pgd_at, plant_clock, tmp_path, monkeypatch, l
     """Whichever precision a clock makes look faster: one command, one decision, one result, and the row says why."""
     if large:
         monkeypatch.setattr(search_precision, "_LEAST_OPERATIONS", 0, raising=False)
-        monkeypatch.setattr(search_precision, "_has_bfloat16", lambda device: True, raising=False)
+        monkeypatch.setattr(search_precision, "has_bfloat16", lambda device: True, raising=False)
     rows = []
     for number, seconds in enumerate((QUICKER, 0.0, SLOWER)):
         plant_clock(seconds)

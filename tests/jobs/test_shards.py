@@ -103,11 +103,11 @@ def test_options_of_the_merge_are_those_of_the_shards(request_):
 def test_the_merge_has_the_precision_of_the_shards(request_, monkeypatch):
     """Also on a machine whose own rule says otherwise; shards whose machines differ are told so."""
     monkeypatch.setattr(search_precision, "_LEAST_OPERATIONS", 0)
-    monkeypatch.setattr(search_precision, "_has_bfloat16", lambda device: True)
+    monkeypatch.setattr(search_precision, "has_bfloat16", lambda device: True)
     small = replace(request_, samples=140)
     run_shard(small, Shard(number=1, count=2))
     run_shard(small, Shard(number=2, count=2))
-    monkeypatch.setattr(search_precision, "_has_bfloat16", lambda device: False)
+    monkeypatch.setattr(search_precision, "has_bfloat16", lambda device: False)
     cost = merge(small).record.cost
     assert cost.precision == "bf16+float32"
     assert "cpu with bfloat16 instructions" in cost.precision_reason

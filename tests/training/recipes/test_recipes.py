@@ -13,6 +13,7 @@ from bench import data
 from bench.core.types import ThreatModel
 from bench.models.architectures import ARCHITECTURES
 from bench.models.zoo import ZOO
+from bench.ops.precision import autocast
 from bench.training import loop
 from bench.training.averaging import Averaged
 from bench.training.loop import train
@@ -133,7 +134,7 @@ def test_paper_scale_takes_a_step(name):
     )
     inputs, labels = torch.rand((2, 3, 8, 8), generator=generator), torch.tensor([3, 5])
     optimizer = torch.optim.SGD(model.parameters(), lr=plan.schedule.at(context.epoch, plan.epochs))
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast(torch.device("cpu")):
         batch = Batch(inputs, labels, plan.objective.craft(model, inputs, labels, context))
         with plan.objective.perturbed_weights(model, batch, context):
             loss = plan.objective.loss(model, batch, context)
@@ -172,7 +173,7 @@ class NoWaiting(TorchDispatchMode):
 def test_no_step_of_medium_waits_for_the_device(name):
     """From the batch to the averaged weights, no number is read from the device."""
     plan = RECIPES.get(name).plan("medium")
-    model = build(plan, num_classes=10, in_channels=3, width=4)
+    model = build(plan, num_classes=10, in_channels=3, width=8)
     run = Run(model=model, identity={}, average=Averaged(model, 0.9))
     optimizer = optimizer_of(model, plan)
     generator = torch.Generator().manual_seed(0)
