@@ -22,7 +22,7 @@ from bench.core.types import Examples
 from bench.data import Dataset
 from bench.evaluation import Evaluation, evaluate
 from bench.suites import AttackSuite
-from bench.training.validation import SplitData
+from bench.training import SplitData
 
 PGD = next(attack for attack in suites.get("standard-v1").attacks if attack.name == "pgd-20")
 

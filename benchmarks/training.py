@@ -26,11 +26,9 @@ from torch.nn import functional
 from bench.core.types import ThreatModel
 from bench.models.architectures import ARCHITECTURES
 from bench.ops.waiting import wait_for
-from bench.training.averaging import Averaged
+from bench.training import Averaged, Run, augmented, optimizer_of, step
 from bench.training.objectives.objective import Context
 from bench.training.recipes import RECIPES
-from bench.training.run import Run
-from bench.training.step import augmented, optimizer_of, step
 
 BATCH = 128
 EPSILON = 8 / 255

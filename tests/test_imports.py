@@ -1,8 +1,9 @@
-"""How modules depend on each other, imports inside functions included."""
+"""How modules depend on each other, imports inside functions included, and what their classes are called."""
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 import bench
 
 ROOT = Path(bench.__file__).parent
+# What a snapshot of a training holds in its plan: the objective is called as the structure that it trains.
+FROZEN = {"DummyClasses"}
 
 
 def module_of(path: Path) -> str:
@@ -49,3 +52,10 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(" -> ".join(reversed(error.args[1])))
+
+
+def test_no_two_classes_share_a_name() -> None:
+    """A name means one thing in the whole package, but for what a file keeps to itself."""
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in ROOT.rglob("*.py"))
+    names = Counter(node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    assert {name for name, count in names.items() if count > 1 and not name.startswith("_")} == FROZEN

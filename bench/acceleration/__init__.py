@@ -3,7 +3,4 @@
 from bench.acceleration.batch_norm import Folded
 from bench.acceleration.forms import FastForms
 
-__all__ = [
-    "FastForms",
-    "Folded",
-]
+__all__ = ["FastForms", "Folded"]

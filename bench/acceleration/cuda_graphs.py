@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from bench.acceleration.equivalence import Network, alike
 
-__all__ = ["Replayed"]
+__all__ = ["GraphReplay"]
 
 PATIENCE = 3
 """A batch size that comes so many times in a row is captured."""
@@ -40,7 +40,7 @@ def _on_cuda(network: Network, sample: Tensor) -> Network:
         return cast(Network, torch.cuda.make_graphed_callables(lambda inputs: network(inputs), (sample,)))
 
 
-class Replayed(nn.Module):
+class GraphReplay(nn.Module):
     """A network that answers by replaying small batches of a size that lasts, and else by itself.
 
     Args:

@@ -21,7 +21,7 @@ from torch import Tensor, fx, nn
 from bench.acceleration.affine import fuse_affine
 from bench.acceleration.batch_norm import Folded, traced
 from bench.acceleration.constant_folding import precomputed
-from bench.acceleration.cuda_graphs import Replayed
+from bench.acceleration.cuda_graphs import GraphReplay
 from bench.acceleration.equivalence import alike, close
 from bench.acceleration.fused_convolutions import fused
 from bench.acceleration.group_norm import fuse_group_norms
@@ -179,7 +179,7 @@ def _in_fewer_calls(network: nn.Module, probe: Tensor, *, rounding: float) -> nn
 
 def _replayed(form: nn.Module, network: nn.Module, probe: Tensor) -> nn.Module:
     """The form, on a GPU from CUDA graphs: where its network is traced, nothing in it depends on values."""
-    return Replayed(form) if probe.is_cuda and isinstance(network, fx.GraphModule) else form
+    return GraphReplay(form) if probe.is_cuda and isinstance(network, fx.GraphModule) else form
 
 
 def _folded(module: nn.Module) -> nn.Module:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench.analysis.analysis import Analysis, Claim, Table, Task, Values, Verdict
+from bench.analysis.analysis import Analysis, AnalysisTask, Claim, ClaimVerdict, Table, Values
 from bench.analysis.page import make_page
 from bench.analysis.report import Looked, Report, dump_report, read_report
-from bench.analysis.subject import Subject, SuiteVerdicts
+from bench.analysis.subject import AnalysisSubject, SuiteVerdicts
 from bench.analysis.work import AnalysisProgress, Done, carry_out
 from bench.core.registry import Registry
 
@@ -13,16 +13,16 @@ __all__ = [
     "ANALYSES",
     "Analysis",
     "AnalysisProgress",
+    "AnalysisSubject",
+    "AnalysisTask",
     "Claim",
+    "ClaimVerdict",
     "Done",
     "Looked",
     "Report",
-    "Subject",
     "SuiteVerdicts",
     "Table",
-    "Task",
     "Values",
-    "Verdict",
     "carry_out",
     "dump_report",
     "make_page",

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from bench.analysis.subject import Subject
+    from bench.analysis.subject import AnalysisSubject
     from bench.models import LoadedModel
 
-__all__ = ["Analysis", "Claim", "Table", "Task", "Values", "Verdict"]
+__all__ = ["Analysis", "AnalysisTask", "Claim", "ClaimVerdict", "Table", "Values"]
 
 _LEAST = 16
 
@@ -26,7 +26,7 @@ Values = dict[str, Any]
 """JSON values by name."""
 
 
-class Verdict(str, enum.Enum):
+class ClaimVerdict(str, enum.Enum):
     """What the numbers say of a claim."""
 
     HOLDS = "holds"
@@ -34,7 +34,7 @@ class Verdict(str, enum.Enum):
     UNSETTLED = "not settled"
 
     @classmethod
-    def of_less(cls, low: float, high: float) -> Verdict:
+    def of_less(cls, low: float, high: float) -> ClaimVerdict:
         """Of the claim that a number is below 0, by its interval."""
         return cls.HOLDS if high < 0 else cls.FAILS if low > 0 else cls.UNSETTLED
 
@@ -45,7 +45,7 @@ class Claim:
 
     Args:
         text: the statement, one sentence.
-        verdict: one of the values of `Verdict`.
+        verdict: one of the values of `ClaimVerdict`.
         evidence: the numbers, one sentence.
     """
 
@@ -70,7 +70,7 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class AnalysisTask:
     """A part of the work that is kept once it is done.
 
     Args:
@@ -121,7 +121,7 @@ class Analysis(abc.ABC):
         return self.samples if self.most is None else max(_LEAST, min(self.samples, self.most // n_models))
 
     @abc.abstractmethod
-    def tasks(self, subject: Subject) -> tuple[Task, ...]:
+    def tasks(self, subject: AnalysisSubject) -> tuple[AnalysisTask, ...]:
         """Return the work, in order.
 
         Raises:
@@ -129,7 +129,7 @@ class Analysis(abc.ABC):
         """
 
     @abc.abstractmethod
-    def conclude(self, subject: Subject, parts: Mapping[str, Values]) -> Values:
+    def conclude(self, subject: AnalysisSubject, parts: Mapping[str, Values]) -> Values:
         """Put together what the tasks returned, by their names."""
 
     @abc.abstractmethod

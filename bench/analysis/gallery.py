@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.analysis.analysis import Values
-from bench.analysis.subject import Subject, SuiteVerdicts
+from bench.analysis.subject import AnalysisSubject, SuiteVerdicts
 from bench.evaluation import CHUNK_SIZE
 from bench.models import LoadedModel
 from bench.row.arrays import LEVELS
@@ -19,7 +19,7 @@ from bench.row.arrays import LEVELS
 __all__ = ["picture", "verdicts_of"]
 
 
-def verdicts_of(subject: Subject, model: LoadedModel) -> Values:
+def verdicts_of(subject: AnalysisSubject, model: LoadedModel) -> Values:
     """What the model fails on, what it says of the clean inputs, and its stored breaks of the first examples."""
     known = subject.verdicts(model)
     placed = subject.examples.to(subject.device)
@@ -33,7 +33,7 @@ def verdicts_of(subject: Subject, model: LoadedModel) -> Values:
     }
 
 
-def _broken(subject: Subject, known: SuiteVerdicts) -> Values:
+def _broken(subject: AnalysisSubject, known: SuiteVerdicts) -> Values:
     """By index: what the model says of its stored breaks, and the breaks as 8-bit pixels."""
     place = {index: row for row, index in enumerate(subject.examples.indices.tolist())}
     kept = known.breaks.pick(np.array([index in place for index in known.breaks.indices.tolist()], bool))
@@ -45,7 +45,7 @@ def _broken(subject: Subject, known: SuiteVerdicts) -> Values:
     }
 
 
-def picture(subject: Subject, first: Values, names: list[str], parts: Mapping[str, Values], row: int) -> Values:
+def picture(subject: AnalysisSubject, first: Values, names: list[str], parts: Mapping[str, Values], row: int) -> Values:
     """One always-failing example: clean and broken pixels, and what most models say of it under attack."""
     index = str(int(subject.examples.indices[row]))
     called = dict(enumerate(subject.dataset.class_names))

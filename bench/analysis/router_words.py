@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bench.analysis.analysis import Claim, Table, Values, Verdict
+from bench.analysis.analysis import Claim, ClaimVerdict, Table, Values
 
 __all__ = ["router_claim", "router_table"]
 
@@ -15,7 +15,7 @@ def router_claim(name: str, router: Mapping[str, Mapping[str, float]]) -> Claim:
     """That it tells the types apart: chance is a half on each side, and it has to be above it on both."""
     told_apart = router["none"]["low"] > 0.5 and router["pgd"]["low"] > 0.5
     misled = router["none"]["high"] < 0.5 or router["pgd"]["high"] < 0.5
-    verdict = Verdict.HOLDS if told_apart else Verdict.FAILS if misled else Verdict.UNSETTLED
+    verdict = ClaimVerdict.HOLDS if told_apart else ClaimVerdict.FAILS if misled else ClaimVerdict.UNSETTLED
     return Claim(
         text=f"The router of {name} tells clean from adversarial inputs.",
         verdict=verdict.value,

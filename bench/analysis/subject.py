@@ -12,7 +12,7 @@ from bench.data import Dataset
 from bench.models import LoadedModel
 from bench.row.arrays import Breaks
 
-__all__ = ["Subject", "SuiteVerdicts"]
+__all__ = ["AnalysisSubject", "SuiteVerdicts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class SuiteVerdicts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class AnalysisSubject:
     """Models and examples.
 
     Args:

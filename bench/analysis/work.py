@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.analysis.analysis import Task, Values
+from bench.analysis.analysis import AnalysisTask, Values
 from bench.core import digest, strict_json
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.plain_text import first_line
@@ -64,7 +64,7 @@ class _Kept:
 
 
 def carry_out(
-    tasks: tuple[Task, ...],
+    tasks: tuple[AnalysisTask, ...],
     *,
     journal: Place | None,
     identity: Mapping[str, Any],
@@ -107,12 +107,12 @@ def carry_out(
     return Done(parts=parts, seconds=seconds, n_reused=n_reused)
 
 
-def _key(task: Task, identity: Mapping[str, Any]) -> str:
+def _key(task: AnalysisTask, identity: Mapping[str, Any]) -> str:
     models = [[model.digest, model.factory_digest] for model in task.about]
     return digest.of_json([dict(identity), task.name, models])[:32]
 
 
-def _do(task: Task) -> _Kept:
+def _do(task: AnalysisTask) -> _Kept:
     start = time.perf_counter()
     try:
         values = task.work()
@@ -131,7 +131,7 @@ def _do(task: Task) -> _Kept:
         ) from None
 
 
-def _fingerprints(task: Task) -> tuple[Fingerprint | None, ...]:
+def _fingerprints(task: AnalysisTask) -> tuple[Fingerprint | None, ...]:
     return tuple(model.fingerprint for model in task.about)
 
 
@@ -139,7 +139,7 @@ def _text(kept: _Kept) -> str:
     return json.dumps(to_json(kept), allow_nan=False)
 
 
-def _read(path: Place | None, task: Task) -> _Kept | None:
+def _read(path: Place | None, task: AnalysisTask) -> _Kept | None:
     """What is kept in a file; a damaged one, or one about other functions, is as good as none."""
     if path is None:
         return None
@@ -151,5 +151,7 @@ def _read(path: Place | None, task: Task) -> _Kept | None:
     return None if any(same_function(old, new) is False for old, new in pairs) else kept
 
 
-def _event(task: str, n_done: int, tasks: tuple[Task, ...], start: float, eta: float | None) -> AnalysisProgress:
+def _event(
+    task: str, n_done: int, tasks: tuple[AnalysisTask, ...], start: float, eta: float | None
+) -> AnalysisProgress:
     return AnalysisProgress(task=task, n_done=n_done, n_tasks=len(tasks), seconds=time.perf_counter() - start, eta=eta)

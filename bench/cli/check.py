@@ -32,10 +32,10 @@ from bench.core.plain_text import plain
 from bench.row import CheckResult
 from bench.storage import Place, write_durably
 
-__all__ = ["Format", "check"]
+__all__ = ["FindingsFormat", "check"]
 
 
-class Format(str, enum.Enum):
+class FindingsFormat(str, enum.Enum):
     """How findings are shown."""
 
     TABLE = "table"
@@ -76,7 +76,7 @@ def check(
     checkpoints: Annotated[
         Path, typer.Option(metavar="DIR", help="Weights and manifests, checked where the folder exists.")
     ] = Path("checkpoints"),
-    show: Annotated[Format, typer.Option("--format", help="How to show it.")] = Format.TABLE,
+    show: Annotated[FindingsFormat, typer.Option("--format", help="How to show it.")] = FindingsFormat.TABLE,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write JUnit XML.")] = None,
     as_json_too: Json = False,
     quiet: Quiet = False,
@@ -132,11 +132,11 @@ def check(
     results = [replace(each, subject=plain(each.subject), evidence=plain(each.evidence)) for each in found]
     if junit is not None:
         write_durably(junit, as_junit(results).encode(errors="backslashreplace"))
-    say(_shown(results, Format.JSON if as_json_too else show, leaderboard))
+    say(_shown(results, FindingsFormat.JSON if as_json_too else show, leaderboard))
     raise typer.Exit(exit_code(results))
 
 
-def _shown(results: Sequence[CheckResult], show: Format, leaderboard: Place) -> str:
-    if show is Format.JSON:
+def _shown(results: Sequence[CheckResult], show: FindingsFormat, leaderboard: Place) -> str:
+    if show is FindingsFormat.JSON:
         return as_json(results)
-    return as_github(results, leaderboard) if show is Format.GITHUB else as_table(results)
+    return as_github(results, leaderboard) if show is FindingsFormat.GITHUB else as_table(results)

@@ -233,7 +233,7 @@ class ConformanceDisplay(Display):
         super().__init__(TextColumn("models"), TimeElapsedColumn(), TextColumn("{task.fields[left]}"), quiet=quiet)
         self._task = self._bars.add_task("Asking", total=None, left="")
 
-    def update(self, event: conformance.Progress) -> None:
+    def update(self, event: conformance.ConformanceProgress) -> None:
         """Show which model is next, and what came out for the last one."""
         left = f"{clock(event.eta)} left" if event.eta is not None and event.task else ""
         if self._moving:
@@ -259,7 +259,7 @@ class TrainingDisplay(Display):
         )
         self._task = self._bars.add_task("starting", total=None, state="")
 
-    def update(self, progress: training.Progress) -> None:
+    def update(self, progress: training.TrainingProgress) -> None:
         """Show the step, loss, speed and the time that is left."""
         self._bars.update(
             self._task,

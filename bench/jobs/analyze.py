@@ -14,7 +14,7 @@ import platformdirs
 import torch
 
 from bench import analysis, data, models, suites
-from bench.analysis import ANALYSES, Analysis, AnalysisProgress, Done, Looked, Report, Subject, carry_out
+from bench.analysis import ANALYSES, Analysis, AnalysisProgress, AnalysisSubject, Done, Looked, Report, carry_out
 from bench.analysis.drawing import drawn, rendered
 from bench.attacks import parameters
 from bench.core import digest
@@ -192,7 +192,7 @@ def _check(request: AnalyzeRequest, chosen: Analysis) -> None:
         suites.get(request.suite)
 
 
-def _subject(request: AnalyzeRequest, chosen: Analysis, notify: Callable[[str], None]) -> Subject:
+def _subject(request: AnalyzeRequest, chosen: Analysis, notify: Callable[[str], None]) -> AnalysisSubject:
     asked = ThreatModel.parse(request.threat_model) if request.threat_model is not None else None
     device = pick_device(request.device)
     dataset = load_data(
@@ -230,7 +230,7 @@ def _subject(request: AnalyzeRequest, chosen: Analysis, notify: Callable[[str], 
         count = min(len(dataset), chosen.samples_for(len(loaded)))
         given = dataset.examples[: library.extent(loaded, suite, count) if chosen.follows_rows else count]
     label = suite or library.suite_for(loaded, given)
-    return Subject(
+    return AnalysisSubject(
         models=loaded,
         dataset=dataset,
         examples=given,
@@ -253,7 +253,7 @@ def _training(request: AnalyzeRequest, dataset: Dataset, count: int) -> Examples
     return data.load(dataset.name, data_dir=request.data_dir, split="train").examples[:count]
 
 
-def _identity(request: AnalyzeRequest, chosen: Analysis, subject: Subject) -> dict[str, object]:
+def _identity(request: AnalyzeRequest, chosen: Analysis, subject: AnalysisSubject) -> dict[str, object]:
     """All that fixes what the tasks return, beside their models."""
     sources = Path(analysis.__file__).parent.rglob("*.py")
     return {
@@ -272,7 +272,7 @@ def _identity(request: AnalyzeRequest, chosen: Analysis, subject: Subject) -> di
 def _report(
     request: AnalyzeRequest,
     chosen: Analysis,
-    subject: Subject,
+    subject: AnalysisSubject,
     done: Done,
     values: analysis.Values,
     figures: dict[str, str],

@@ -28,7 +28,7 @@ from bench.jobs.known_answers import PUBLISHED, KnownAnswer, Model, Truth, known
 from bench.jobs.request import pick_device
 from bench.row import Level
 
-__all__ = ["SAMPLES", "SUITE", "Case", "Held", "Progress", "Request", "Said", "conformance"]
+__all__ = ["SAMPLES", "SUITE", "Case", "ConformanceProgress", "Held", "Request", "Said", "conformance"]
 
 SUITE, SAMPLES = "quick-v1", 64
 _FEWEST, _SHARE = 3, 0.02
@@ -124,7 +124,7 @@ class Case:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class ConformanceProgress:
     """Told before the first model and after each.
 
     Args:
@@ -144,7 +144,9 @@ class Progress:
     case: Case | None
 
 
-def conformance(request: Request, *, on_progress: Callable[[Progress], None] = lambda event: None) -> tuple[Case, ...]:
+def conformance(
+    request: Request, *, on_progress: Callable[[ConformanceProgress], None] = lambda event: None
+) -> tuple[Case, ...]:
     """Hold a suite, and AutoAttack's authors' package if asked, to every model of the set.
 
     Args:
@@ -163,7 +165,7 @@ def conformance(request: Request, *, on_progress: Callable[[Progress], None] = l
     cases: list[Case] = []
     for number in range(len(chosen) + 1):
         passed = time.perf_counter() - start
-        event = Progress(
+        event = ConformanceProgress(
             task=chosen[number].name if number < len(chosen) else "",
             n_done=number,
             n_tasks=len(chosen),

@@ -20,7 +20,7 @@ from bench.jobs.lookup import Lookup
 from bench.jobs.request import pick_device
 from bench.jobs.row_files import check_file, read_row
 from bench.jobs.verify import Opened, open_row
-from bench.leaderboard.store import Kind
+from bench.leaderboard.store import EvidenceKind
 from bench.row import CheckResult, ExternalBreak, Level, Record, parse_indices, same_function
 from bench.row.arrays import Breaks, merge_breaks
 from bench.storage import Place
@@ -28,7 +28,7 @@ from bench.storage import Place
 __all__ = [
     "Added",
     "Contribution",
-    "Found",
+    "FoundBreaks",
     "add",
     "refuse_failed",
     "robust_in",
@@ -75,7 +75,7 @@ class Added:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class FoundBreaks:
     """Confirmed breaks, and where they come from.
 
     Args:
@@ -129,7 +129,7 @@ def add(
     confirmed = set(breaks.indices.tolist())
     kept: tuple[ExternalBreak, ...] = ()
     if confirmed & robust:
-        found = Found(breaks=breaks, source=contribution.source, by=contribution.by)
+        found = FoundBreaks(breaks=breaks, source=contribution.source, by=contribution.by)
         record, kept = store_found(path, record, [found], opened.dataset, notify=notify)
     new = {index for each in kept for index in each.indices}
     return Added(
@@ -148,7 +148,7 @@ def stored_external(path: Place, record: Record, dataset: Dataset) -> Breaks:
     Raises:
         FoundSomethingError: if the file is not the one that the row was written with.
     """
-    breaks, check = check_file(path, record, Kind.EXTERNAL, dataset.shape)
+    breaks, check = check_file(path, record, EvidenceKind.EXTERNAL, dataset.shape)
     refuse_failed([check])
     return breaks if breaks is not None else Breaks.none(dataset.shape)
 
@@ -156,7 +156,7 @@ def stored_external(path: Place, record: Record, dataset: Dataset) -> Breaks:
 def store_found(
     path: Place,
     judged: Record,
-    found: Sequence[Found],
+    found: Sequence[FoundBreaks],
     dataset: Dataset,
     *,
     notify: Callable[[str], None] = lambda line: None,
@@ -200,7 +200,7 @@ def store_found(
     return record, tuple(entries)
 
 
-def _entry(found: Found, new: Breaks) -> ExternalBreak:
+def _entry(found: FoundBreaks, new: Breaks) -> ExternalBreak:
     today = datetime.now(timezone.utc).strftime("%Y-%m-%d")
     indices = tuple(new.indices.tolist())
     return ExternalBreak(source=found.source, by=found.by, date=today, n=len(indices), indices=indices, row=found.row)

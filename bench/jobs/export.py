@@ -13,7 +13,7 @@ from bench.jobs.evidence import clean_inputs
 from bench.jobs.lookup import Lookup
 from bench.jobs.row_files import check_file
 from bench.jobs.verify import check_data, dataset_name
-from bench.leaderboard.store import Kind
+from bench.leaderboard.store import EvidenceKind
 from bench.row import Level
 from bench.row.arrays import LEVELS, dump_arrays, merge_breaks
 from bench.storage import Place, write_durably
@@ -55,7 +55,7 @@ def export(path: Place, file: Path, lookup: Lookup, *, force: bool = False) -> i
         raise BenchError(f"The row needs the data {record.dataset}, but here is only a sample: {dataset.notice}")
     found = []
     checks = [check_data(record, dataset)]
-    for kind in Kind:
+    for kind in EvidenceKind:
         breaks, check = check_file(path, record, kind, dataset.shape)
         checks.append(check)
         if breaks is not None:

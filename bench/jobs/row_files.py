@@ -11,7 +11,7 @@ from bench.attacks import parameters
 from bench.core import strict_json
 from bench.core.errors import BenchError, OtherFileError, RowContradictionError
 from bench.core.structure import Structure
-from bench.leaderboard.store import Kind, broken_of, link_of, path_of, read_breaks
+from bench.leaderboard.store import EvidenceKind, broken_of, link_of, path_of, read_breaks
 from bench.row import OWN_SUITE, CheckResult, Level, Record, dump_row, listed_indices, parse_indices, unpack_margins
 from bench.row.arrays import Breaks
 from bench.storage import Place
@@ -72,7 +72,9 @@ def check_suite(path: Place, record: Record, structures: Collection[Structure] |
     return _check("suite", problem, f"{record.suite} is the published one, with every parameter")
 
 
-def check_file(path: Place, record: Record, kind: Kind, shape: tuple[int, ...]) -> tuple[Breaks | None, CheckResult]:
+def check_file(
+    path: Place, record: Record, kind: EvidenceKind, shape: tuple[int, ...]
+) -> tuple[Breaks | None, CheckResult]:
     """Read the breaks of a row, and hold them against its verdicts.
 
     Args:
@@ -116,12 +118,12 @@ def _problem_of_suite(record: Record, suite: AttackSuite, structures: Collection
     return f"the parameters of {other[0]} are not those of {record.suite}" if other else ""
 
 
-def _without_file(kind: Kind, n_wanted: int) -> CheckResult:
+def _without_file(kind: EvidenceKind, n_wanted: int) -> CheckResult:
     if not n_wanted:
         return CheckResult(
             what=kind.value, level=Level.PASS, evidence="nothing was broken, so there is nothing to show"
         )
-    if kind is Kind.EXTERNAL:
+    if kind is EvidenceKind.EXTERNAL:
         says = f"{n_wanted} breaks by others without a file: they cannot be judged again"
     else:
         says = f"the row was written without evidence: its {n_wanted} breaks cannot be judged again; run it again"

@@ -19,7 +19,7 @@ from bench.attacks import MarginAscent
 from bench.core.errors import BenchError
 from bench.core.types import ThreatModel
 from bench.evaluation import Judge, full_float32, guarded
-from bench.jobs.contribute import Found, refuse_failed, robust_in, sound, store_found, stored_external
+from bench.jobs.contribute import FoundBreaks, refuse_failed, robust_in, sound, store_found, stored_external
 from bench.jobs.findings import load_surrogates
 from bench.jobs.lookup import Lookup
 from bench.jobs.request import pick_device
@@ -124,7 +124,7 @@ def attack(
     kept: tuple[ExternalBreak, ...] = ()
     if len(breaks):
         source = f"margin ascent with momentum, {search.n_tries} tries of {search.steps} steps"
-        found = Found(breaks=breaks, source=source, by=_BY)
+        found = FoundBreaks(breaks=breaks, source=source, by=_BY)
         record, kept = store_found(path, record, [found], opened.dataset, notify=notify)
     before = tuple(margin for _, margin in tried)
     return Attacked(

@@ -18,7 +18,7 @@ from bench.jobs.request import check_name
 from bench.jobs.run import Outcome, RunRequest, attempted, diagnosed, run
 from bench.leaderboard.compare import compare
 from bench.leaderboard.pages import MODEL_INDEX, Publication, publish
-from bench.leaderboard.store import Kind, read_file
+from bench.leaderboard.store import EvidenceKind, read_file
 from bench.row import Card, Record, to_json
 from bench.storage import Place, check_writable, sha256_of, write_durably
 
@@ -92,7 +92,7 @@ def submit(
         ran = run(dataclasses.replace(request.run, leaderboard=Path(folder)), notify=notify, on_progress=on_progress)
         if ran.outcome is Outcome.SAMPLE or ran.path is None:
             raise BenchError(f"A sample is no submission: {ran.notice} Name the data's folder with --data-dir.")
-        evidence = read_file(ran.path, ran.record, Kind.OWN)
+        evidence = read_file(ran.path, ran.record, EvidenceKind.OWN)
     record = _named(ran.record, request, notify, on_check)
     with leaderboard.locked(root, notify):
         written = leaderboard.write(

@@ -14,7 +14,7 @@ from bench.data import Dataset
 from bench.evaluation import FLOAT32, Evaluation, Progress, default_journal, evaluate_plan, make_plan
 from bench.jobs.durations import in_words
 from bench.jobs.request import digests_of, row_name
-from bench.leaderboard.store import Kind, read_breaks
+from bench.leaderboard.store import EvidenceKind, read_breaks
 from bench.models import LoadedModel
 from bench.row import Record, parse_indices, same_function
 from bench.row.arrays import Breaks
@@ -121,7 +121,7 @@ class Library:
 
     def _of_row(self, record: Record, model: LoadedModel, examples: Examples) -> SuiteVerdicts:
         path = self._identity(model, record.suite).path(self.root)
-        breaks = read_breaks(path, record, Kind.OWN, shape=examples.shape) or Breaks.none(examples.shape)
+        breaks = read_breaks(path, record, EvidenceKind.OWN, shape=examples.shape) or Breaks.none(examples.shape)
         asked = examples.indices.tolist()
         row = {index: position for position, index in enumerate(parse_indices(record.result.indices))}
         clean, robust = record.result.clean_verdicts(), record.result.verdicts()

@@ -37,10 +37,10 @@ from bench.training import (
     EpochResult,
     EventLog,
     Plan,
-    Progress,
     Recipe,
     Run,
     SplitData,
+    TrainingProgress,
     Validated,
     held_out_size,
     model_name,
@@ -99,7 +99,7 @@ class Trained:
 def train(
     request: TrainRequest,
     *,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
     on_epoch: Callable[[EpochResult, int], None] = lambda result, epochs: None,
 ) -> Trained:
     """Train as asked, or continue an interrupted run of the same kind.

@@ -17,13 +17,13 @@ from bench.core.errors import BenchError, FoundSomethingError
 from bench.core.types import ThreatModel
 from bench.data import Dataset
 from bench.evaluation import Advance, Judge
-from bench.jobs.contribute import Found, robust_in, store_found, stored_external
+from bench.jobs.contribute import FoundBreaks, robust_in, store_found, stored_external
 from bench.jobs.evidence import clean_inputs
 from bench.jobs.lookup import Lookup
 from bench.jobs.request import pick_device
 from bench.jobs.row_files import check_file
 from bench.jobs.verify import load_data_of, open_row
-from bench.leaderboard.store import Kind
+from bench.leaderboard.store import EvidenceKind
 from bench.row import ExternalBreak, Level, Record, row_digest, same_function
 from bench.row.arrays import Breaks, merge_breaks
 from bench.storage import Place
@@ -127,7 +127,7 @@ def _try(
         return Transferred(path=target.path, record=target.record, skipped=says)
     threat_model = ThreatModel.parse(target.record.threat_model)
     judge = Judge(opened.model.module, threat_model, device=pick_device(lookup.device), advance=advance)
-    found: list[Found] = []
+    found: list[FoundBreaks] = []
     n_tried = 0
     for source in sources:
         part = source.breaks.pick(np.isin(source.breaks.indices, sorted(robust)))
@@ -135,7 +135,7 @@ def _try(
         breaks = _hits(part, opened.dataset, judge)
         if len(breaks):
             name = f"transfer from {source.record.model}, {source.record.suite}"
-            found.append(Found(breaks=breaks, source=name, by=_BY, row=row_digest(source.record)))
+            found.append(FoundBreaks(breaks=breaks, source=name, by=_BY, row=row_digest(source.record)))
             robust -= set(breaks.indices.tolist())
     if not found:
         return Transferred(path=target.path, record=target.record, n_tried=n_tried)
@@ -160,7 +160,7 @@ def _hits(part: Breaks, dataset: Dataset, judge: Judge) -> Breaks:
 
 def _stored(path: Place, record: Record, dataset: Dataset) -> Breaks:
     """The row's own breaks and those by others; none where it was written without evidence."""
-    own, check = check_file(path, record, Kind.OWN, dataset.shape)
+    own, check = check_file(path, record, EvidenceKind.OWN, dataset.shape)
     if check.level is Level.FAIL:
         raise FoundSomethingError(f"Nothing was tried, since {path} does not hold ({check.what}): {check.evidence}.")
     parts = [stored_external(path, record, dataset), *([own] if own is not None else [])]

@@ -17,7 +17,7 @@ from bench.jobs.lookup import Lookup
 from bench.jobs.replay import Marginal, count_again, replay_breaks, replay_clean
 from bench.jobs.request import ROBUSTBENCH, fingerprinted, load_data, pick_device
 from bench.jobs.row_files import check_file, check_suite, read_row
-from bench.leaderboard.store import Kind
+from bench.leaderboard.store import EvidenceKind
 from bench.models import LoadedModel
 from bench.row import FINGERPRINT_TOLERANCE, CheckResult, Level, Record, fingerprint_distance, parse_indices
 from bench.storage import Place
@@ -123,8 +123,8 @@ class _Found(NamedTuple):
 
 def _verify(path: Place, record: Record, lookup: Lookup, begin: Callable[[int], None], advance: Advance) -> _Found:
     opened = open_row(record, lookup)
-    breaks, own_file = check_file(path, record, Kind.OWN, opened.dataset.shape)
-    external, external_file = check_file(path, record, Kind.EXTERNAL, opened.dataset.shape)
+    breaks, own_file = check_file(path, record, EvidenceKind.OWN, opened.dataset.shape)
+    external, external_file = check_file(path, record, EvidenceKind.EXTERNAL, opened.dataset.shape)
     structures = structures_of(opened.model.module) if opened.model is not None else None
     checks = [check_suite(path, record, structures), *opened.checks, own_file]
     if record.external_breaks or record.external_evidence:

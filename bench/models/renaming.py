@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["View", "views"]
+__all__ = ["StateDictView", "views"]
 
 _IN_BETWEEN = ("module", "_orig_mod")
 """What DataParallel and torch.compile put into names, wherever they stand in a network."""
 
 
-class View(NamedTuple):
+class StateDictView(NamedTuple):
     """Some entries of a state dict under other names.
 
     Attributes:
@@ -27,7 +27,7 @@ class View(NamedTuple):
     outside: tuple[str, ...]
 
 
-def views(state: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[View]:
+def views(state: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[StateDictView]:
     """The entries of `state` under the names that they may have had in a network that wants other names.
 
     First all as they are; then without each prefix under which wanted names stand, the fullest first; and without what
@@ -37,7 +37,7 @@ def views(state: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[View]
         state: what a file holds.
         wanted: a network's own state dict.
     """
-    yield View("", state, ())
+    yield StateDictView("", state, ())
     ours, theirs = _shortened(wanted), _shortened(state)
     if len(ours) < len(wanted) or len(theirs) < len(state):  # a wrapper's word tells two names apart
         ours, theirs = {key: key for key in wanted}, {key: key for key in state}
@@ -50,7 +50,7 @@ def views(state: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[View]
         entries = {ours.get(rest, rest): state[theirs[name]] for name in under for rest in [name.removeprefix(start)]}
         if prefix or entries.keys() != state.keys():
             chosen = {theirs[name] for name in under}
-            yield View(prefix, entries, tuple(key for key in state if key not in chosen))
+            yield StateDictView(prefix, entries, tuple(key for key in state if key not in chosen))
 
 
 def _shortened(names: Mapping[str, Any]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from bench.training import snapshot
 from bench.training.averaging import Averaged
 from bench.training.pace import epochs_that_fit
 from bench.training.recipe import Plan
-from bench.training.run import EpochResult, Progress, Run, restore, state_of
+from bench.training.run import EpochResult, Run, TrainingProgress, restore, state_of
 from bench.training.step import Work, optimizer_of, step
 from bench.training.validation import SplitData, validated
 
@@ -45,7 +45,7 @@ def train(
     snapshot_path: Path,
     seconds: float | None = None,
     teachers: Mapping[str, nn.Module] | None = None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
     on_epoch: Callable[[Run], None] = lambda run: None,
 ) -> Run:
     """Train `run.model` to the end of `plan`, from its snapshot where there is one.
@@ -158,7 +158,7 @@ def _epoch(
     work: Work,
     optimizer: torch.optim.Optimizer,
     saver: _Saver,
-    on_progress: Callable[[Progress], None],
+    on_progress: Callable[[TrainingProgress], None],
 ) -> None:
     """Run what is left of the epoch that `run` is in."""
     context = work.context(run)
@@ -227,9 +227,9 @@ def _merit(result: EpochResult, robust_first: bool) -> tuple[float, float]:
     return (result.robust, result.clean) if robust_first else (result.clean, result.robust)
 
 
-def _progress(run: Run, work: Work, loss: float, speed: float) -> Progress:
+def _progress(run: Run, work: Work, loss: float, speed: float) -> TrainingProgress:
     left = (run.epochs - run.epoch) * work.steps - run.step
-    return Progress(
+    return TrainingProgress(
         epoch=run.epoch,
         epochs=run.epochs,
         step=run.step,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bench.core.errors import UnknownNameError
 from bench.training.objectives.objective import Objective
-from bench.training.schedule import Schedule
+from bench.training.schedule import LearningRate
 
 __all__ = ["Augmentation", "Plan", "Recipe", "model_name"]
 
@@ -61,7 +61,7 @@ class Plan:
     arguments: Mapping[str, object]
     objective: Objective
     epochs: int
-    schedule: Schedule
+    schedule: LearningRate
     batch_size: int = 128
     momentum: float = 0.9
     weight_decay: float = 5e-4

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.training.averaging import Averaged
 
-__all__ = ["EpochResult", "Progress", "Run", "restore", "state_of"]
+__all__ = ["EpochResult", "Run", "TrainingProgress", "restore", "state_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class EpochResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class TrainingProgress:
     """Where a run is: epoch and step in it, loss, speed, and seconds to go."""
 
     epoch: int

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["OneCycle", "Schedule", "Steps"]
+__all__ = ["LearningRate", "OneCycle", "Steps"]
 
 
-class Schedule(Protocol):
+class LearningRate(Protocol):
     """A learning rate for every moment of training."""
 
     def at(self, epoch: float, epochs: int) -> float:

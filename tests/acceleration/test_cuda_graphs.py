@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.acceleration import cuda_graphs as replayed_module
-from bench.acceleration.cuda_graphs import PATIENCE, Replayed
+from bench.acceleration.cuda_graphs import PATIENCE, GraphReplay
 from bench.acceleration.forms import inference_form, low_form
 from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
 from bench.core.types import Norm, ThreatModel
@@ -78,7 +78,7 @@ def slope(network, inputs: Tensor) -> Tensor:
 def test_a_size_that_comes_again_is_replayed_with_the_same_results(net, digits) -> None:
     """Passes alone and with a gradient, each from its own graph, and equal to the network's."""
     captures = Captures()
-    replayed = Replayed(net, capture=captures)
+    replayed = GraphReplay(net, capture=captures)
     for number in range(PATIENCE + 3):
         inputs = digits.inputs[number : number + 20]
         with torch.no_grad():
@@ -91,7 +91,7 @@ def test_a_size_that_comes_again_is_replayed_with_the_same_results(net, digits) 
 def test_a_size_that_seldom_comes_is_not_captured(net, digits) -> None:
     """A capture costs several passes, so it waits until a size has come often enough in a row."""
     captures = Captures()
-    replayed = Replayed(net, capture=captures)
+    replayed = GraphReplay(net, capture=captures)
     for size in (20, 20, 10, 20, 20, 10):
         replayed(digits.inputs[:size])
     assert captures.made == []
@@ -103,7 +103,7 @@ def test_a_size_that_seldom_comes_is_not_captured(net, digits) -> None:
 def test_results_are_the_callers_own(net, digits) -> None:
     """Logits and gradients that are kept do not change when the graph's memory is written again."""
     captures = Captures()
-    replayed = Replayed(net, capture=captures)
+    replayed = GraphReplay(net, capture=captures)
     for _ in range(PATIENCE + 1):
         slope(replayed, digits.inputs[:20])
         replayed(digits.inputs[:20])
@@ -119,7 +119,7 @@ def test_results_are_the_callers_own(net, digits) -> None:
 def test_a_gradient_belongs_to_its_own_pass(net, digits) -> None:
     """Two passes first and their gradients after: the first is not taken with what the second left behind."""
     captures = Captures()
-    replayed = Replayed(net, capture=captures)
+    replayed = GraphReplay(net, capture=captures)
     for _ in range(PATIENCE):
         slope(replayed, digits.inputs[:20])
     assert captures.replays > TRIALS
@@ -134,7 +134,7 @@ def test_a_gradient_belongs_to_its_own_pass(net, digits) -> None:
 def test_a_graph_that_fails_or_differs_in_a_bit_is_not_used(net, digits, fault) -> None:
     """The network answers instead, and the same is not tried again: no result tells which passes were replayed."""
     captures = Captures(fault)
-    replayed = Replayed(net, capture=captures)
+    replayed = GraphReplay(net, capture=captures)
     for _ in range(2):
         for _ in range(PATIENCE + 1):
             assert torch.equal(replayed(digits.inputs[:20]), net(digits.inputs[:20]))
@@ -147,7 +147,7 @@ def test_a_large_batch_is_not_captured(net, digits, monkeypatch) -> None:
     """How large is a matter of its values, not of the clock."""
     monkeypatch.setattr(replayed_module, "MOST_VALUES", 20 * digits.inputs[0].numel())
     captures = Captures()
-    replayed = Replayed(net, capture=captures)
+    replayed = GraphReplay(net, capture=captures)
     for size in (21, 20, 30, 10):
         for _ in range(PATIENCE):
             replayed(digits.inputs[:size])
@@ -166,7 +166,9 @@ class Hungry(nn.Module):
 def test_memory_that_runs_out_takes_the_graphs_with_it(digits) -> None:
     """What a graph holds is free for the smaller batch that is tried next."""
     captures = Captures()
-    replayed = Replayed(Hungry(), capture=lambda _, sample: captures(lambda inputs: inputs.flatten(1)[:, :10], sample))
+    replayed = GraphReplay(
+        Hungry(), capture=lambda _, sample: captures(lambda inputs: inputs.flatten(1)[:, :10], sample)
+    )
     for _ in range(PATIENCE):
         slope(replayed, digits.inputs[:20])
     with pytest.raises(torch.OutOfMemoryError), torch.no_grad():
@@ -184,14 +186,14 @@ def test_every_stage_finds_the_same_points_on_replays(net, digits, stage) -> Non
     short = stage(engine="fast", **({"queries": 40} if stage is Square else {"steps": 20}))
     threat_model = ThreatModel(norm=Norm.LINF, epsilon=Fraction(1, 10))
     expected = short.perturb(net, digits, threat_model, seed=0)
-    found = short.perturb(Replayed(net, capture=captures), digits, threat_model, seed=0)
+    found = short.perturb(GraphReplay(net, capture=captures), digits, threat_model, seed=0)
     assert captures.replays > TRIALS * len(captures.made)
     assert torch.equal(found, expected)
 
 
 def test_on_the_cpu_there_are_no_replays(net, digits) -> None:
     """A CPU has nothing to launch."""
-    assert not isinstance(inference_form(net, digits.inputs[:4]), Replayed)
+    assert not isinstance(inference_form(net, digits.inputs[:4]), GraphReplay)
 
 
 @pytest.mark.gpu
@@ -201,7 +203,7 @@ def test_a_gpu_replays_what_it_computes(net, digits, make) -> None:
     inputs = digits.inputs.cuda()
     with full_float32():
         form = make(copy.deepcopy(net).cuda(), inputs[:8])
-        assert isinstance(form, Replayed)
+        assert isinstance(form, GraphReplay)
         used = False
         for size in (60, 60, 31, 7):
             for start in range(PATIENCE + 2):

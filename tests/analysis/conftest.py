@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import data
-from bench.analysis import Subject, SuiteVerdicts
+from bench.analysis import AnalysisSubject, SuiteVerdicts
 from bench.core.types import Examples, ThreatModel
 from bench.models import LoadedModel
 from bench.row.arrays.adversarials import Breaks
@@ -64,10 +64,10 @@ def examples(linear: Linear) -> Examples:
 
 
 @pytest.fixture
-def subject_of(examples: Examples) -> Callable[..., Subject]:
+def subject_of(examples: Examples) -> Callable[..., AnalysisSubject]:
     """Make a subject of models by name; the rest can be overridden."""
 
-    def make(models: dict[str, nn.Module], **others: object) -> Subject:
+    def make(models: dict[str, nn.Module], **others: object) -> AnalysisSubject:
         dataset = data.load("digits")
         fields = {
             "models": tuple(_loaded(name, module) for name, module in models.items()),
@@ -81,7 +81,7 @@ def subject_of(examples: Examples) -> Callable[..., Subject]:
             "suite": "quick-v1",
             **others,
         }
-        return Subject(**fields)
+        return AnalysisSubject(**fields)
 
     return make
 

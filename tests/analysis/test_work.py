@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from torch import nn
 
-from bench.analysis import Task
+from bench.analysis import AnalysisTask
 from bench.analysis.work import carry_out
 from bench.core.errors import BenchError, WorkFailedError
 from bench.models import LoadedModel
@@ -25,7 +25,7 @@ class Counted:
         self.runs = []
 
     def tasks(self, *names):
-        return tuple(Task(name=name, about=(model(name),), effort=1.0, work=self._work(name)) for name in names)
+        return tuple(AnalysisTask(name=name, about=(model(name),), effort=1.0, work=self._work(name)) for name in names)
 
     def _work(self, name):
         def work():
@@ -66,7 +66,9 @@ def test_other_work_is_not_taken_for_this(tmp_path):
     carry_out(counted.tasks("a"), journal=tmp_path, identity={"seed": 1})
     (task,) = counted.tasks("a")
     carry_out(
-        (Task(name="a", about=(model("other"),), effort=1.0, work=task.work),), journal=tmp_path, identity={"seed": 0}
+        (AnalysisTask(name="a", about=(model("other"),), effort=1.0, work=task.work),),
+        journal=tmp_path,
+        identity={"seed": 0},
     )
     assert counted.runs == ["a", "a", "a"]
 
@@ -106,14 +108,14 @@ def test_a_users_mistake_stays_one():
         raise BenchError("Expected another model.")
 
     with pytest.raises(BenchError, match=r"^Expected another model\.$") as raised:
-        carry_out((Task(name="a", about=(), effort=1.0, work=work),), journal=None, identity={})
+        carry_out((AnalysisTask(name="a", about=(), effort=1.0, work=work),), journal=None, identity={})
     assert raised.value.exit_code == 2
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_numbers_that_are_not_finite_are_said_to_be(tmp_path, number):
     """In one line that says what to run; nothing is kept."""
-    task = Task(name="a", about=(), effort=1.0, work=lambda: {"loss": number})
+    task = AnalysisTask(name="a", about=(), effort=1.0, work=lambda: {"loss": number})
     with pytest.raises(BenchError, match=r"^a: numbers came out that are not finite.*bench doctor"):
         carry_out((task,), journal=tmp_path, identity={})
     assert list(tmp_path.iterdir()) == []

@@ -19,11 +19,11 @@ from bench.attacks.pgd import PGD
 from bench.core.errors import BenchError, FoundSomethingError, WorkFailedError
 from bench.evaluation.verify import judge
 from bench.jobs import contribute
-from bench.jobs.contribute import Contribution, Found, add, store_found
+from bench.jobs.contribute import Contribution, FoundBreaks, add, store_found
 from bench.jobs.lookup import Lookup
 from bench.jobs.row_files import check_file
 from bench.jobs.verify import verify
-from bench.leaderboard.store.evidence import Kind, path_of
+from bench.leaderboard.store.evidence import EvidenceKind, path_of
 from bench.row.arrays.adversarials import Breaks
 from bench.row.packing import pack_margins, pack_verdicts
 from bench.row.serialization import dump_row
@@ -174,7 +174,7 @@ def test_nothing_is_added_to_a_row_that_does_not_hold(weak_row, tmp_path, attack
         add(weak_row, one, CPU)
     _rewritten(weak_row, whole)
     added = add(weak_row, one, CPU)
-    path = path_of(weak_row, Kind.EXTERNAL, added.record.external_evidence)
+    path = path_of(weak_row, EvidenceKind.EXTERNAL, added.record.external_evidence)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(FoundSomethingError, match=r"does not hold \(external\)"):
         add(weak_row, two, CPU)
@@ -221,7 +221,7 @@ def _one_break(index):
 
 def _hand_in(path, judged, index):
     """One break, confirmed for the row as it was when it was judged."""
-    found = Found(breaks=_one_break(index), source="a page", by="another")
+    found = FoundBreaks(breaks=_one_break(index), source="a page", by="another")
     store_found(path, judged, [found], DIGITS)
 
 
@@ -243,7 +243,7 @@ def _assert_all_there(path, n_breaks):
     after = leaderboard.read(path)
     assert sorted(index for each in after.external_breaks for index in each.indices) == list(range(n_breaks))
     assert after.n_robust == after.result.n_robust - n_breaks
-    breaks, check = check_file(path, after, Kind.EXTERNAL, (1, 8, 8))
+    breaks, check = check_file(path, after, EvidenceKind.EXTERNAL, (1, 8, 8))
     assert check.level == "pass" and len(breaks) == n_breaks
 
 

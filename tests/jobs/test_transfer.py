@@ -11,7 +11,7 @@ from bench.core.errors import BenchError, FoundSomethingError
 from bench.jobs.lookup import Lookup
 from bench.jobs.transfer import transfer
 from bench.jobs.verify import verify
-from bench.leaderboard.store.evidence import Kind, path_of
+from bench.leaderboard.store.evidence import EvidenceKind, path_of
 from bench.row.serialization import dump_row, row_digest
 
 CPU = Lookup(device="cpu")
@@ -68,7 +68,7 @@ def test_only_the_same_question_is_answered(board, row, weak_row, change):
     path.write_text(dump_row(other))
     link = record.evidence
     if path != weak_row:
-        path_of(weak_row, Kind.OWN, link).rename(path_of(path, Kind.OWN, link))
+        path_of(weak_row, EvidenceKind.OWN, link).rename(path_of(path, EvidenceKind.OWN, link))
     weak = by_model(transfer(board, CPU))["standard"]
     assert weak.n_tried == 0 and weak.found == ()
 
@@ -91,8 +91,8 @@ def test_an_example_is_broken_once(board, row, weak_row):
     twin = dataclasses.replace(record, model="twin", digests=dataclasses.replace(record.digests, model="0" * 64))
     path = leaderboard.Identity.of(twin).path(board)
     path.write_text(dump_row(twin))
-    content = path_of(row, Kind.OWN, record.evidence).read_bytes()
-    path_of(path, Kind.OWN, record.evidence).write_bytes(content)
+    content = path_of(row, EvidenceKind.OWN, record.evidence).read_bytes()
+    path_of(path, EvidenceKind.OWN, record.evidence).write_bytes(content)
     weak = by_model(transfer(board, CPU))["standard"]
     (entry,) = weak.found
     assert weak.n_tried == 2 * record.evidence.n_breaks - entry.n
@@ -108,17 +108,17 @@ def test_rows_that_cannot_be_tried_are_said(board, weak_row):
         other = dataclasses.replace(record, **change)
         path = leaderboard.Identity.of(other).path(board)
         path.write_text(dump_row(other))
-        path_of(weak_row, Kind.OWN, record.evidence).rename(path_of(path, Kind.OWN, record.evidence))
+        path_of(weak_row, EvidenceKind.OWN, record.evidence).rename(path_of(path, EvidenceKind.OWN, record.evidence))
         if path != weak_row:
             weak_row.unlink()
         results = {result.path: result for result in transfer(board, CPU)}
         assert message in results[path].skipped and len(results) == 2
-        path_of(path, Kind.OWN, record.evidence).rename(path_of(weak_row, Kind.OWN, record.evidence))
+        path_of(path, EvidenceKind.OWN, record.evidence).rename(path_of(weak_row, EvidenceKind.OWN, record.evidence))
 
 
 def test_damaged_evidence_stops_it(board, row, weak_row):
     """Nothing is stored on the word of a file that is not the row's."""
-    path = path_of(row, Kind.OWN, leaderboard.read(row).evidence)
+    path = path_of(row, EvidenceKind.OWN, leaderboard.read(row).evidence)
     path.write_bytes(path.read_bytes()[:-1])
     before = weak_row.read_bytes()
     with pytest.raises(FoundSomethingError, match="Nothing was tried"):

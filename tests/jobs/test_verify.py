@@ -16,7 +16,7 @@ from bench.core.errors import BenchError
 from bench.jobs.lookup import Lookup
 from bench.jobs.run import RunRequest, run
 from bench.jobs.verify import verify
-from bench.leaderboard.store.evidence import Kind, path_of
+from bench.leaderboard.store.evidence import EvidenceKind, path_of
 from bench.row.arrays import evidence_file
 from bench.row.arrays.adversarials import Breaks
 from bench.row.check_result import Level
@@ -35,7 +35,7 @@ def failed(path, lookup=CPU):
 
 
 def evidence_path(row):
-    return path_of(row, Kind.OWN, leaderboard.read(row).evidence)
+    return path_of(row, EvidenceKind.OWN, leaderboard.read(row).evidence)
 
 
 def breaks_of(row):
@@ -49,7 +49,7 @@ def forge(row, *, breaks=None, **change):
         content = evidence_file.dump_evidence(breaks)
         link = EvidenceFile(sha256=digest.of_content(content), n_breaks=len(breaks))
         record = dataclasses.replace(record, evidence=link)
-        path_of(row, Kind.OWN, link).write_bytes(content)
+        path_of(row, EvidenceKind.OWN, link).write_bytes(content)
     row.write_text(dump_row(record))
 
 
@@ -310,7 +310,7 @@ def test_a_row_may_be_verified_from_a_copy(row, tmp_path):
     """A row and its evidence that lie side by side anywhere."""
     link = leaderboard.read(row).evidence
     shutil.copy(row, tmp_path / "mine.json")
-    shutil.copy(path_of(row, Kind.OWN, link), path_of(tmp_path / "mine.json", Kind.OWN, link))
+    shutil.copy(path_of(row, EvidenceKind.OWN, link), path_of(tmp_path / "mine.json", EvidenceKind.OWN, link))
     assert not verify(tmp_path / "mine.json", CPU).failed
 
 

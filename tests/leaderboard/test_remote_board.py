@@ -15,7 +15,7 @@ from bench.core.errors import BenchError
 from bench.leaderboard.checks.files import inspect_board
 from bench.leaderboard.checks.revision import rows_at
 from bench.leaderboard.pages.publication import outdated, publish
-from bench.leaderboard.store.evidence import Kind, read_file
+from bench.leaderboard.store.evidence import EvidenceKind, read_file
 from bench.row.arrays import evidence_file
 from bench.row.arrays.adversarials import Breaks
 from bench.row.record import EvidenceFile, Record
@@ -84,7 +84,7 @@ def test_a_row_is_replaced_by_force_alone_and_leaves_no_stale_evidence(store: st
     assert not leaderboard.write(new, root, evidence=other).written
     written = leaderboard.write(new, root, evidence=other, force=True)
     assert written.written and str(written.path) == f"{root}/standard-v1/cifar10/Linf-8_255/pgd-at.json"
-    assert read_file(written.path, new, Kind.OWN) == other
+    assert read_file(written.path, new, EvidenceKind.OWN) == other
     assert len([name for name in _files(root) if name.endswith(".npz")]) == 1
 
 
@@ -104,7 +104,7 @@ def test_two_writers_of_one_row_leave_a_row_with_its_evidence(
     for thread in threads:
         thread.join(60)
     ((path, row),) = leaderboard.read_all(root)
-    assert read_file(path, row, Kind.OWN) is not None
+    assert read_file(path, row, EvidenceKind.OWN) is not None
     assert sorted(name.rpartition(".")[2] for name in _files(root)) == ["json", "json", "npz"]
 
 

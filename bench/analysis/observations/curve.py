@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.analysis.analysis import Analysis, Claim, Table, Task, Values, Verdict
+from bench.analysis.analysis import Analysis, AnalysisTask, Claim, ClaimVerdict, Table, Values
 from bench.analysis.brackets import Bisection, Brackets
 from bench.analysis.estimate import share
 from bench.analysis.radial import distance
 from bench.analysis.stored_brackets import StoredBrackets
-from bench.analysis.subject import Subject, SuiteVerdicts
+from bench.analysis.subject import AnalysisSubject, SuiteVerdicts
 from bench.core.types import Norm, ThreatModel
 from bench.evaluation import judge
 from bench.models import LoadedModel
@@ -65,14 +65,16 @@ class Curve(Analysis):
     targets: int = 3
     ceiling: int = 4
 
-    def tasks(self, subject: Subject) -> tuple[Task, ...]:
+    def tasks(self, subject: AnalysisSubject) -> tuple[AnalysisTask, ...]:
         """One for each model."""
         return tuple(
-            Task(name=model.name, about=(model,), effort=1.0, work=functools.partial(self._measure, subject, model))
+            AnalysisTask(
+                name=model.name, about=(model,), effort=1.0, work=functools.partial(self._measure, subject, model)
+            )
             for model in subject.models
         )
 
-    def conclude(self, subject: Subject, parts: Mapping[str, Values]) -> Values:
+    def conclude(self, subject: AnalysisSubject, parts: Mapping[str, Values]) -> Values:
         """The brackets of all models."""
         return {
             "epsilon": float(subject.threat_model.epsilon),
@@ -89,12 +91,12 @@ class Curve(Analysis):
         return (
             Claim(
                 text="At the suite's epsilon the curve is the suite's number, within 0.1 point.",
-                verdict=(Verdict.HOLDS if gaps[worst] <= _TOLERATED else Verdict.FAILS).value,
+                verdict=(ClaimVerdict.HOLDS if gaps[worst] <= _TOLERATED else ClaimVerdict.FAILS).value,
                 evidence=f"largest difference {100 * gaps[worst]:.2f} points ({worst}), over {len(models)} models.",
             ),
             Claim(
                 text="The curve costs at most twice its suite.",
-                verdict=(Verdict.HOLDS if costs[dearest] <= _AT_MOST else Verdict.FAILS).value,
+                verdict=(ClaimVerdict.HOLDS if costs[dearest] <= _AT_MOST else ClaimVerdict.FAILS).value,
                 evidence=f"together they take at most {costs[dearest]:.2f} times the suite's passes ({dearest}).",
             ),
         )
@@ -133,7 +135,7 @@ class Curve(Analysis):
             "Clean against robust accuracy at the suite's epsilon": figures.trade_off(values),
         }
 
-    def _measure(self, subject: Subject, model: LoadedModel) -> Values:
+    def _measure(self, subject: AnalysisSubject, model: LoadedModel) -> Values:
         known = subject.verdicts(model)
         ceiling = ThreatModel(norm=subject.threat_model.norm, epsilon=_ceiling(subject.threat_model, self.ceiling))
         search = Bisection(
@@ -158,7 +160,7 @@ def _ceiling(threat_model: ThreatModel, factor: int) -> Fraction:
     return min(far, _LARGEST) if threat_model.norm is Norm.LINF else far
 
 
-def _start(subject: Subject, model: LoadedModel, known: SuiteVerdicts) -> Brackets:
+def _start(subject: AnalysisSubject, model: LoadedModel, known: SuiteVerdicts) -> Brackets:
     """What the suite says: 0 for what is wrong already, the stored break below epsilon, epsilon for what is robust."""
     examples = subject.examples.to(subject.device)
     epsilon = float(subject.threat_model.epsilon)
@@ -178,7 +180,7 @@ def _start(subject: Subject, model: LoadedModel, known: SuiteVerdicts) -> Bracke
     return Brackets(lower=lower, upper=upper, points=points)
 
 
-def _kept_breaks(subject: Subject, known: SuiteVerdicts) -> tuple[Tensor, Tensor]:
+def _kept_breaks(subject: AnalysisSubject, known: SuiteVerdicts) -> tuple[Tensor, Tensor]:
     """Rows of the examples that a break was kept of, and the breaks `(M, C, H, W)`."""
     place = {index: row for row, index in enumerate(subject.examples.indices.tolist())}
     broken = [not held for held in known.robust]

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.always_failing import by_chance, shares
-from bench.analysis.analysis import Analysis, Claim, Table, Task, Values, Verdict
+from bench.analysis.analysis import Analysis, AnalysisTask, Claim, ClaimVerdict, Table, Values
 from bench.analysis.estimate import share
 from bench.analysis.gallery import picture, verdicts_of
 from bench.analysis.landing import PLACES, landing
-from bench.analysis.subject import Subject
+from bench.analysis.subject import AnalysisSubject
 from bench.attacks import PGD, PGD_20_STEP
 from bench.attacks.adaptive import NaivePgd
 from bench.core.structure import structures_of
@@ -63,19 +63,19 @@ class Failing(Analysis):
     pgd: PGD = _PGD_20
     naive: NaivePgd = _NAIVE
 
-    def tasks(self, subject: Subject) -> tuple[Task, ...]:
+    def tasks(self, subject: AnalysisSubject) -> tuple[AnalysisTask, ...]:
         """The verdicts of each model, and the landing places of those with dummy classes."""
         tasks = []
         for model in subject.models:
             work = functools.partial(verdicts_of, subject, model)
-            tasks.append(Task(name=model.name, about=(model,), effort=3.0, work=work))
+            tasks.append(AnalysisTask(name=model.name, about=(model,), effort=3.0, work=work))
         for model in subject.models:
             if "raw-pairs" in structures_of(model.module):
                 work = functools.partial(self._landing, subject, model)
-                tasks.append(Task(name=f"{model.name}, landing", about=(model,), effort=1.0, work=work))
+                tasks.append(AnalysisTask(name=f"{model.name}, landing", about=(model,), effort=1.0, work=work))
         return tuple(tasks)
 
-    def conclude(self, subject: Subject, parts: Mapping[str, Values]) -> Values:
+    def conclude(self, subject: AnalysisSubject, parts: Mapping[str, Values]) -> Values:
         """The intersection, by class, with pictures."""
         names = [model.name for model in subject.models]
         fails = np.array([parts[name]["fails"] for name in names], bool)
@@ -108,7 +108,7 @@ class Failing(Analysis):
         n_models = len(values["failing"])
         claims = []
         if n_models > 1:
-            verdict = Verdict.of_less(values["by_chance"] - found.high, values["by_chance"] - found.low)
+            verdict = ClaimVerdict.of_less(values["by_chance"] - found.high, values["by_chance"] - found.low)
             claims.append(
                 Claim(
                     text="Robust models fail on the same examples: all fail on more of them than by chance.",
@@ -169,7 +169,7 @@ class Failing(Analysis):
             found["Where the largest raw logit lies"] = figures.landing(values)
         return found
 
-    def _landing(self, subject: Subject, model: LoadedModel) -> Values:
+    def _landing(self, subject: AnalysisSubject, model: LoadedModel) -> Values:
         placed = subject.examples.to(subject.device)
         attacks = (self.pgd, self.naive)
         return dict(landing(model.module, placed, subject.threat_model, attacks, seed=subject.seed))
@@ -180,7 +180,7 @@ def _landing_claim(name: str, places: Mapping[str, list[int]]) -> Claim:
     own = PLACES.index("its dummy")
     found = {kind: share(counts[own], sum(counts)) for kind, counts in places.items()}
     decided, naive = found[_PGD_20.name], found[_NAIVE.name]
-    verdict = Verdict.of_less(_HALF - decided.high, _HALF - decided.low)
+    verdict = ClaimVerdict.of_less(_HALF - decided.high, _HALF - decided.low)
     return Claim(
         text=f"Most adversarial examples of {name} land in the dummy of their true class.",
         verdict=verdict.value,

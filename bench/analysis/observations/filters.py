@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from bench.analysis.analysis import Analysis, Claim, Table, Task, Values, Verdict
+from bench.analysis.analysis import Analysis, AnalysisTask, Claim, ClaimVerdict, Table, Values
 from bench.analysis.estimate import Estimate, mean
 from bench.analysis.filters import STATISTICS, check_twins
 from bench.analysis.router_words import router_claim, router_table
 from bench.analysis.routing import routing
-from bench.analysis.subject import Subject
+from bench.analysis.subject import AnalysisSubject
 from bench.analysis.twins import MEASURES, among, compare
 from bench.attacks import PGD, PGD_20_STEP
 from bench.attacks.adaptive import SteeredRoute
@@ -66,7 +66,7 @@ class Filters(Analysis):
     pgd: PGD = _PGD_20
     adaptive: SteeredRoute = _STEERED
 
-    def tasks(self, subject: Subject) -> tuple[Task, ...]:
+    def tasks(self, subject: AnalysisSubject) -> tuple[AnalysisTask, ...]:
         """One for each twin of the first static model, one for the control, one for each model with a router."""
         static = [model for model in subject.models if "routes" not in structures_of(model.module)]
         routed = [model for model in subject.models if "routes" in structures_of(model.module)]
@@ -81,15 +81,19 @@ class Filters(Analysis):
         for _, twin in twins:
             check_twins(first, twin)
         pairs = (
-            Task(name=name, about=(first, twin), effort=1.0, work=functools.partial(compare, first, twin, subject.seed))
+            AnalysisTask(
+                name=name, about=(first, twin), effort=1.0, work=functools.partial(compare, first, twin, subject.seed)
+            )
             for name, twin in twins
         )
         others = static[1:]
         beside_work = functools.partial(among, others)
-        beside = (Task(name=_AMONG, about=tuple(others), effort=0.1, work=beside_work),) if len(others) > 1 else ()
+        beside = (
+            (AnalysisTask(name=_AMONG, about=tuple(others), effort=0.1, work=beside_work),) if len(others) > 1 else ()
+        )
         return (*pairs, *beside, *(self._routing(subject, model) for model in routed))
 
-    def conclude(self, subject: Subject, parts: Mapping[str, Values]) -> Values:
+    def conclude(self, subject: AnalysisSubject, parts: Mapping[str, Values]) -> Values:
         """Pairs and routers apart."""
         routers = {name: part for name, part in parts.items() if "router" in part}
         static = next(model for model in subject.models if model.name not in routers)
@@ -149,7 +153,7 @@ class Filters(Analysis):
             found["Regulation signals on clean and on adversarial inputs"] = figures.signals(values["routers"])
         return found
 
-    def _routing(self, subject: Subject, model: LoadedModel) -> Task:
+    def _routing(self, subject: AnalysisSubject, model: LoadedModel) -> AnalysisTask:
         def work() -> Values:
             return routing(
                 model.module,
@@ -160,19 +164,20 @@ class Filters(Analysis):
                 seed=subject.seed,
             )
 
-        return Task(name=model.name, about=(model,), effort=20.0, work=work)
+        return AnalysisTask(name=model.name, about=(model,), effort=20.0, work=work)
 
     def _pair_claim(self, values: Values, name: str) -> Claim:
         pair, control = values["pairs"][name], values["control"]
         n_layers, n_different = len(pair["layers"]), _n_different(pair, "norm")
         distance = _mean_over_layers(pair, "norm", "ks")
         evidence = f"norms differ in {n_different} of {n_layers} layers, mean KS {distance.told()}"
-        verdict = Verdict.HOLDS if 2 * n_different > n_layers else Verdict.UNSETTLED if n_different else Verdict.FAILS
+        few = ClaimVerdict.UNSETTLED if n_different else ClaimVerdict.FAILS
+        verdict = ClaimVerdict.HOLDS if 2 * n_different > n_layers else few
         if control is not None:
             more = _difference(pair, values["pairs"][control])
             evidence += f"; {more.told()} more than between two seeds of {values['first']}"
             if more.low <= 0:
-                verdict = Verdict.FAILS if more.high <= 0 else Verdict.UNSETTLED
+                verdict = ClaimVerdict.FAILS if more.high <= 0 else ClaimVerdict.UNSETTLED
         if values["among"] is not None:
             evidence += f"; the twins among each other: mean KS {Estimate.of(values['among']['norm']['ks']).told()}"
         evidence += f"; in the ratio that scale does not change, {_n_different(pair, 'shape')} layers differ."

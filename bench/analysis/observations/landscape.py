@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.analysis.analysis import Analysis, Claim, Table, Task, Values, Verdict
+from bench.analysis.analysis import Analysis, AnalysisTask, Claim, ClaimVerdict, Table, Values
 from bench.analysis.directions import along, direction
 from bench.analysis.estimate import Estimate, contrast, mean
-from bench.analysis.subject import Subject
+from bench.analysis.subject import AnalysisSubject
 from bench.attacks import PGD, PGD_20_STEP
 from bench.core.types import Examples
 from bench.evaluation import CHUNK_SIZE
@@ -68,7 +68,7 @@ class Landscape(Analysis):
     distances: tuple[float, ...] = (-0.3, -0.24, -0.18, -0.12, -0.06, 0.06, 0.12, 0.18, 0.24, 0.3)
     attack: PGD = _PGD_10
 
-    def tasks(self, subject: Subject) -> tuple[Task, ...]:
+    def tasks(self, subject: AnalysisSubject) -> tuple[AnalysisTask, ...]:
         """For each model and split: the centre, then each direction."""
         training = subject.training()
         splits = {"test": subject.examples, **({"train": training} if training is not None else {})}
@@ -76,14 +76,14 @@ class Landscape(Analysis):
         for model in subject.models:
             for split, examples in splits.items():
                 work = functools.partial(self._centre, subject, model, examples)
-                tasks.append(Task(name=_key(model.name, split), about=(model,), effort=1.0, work=work))
+                tasks.append(AnalysisTask(name=_key(model.name, split), about=(model,), effort=1.0, work=work))
                 for number in range(self.directions):
                     work = functools.partial(self._direction, subject, model, examples, number)
                     name, effort = _key(model.name, split, number), float(len(self.distances))
-                    tasks.append(Task(name=name, about=(model,), effort=effort, work=work))
+                    tasks.append(AnalysisTask(name=name, about=(model,), effort=effort, work=work))
         return tuple(tasks)
 
-    def conclude(self, subject: Subject, parts: Mapping[str, Values]) -> Values:
+    def conclude(self, subject: AnalysisSubject, parts: Mapping[str, Values]) -> Values:
         """Curves, sharpness and gap of every model, and how later models differ from the first."""
         splits = [split for split in ("train", "test") if _key(subject.models[0].name, split) in parts]
         found = {
@@ -157,17 +157,17 @@ class Landscape(Analysis):
 
         return {"Adversarial loss along random directions, thin lines, and their mean": figures.curves(values)}
 
-    def _centre(self, subject: Subject, model: LoadedModel, examples: Examples) -> Values:
+    def _centre(self, subject: AnalysisSubject, model: LoadedModel, examples: Examples) -> Values:
         loss, robust = self._attacked(model.module, examples.to(subject.device), subject)
         return {"loss": _rounded(loss), "robust": robust.tolist()}
 
-    def _direction(self, subject: Subject, model: LoadedModel, examples: Examples, number: int) -> Values:
+    def _direction(self, subject: AnalysisSubject, model: LoadedModel, examples: Examples, number: int) -> Values:
         placed = examples.to(subject.device)
         heading = direction(model.module, seed=subject.seed, number=number)
         found = along(model.module, heading, self.distances, lambda moved: self._attacked(moved, placed, subject)[0])
         return {"losses": [_rounded(loss) for loss in found]}
 
-    def _attacked(self, module: nn.Module, examples: Examples, subject: Subject) -> tuple[Tensor, Tensor]:
+    def _attacked(self, module: nn.Module, examples: Examples, subject: AnalysisSubject) -> tuple[Tensor, Tensor]:
         """Cross-entropy `(N,)` at the adversarial examples, and whether they are classified correctly."""
         found = []
         for part in examples.split(CHUNK_SIZE):
@@ -178,7 +178,7 @@ class Landscape(Analysis):
         loss, right = zip(*found, strict=True)
         return torch.cat(loss), torch.cat(right)
 
-    def _side(self, subject: Subject, parts: Mapping[str, Values], name: str, split: str) -> Side:
+    def _side(self, subject: AnalysisSubject, parts: Mapping[str, Values], name: str, split: str) -> Side:
         """Of one model and split: losses at 0 `(N,)`, verdicts `(N,)`, losses `(D, A, N)`, mean rises `(D, N)`."""
         centre = np.array(parts[_key(name, split)]["loss"])
         losses_along = np.array([parts[_key(name, split, number)]["losses"] for number in range(self.directions)])
@@ -223,7 +223,7 @@ def _gap_difference(sides: Sides, first: Sides, seed: int) -> Estimate:
 def _claim(text: str, difference: Mapping[str, float], what: str, unit: float = 1.0) -> Claim:
     """That a difference is below 0."""
     found = Estimate.of(difference)
-    verdict = Verdict.of_less(found.low, found.high)
+    verdict = ClaimVerdict.of_less(found.low, found.high)
     return Claim(text=text, verdict=verdict.value, evidence=f"{what} {found.told(unit=unit, signed=True)}.")
 
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor, nn
 
-from bench.analysis.analysis import Analysis, Claim, Table, Task, Values, Verdict
+from bench.analysis.analysis import Analysis, AnalysisTask, Claim, ClaimVerdict, Table, Values
 from bench.analysis.anatomy import layers_of, n_parameters, spectral_norm
 from bench.analysis.estimate import Estimate, mean, share
-from bench.analysis.subject import Subject
+from bench.analysis.subject import AnalysisSubject
 from bench.attacks import PGD, TENTH
 from bench.core.types import Examples, Norm
 from bench.evaluation import CHUNK_SIZE
@@ -58,17 +58,17 @@ class Lipschitz(Analysis):
 
     attack: PGD = _PGD_20
 
-    def tasks(self, subject: Subject) -> tuple[Task, ...]:
+    def tasks(self, subject: AnalysisSubject) -> tuple[AnalysisTask, ...]:
         """Two for each model: the attack, and the layers."""
         tasks = []
         for model in subject.models:
             attacked = functools.partial(self._attacked, subject, model)
             layered = functools.partial(_layers, subject, model)
-            tasks.append(Task(name=f"{model.name}, attack", about=(model,), effort=3.0, work=attacked))
-            tasks.append(Task(name=f"{model.name}, layers", about=(model,), effort=1.0, work=layered))
+            tasks.append(AnalysisTask(name=f"{model.name}, attack", about=(model,), effort=3.0, work=attacked))
+            tasks.append(AnalysisTask(name=f"{model.name}, layers", about=(model,), effort=1.0, work=layered))
         return tuple(tasks)
 
-    def conclude(self, subject: Subject, parts: Mapping[str, Values]) -> Values:
+    def conclude(self, subject: AnalysisSubject, parts: Mapping[str, Values]) -> Values:
         """Every model, and how the first differs from the others on the same images."""
         first = subject.models[0].name
         points = {model.name: parts[f"{model.name}, attack"] for model in subject.models}
@@ -145,7 +145,7 @@ class Lipschitz(Analysis):
             "Spectral norms of the layers, from the input": figures.spectra(values),
         }
 
-    def _attacked(self, subject: Subject, model: LoadedModel) -> Values:
+    def _attacked(self, subject: AnalysisSubject, model: LoadedModel) -> Values:
         constants, stable = [], []
         for part in subject.examples.to(subject.device).split(CHUNK_SIZE):
             points = self.attack.perturb(model.module, part, subject.threat_model, seed=subject.seed)
@@ -170,7 +170,7 @@ def empirical(module: nn.Module, examples: Examples, points: Tensor) -> tuple[Te
     return change / length, clean.argmax(dim=1) == moved.argmax(dim=1)
 
 
-def _layers(subject: Subject, model: LoadedModel) -> Values:
+def _layers(subject: AnalysisSubject, model: LoadedModel) -> Values:
     layers = layers_of(model.module, subject.examples[:1].inputs.to(subject.device))
     modules = dict(model.module.named_modules())
     spectral = {layer.name: spectral_norm(modules[layer.name], layer.shape, seed=subject.seed) for layer in layers}
@@ -204,7 +204,7 @@ def _paired(one: list[float], other: list[float], seed: int) -> dict[str, float]
 
 def _claim(text: str, difference: Mapping[str, float], what: str, size: str) -> Claim:
     found = Estimate.of(difference)
-    verdict = Verdict.of_less(found.low, found.high)
+    verdict = ClaimVerdict.of_less(found.low, found.high)
     return Claim(text=text, verdict=verdict.value, evidence=f"{what} {found.told(signed=True)}; {size}.")
 
 

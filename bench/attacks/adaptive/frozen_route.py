@@ -30,7 +30,7 @@ from bench.attacks.adaptive.routes import (
 )
 from bench.attacks.attack import SingleAttack
 from bench.attacks.pgd import PGD
-from bench.attacks.search import Search
+from bench.attacks.search import ApgdSearch
 from bench.core.structure import Route, Routed
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import losses
@@ -80,7 +80,7 @@ class FrozenRoute(SingleAttack):
             finder = PGD(name=f"{self.name}.finder", steps=self.finding_steps)
             moved = finder.perturb(classifier, examples, threat_model, seed=seed)
         view = FrozenView(classifier=model, route=self._frozen(model, moved))
-        search = Search.of(view, examples, threat_model, seed=seed, attack=self.name)
+        search = ApgdSearch.of(view, examples, threat_model, seed=seed, attack=self.name)
         search.note(examples.inputs)
         search.note(moved)
         search.climb(_static_margin, steps=self.steps, restarts=self.restarts)

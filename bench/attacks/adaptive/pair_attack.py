@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.attacks.adaptive.pairs import PairView, with_dummies
 from bench.attacks.attack import SingleAttack
-from bench.attacks.search import Search
+from bench.attacks.search import ApgdSearch
 from bench.core.types import Classifier, Examples, ThreatModel
 
 __all__ = ["PairAttack"]
@@ -42,7 +42,7 @@ class PairAttack(SingleAttack, ABC):
         view = PairView(classifier=with_dummies(classifier, self.name))
         if not len(examples):
             return examples.inputs
-        search = Search.of(view, examples, threat_model, seed=seed, attack=self.name)
+        search = ApgdSearch.of(view, examples, threat_model, seed=seed, attack=self.name)
         targets = self.targeted(search.note(examples.inputs), examples.labels)
         search.climb(self.loss, steps=self.steps, restarts=self.restarts, targets=targets)
         return search.points

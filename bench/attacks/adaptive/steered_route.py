@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench.attacks.adaptive.routes import ADVERSARIAL, CLEAN, SteerableView, with_router
 from bench.attacks.attack import SingleAttack
-from bench.attacks.search import Search
+from bench.attacks.search import ApgdSearch
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import losses
 
@@ -56,7 +56,7 @@ class SteeredRoute(SingleAttack):
         view = SteerableView(classifier=with_router(classifier, self.name))
         if not len(examples):
             return examples.inputs
-        search = Search.of(view, examples, threat_model, seed=seed, attack=self.name)
+        search = ApgdSearch.of(view, examples, threat_model, seed=seed, attack=self.name)
         search.note(examples.inputs)
         weights = examples.inputs.new_tensor([float(weight) for weight in self.weights]).expand(len(examples), -1)
         search.climb(steering, steps=self.steps, restarts=self.restarts, targets=weights)

@@ -16,8 +16,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from bench.attacks.autoattack.reference import InPackage
-from bench.attacks.autoattack.stage import Stage
-from bench.attacks.search import RHO, Logits, Search, rank, targeted_loss, untargeted
+from bench.attacks.autoattack.stage import AutoAttackStage
+from bench.attacks.search import RHO, ApgdSearch, Logits, rank, targeted_loss, untargeted
 from bench.core.types import Classifier, Examples, Finish, ThreatModel
 from bench.ops import losses
 
@@ -25,7 +25,7 @@ __all__ = ["ApgdCe", "ApgdT"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApgdCe(Stage):
+class ApgdCe(AutoAttackStage):
     """APGD on the cross-entropy.
 
     Args:
@@ -47,7 +47,7 @@ class ApgdCe(Stage):
         return 2 * self.steps * self.restarts
 
     def _search(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
-        search = Search.of(Logits(classifier=classifier), examples, threat_model, seed=seed, attack="apgd-ce")
+        search = ApgdSearch.of(Logits(classifier=classifier), examples, threat_model, seed=seed, attack="apgd-ce")
         search.note(examples.inputs)
         search.climb(untargeted(losses.cross_entropy), steps=self.steps, restarts=self.restarts, rho=self.rho)
         return search.points
@@ -58,7 +58,7 @@ class ApgdCe(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApgdT(Stage):
+class ApgdT(AutoAttackStage):
     """APGD on the targeted DLR loss, one run for each of the most likely wrong classes.
 
     Args:
@@ -80,7 +80,7 @@ class ApgdT(Stage):
         return 2 * self.steps * self.restarts * self.targets
 
     def _search(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
-        search = Search.of(Logits(classifier=classifier), examples, threat_model, seed=seed, attack="apgd-t")
+        search = ApgdSearch.of(Logits(classifier=classifier), examples, threat_model, seed=seed, attack="apgd-t")
         targets = rank(search.note(examples.inputs), examples.labels, self.targets)
         search.climb(targeted_loss, steps=self.steps, restarts=self.restarts, targets=targets, rho=self.rho)
         return search.points

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from bench.attacks.autoattack.hyperplane import move_onto_hyperplane
 from bench.attacks.autoattack.reference import InPackage
-from bench.attacks.autoattack.stage import Stage
+from bench.attacks.autoattack.stage import AutoAttackStage
 from bench.attacks.search import (
     Ball,
     Best,
@@ -47,7 +47,7 @@ _SHORTEST_MOVE = 1e-8
 
 
 @dataclass(frozen=True, kw_only=True)
-class FabT(Stage):
+class FabT(AutoAttackStage):
     """Targeted FAB: steps to the linearised decision boundary of each target, biased towards the input.
 
     Args:

@@ -20,7 +20,7 @@ from torch import Tensor
 from bench.attacks.autoattack import square_l2, square_linf
 from bench.attacks.autoattack.reference import InPackage
 from bench.attacks.autoattack.square_windows import QUERIES_PER_DRAW, Draws, KeyedDraws, l2_side, linf_side
-from bench.attacks.autoattack.stage import Stage
+from bench.attacks.autoattack.stage import AutoAttackStage
 from bench.attacks.search import Ball, Best, BestSoFar, judge, pick, predict
 from bench.core.types import Classifier, Examples, Norm, ThreatModel
 
@@ -28,7 +28,7 @@ __all__ = ["Square", "random_search"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Square(Stage):
+class Square(AutoAttackStage):
     """Random search with square-shaped updates; no gradients.
 
     Args:

@@ -14,14 +14,14 @@ from bench.attacks.search import Ball
 from bench.core.types import Norm
 from bench.ops import norms
 
-__all__ = ["Plan", "move", "pattern", "plan", "start"]
+__all__ = ["L2Windows", "move", "pattern", "plan", "start"]
 
 _TILES = 5
 _SMALLEST = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class L2Windows:
     """The windows of a block of Q queries, one row per example.
 
     Args:
@@ -77,13 +77,13 @@ def start(ball: Ball, draws: Draws, indices: Tensor) -> Tensor:
     return _scaled(delta, ball)
 
 
-def plan(choices: Choices, sides: Sequence[int], size: Sequence[int]) -> Plan:
+def plan(choices: Choices, sides: Sequence[int], size: Sequence[int]) -> L2Windows:
     """Turn choices into windows of the sides wanted, for images of `size` (height, width)."""
     side = torch.tensor(sides, device=choices.places.device)
     height, width = size
     tops = [corners(choices.places[..., axis], side, height) for axis in (0, 2)]
     lefts = [corners(choices.places[..., axis], side, width) for axis in (1, 3)]
-    return Plan(
+    return L2Windows(
         tops=torch.stack(tops, dim=2),
         lefts=torch.stack(lefts, dim=2),
         rows=torch.stack([covered(each, side, height) for each in tops], dim=2),
@@ -93,7 +93,7 @@ def plan(choices: Choices, sides: Sequence[int], size: Sequence[int]) -> Plan:
     )
 
 
-def move(best: Tensor, ball: Ball, plan: Plan, number: int) -> Tensor:
+def move(best: Tensor, ball: Ball, plan: L2Windows, number: int) -> Tensor:
     """Erase one window of the perturbation and give its budget, and what is unused, to a pattern in another."""
     channels, side = best.shape[1], plan.sides[number]
     delta = best - ball.center

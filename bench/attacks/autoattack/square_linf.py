@@ -12,11 +12,11 @@ from bench.attacks.autoattack.square_windows import Choices, Draws, corners, cov
 from bench.attacks.search import Ball
 from bench.ops.choosing import chosen
 
-__all__ = ["Plan", "move", "plan", "start"]
+__all__ = ["LinfWindows", "move", "plan", "start"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class LinfWindows:
     """The windows of a block of Q queries, one row per example.
 
     Args:
@@ -37,18 +37,18 @@ def start(ball: Ball, draws: Draws, indices: Tensor) -> Tensor:
     return chosen(up.to(ball.lower.dtype), ball.upper, ball.lower)
 
 
-def plan(choices: Choices, sides: Sequence[int], size: Sequence[int]) -> Plan:
+def plan(choices: Choices, sides: Sequence[int], size: Sequence[int]) -> LinfWindows:
     """Turn choices into windows of the sides wanted, for images of `size` (height, width)."""
     side = torch.tensor(sides, device=choices.places.device)
     height, width = size
-    return Plan(
+    return LinfWindows(
         rows=covered(corners(choices.places[..., 0], side, height), side, height).to(choices.signs.dtype),
         columns=covered(corners(choices.places[..., 1], side, width), side, width).to(choices.signs.dtype),
         up=(choices.signs > 0).to(choices.signs.dtype),
     )
 
 
-def move(best: Tensor, ball: Ball, plan: Plan, number: int) -> Tensor:
+def move(best: Tensor, ball: Ball, plan: LinfWindows, number: int) -> Tensor:
     """Set a square window of `best`, `(N, C, H, W)`, to the lower or the upper end of the ball, channel by channel.
 
     Adding 2 epsilon of either sign and clipping, as the paper writes it, ends at the same place.

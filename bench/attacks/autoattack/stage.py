@@ -16,11 +16,11 @@ from bench.attacks.attack import UNRECORDED, SingleAttack
 from bench.attacks.autoattack.reference import InPackage
 from bench.core.types import Classifier, Engine, Examples, Finish, ThreatModel
 
-__all__ = ["Stage"]
+__all__ = ["AutoAttackStage"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage(SingleAttack, ABC):
+class AutoAttackStage(SingleAttack, ABC):
     """A stage with a choice of engine.
 
     Args:

@@ -5,13 +5,14 @@ from bench.attacks.search.batching import Part, batches, joined, pick
 from bench.attacks.search.best_so_far import Best, BestSoFar, Verdict, judge
 from bench.attacks.search.gradients import Evaluated, differentiate, predict
 from bench.attacks.search.mixed_precision import ModelForms, Searched, search_and_settle
-from bench.attacks.search.projected_gradient import Logits, Loss, Runs, Search, View, ascend, untargeted
+from bench.attacks.search.projected_gradient import ApgdSearch, Logits, Loss, Runs, View, ascend, untargeted
 from bench.attacks.search.step_rules import RHO, FixedStep, MomentumStep
 from bench.attacks.search.targets import DLR_CLASSES, gap, rank, targeted_loss
 
 __all__ = [
     "DLR_CLASSES",
     "RHO",
+    "ApgdSearch",
     "Ball",
     "Best",
     "BestSoFar",
@@ -23,7 +24,6 @@ __all__ = [
     "MomentumStep",
     "Part",
     "Runs",
-    "Search",
     "Searched",
     "Verdict",
     "View",

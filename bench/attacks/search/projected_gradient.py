@@ -23,7 +23,7 @@ from bench.attacks.search.step_rules import RHO, HalvingStep, StepRule
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops.sampling import Stream
 
-__all__ = ["Logits", "Loss", "Runs", "Search", "View", "ascend", "untargeted"]
+__all__ = ["ApgdSearch", "Logits", "Loss", "Runs", "View", "ascend", "untargeted"]
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Of a view's outputs `(M, K')`, labels `(M,)` and targets `(M,)`; one value per example, to be raised."""
@@ -159,7 +159,7 @@ def _values(outputs: Tensor, *, loss: Loss, runs: Runs) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Search:
+class ApgdSearch:
     """APGD on a batch, over all its runs; `points` is what the attack returns.
 
     Random starts are keyed per example, and an example leaves as soon as it is broken.
@@ -179,7 +179,7 @@ class Search:
     best: BestSoFar
 
     @classmethod
-    def of(cls, view: View, examples: Examples, threat_model: ThreatModel, *, seed: int, attack: str) -> Search:
+    def of(cls, view: View, examples: Examples, threat_model: ThreatModel, *, seed: int, attack: str) -> ApgdSearch:
         """Begin with nothing; `attack` keys the draws."""
         stream, best = Stream(seed=seed, attack=attack), BestSoFar(examples.inputs)
         return cls(view=view, examples=examples, threat_model=threat_model, stream=stream, best=best)

@@ -18,7 +18,7 @@ import torch
 
 from bench.core.errors import WorkFailedError
 from bench.core.types import Examples
-from bench.evaluation.execution.protocol import Assignment, Failed, Order, Packed, Reply
+from bench.evaluation.execution.protocol import Assignment, Failed, Order, PackedExamples, Reply
 from bench.evaluation.execution.task import Task
 
 __all__ = ["ATTEMPTS", "ProcessPool"]
@@ -75,7 +75,7 @@ class ProcessPool:
         for process in self._processes:
             process.start()
         reply: concurrent.futures.Future[Reply] = concurrent.futures.Future()
-        order = Order(key=assignment.key, task=task, attacked=Packed.of(task.attacked(examples)))
+        order = Order(key=assignment.key, task=task, attacked=PackedExamples.of(task.attacked(examples)))
         self._orders.put((order, reply))
         return reply
 

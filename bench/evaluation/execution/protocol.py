@@ -25,7 +25,7 @@ from bench.evaluation.results import StageResult
 from bench.models import Blueprint, dump_state, state_digest
 from bench.row import Fingerprint
 
-__all__ = ["Assignment", "Failed", "Order", "Origin", "Packed", "Reply", "assign"]
+__all__ = ["Assignment", "Failed", "Order", "Origin", "PackedExamples", "Reply", "assign"]
 
 _LEVELS = 255
 
@@ -101,7 +101,7 @@ def assign(plan: RunPlan, blueprint: Blueprint) -> Assignment:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Packed:
+class PackedExamples:
     """Examples as arrays.
 
     Args:
@@ -115,7 +115,7 @@ class Packed:
     indices: NDArray[np.int64]
 
     @classmethod
-    def of(cls, examples: Examples) -> Packed:
+    def of(cls, examples: Examples) -> PackedExamples:
         """Pack examples, wherever they lie; pixels in a byte each where that loses nothing, as for images it does."""
         inputs = examples.inputs.cpu()
         pixels = (inputs * _LEVELS).round().to(torch.uint8)
@@ -148,7 +148,7 @@ class Order:
 
     key: str
     task: Task
-    attacked: Packed
+    attacked: PackedExamples
 
 
 @dataclass(frozen=True, kw_only=True)

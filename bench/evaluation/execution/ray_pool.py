@@ -20,7 +20,7 @@ from bench.core.errors import BenchError, WorkFailedError
 from bench.core.plain_text import first_line, reason_of
 from bench.core.types import Examples
 from bench.evaluation.execution.process_pool import ATTEMPTS
-from bench.evaluation.execution.protocol import Assignment, Failed, Packed, Reply
+from bench.evaluation.execution.protocol import Assignment, Failed, PackedExamples, Reply
 from bench.evaluation.execution.task import Task
 from bench.evaluation.execution.worker import Worker
 
@@ -141,7 +141,7 @@ class RayPool:
         """A chunk's examples in the object store, under the digest that stages and models have in common."""
         known = self._placed.pop(digest, None)
         if known is None:
-            packed = Packed.of(chunk)
+            packed = PackedExamples.of(chunk)
             known = (self._ray.put(packed), packed.inputs.nbytes)
         self._placed[digest] = known
         while len(self._placed) > 1 and sum(size for _, size in self._placed.values()) > _MOST_PLACED:
@@ -178,7 +178,7 @@ class RayPool:
             )
 
 
-def _fulfil(key: str, told: list[Any], task: Task, *chunks: Packed) -> Reply:
+def _fulfil(key: str, told: list[Any], task: Task, *chunks: PackedExamples) -> Reply:
     """Compute a task in a Ray worker."""
     global _worker
     if _worker is None:

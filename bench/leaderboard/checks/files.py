@@ -12,7 +12,7 @@ from bench.core.plain_text import one_line, reasons_text
 from bench.core.types import ThreatModel
 from bench.leaderboard.pages.publication import outdated
 from bench.leaderboard.store import evidence as files
-from bench.leaderboard.store.evidence import Kind
+from bench.leaderboard.store.evidence import EvidenceKind
 from bench.leaderboard.store.rows import Identity, read
 from bench.leaderboard.store.suite_file import check_suite
 from bench.row import CheckResult, Level, Manifest, Record
@@ -143,7 +143,7 @@ def _files_of(root: Place, path: Place, record: Record) -> Iterator[CheckResult]
     if record.evidence is None and record.result.broken():
         message = "no breaks are stored, so nobody can check it without attacking"
         yield CheckResult(what="evidence", subject=_name(root, path), level=Level.WARN, evidence=message)
-    for kind in Kind:
+    for kind in EvidenceKind:
         if files.link_of(record, kind) is not None:
             yield _tried("evidence", _name(root, path), lambda kind=kind: _evidence(path, record, kind))  # type: ignore[misc]
 
@@ -176,7 +176,7 @@ def _suite(record: Record, root: Place) -> str | None:
     return None
 
 
-def _evidence(path: Place, record: Record, kind: Kind) -> str | None:
+def _evidence(path: Place, record: Record, kind: EvidenceKind) -> str | None:
     """What is wrong with a row's file: it must hold a break of just the examples that the row calls broken."""
     try:
         files.read_breaks(path, record, kind)

@@ -82,10 +82,10 @@ def no_rows(root: Place) -> BenchError:
 
 
 def _row(root: Place, path: Place, record: Record) -> Row:
-    content = files.read_file(path, record, files.Kind.OWN)
+    content = files.read_file(path, record, files.EvidenceKind.OWN)
     if record.evidence is None or content is None:
         return Row(path=PurePosixPath(path.relative_to(root).as_posix()), record=record)
-    file = files.path_of(path, files.Kind.OWN, record.evidence)
+    file = files.path_of(path, files.EvidenceKind.OWN, record.evidence)
     try:
         gallery = load_gallery(content, shape=files.shape_of(record))
     except ValueError as error:

@@ -1,21 +1,14 @@
 """Rows on disk: where they and their files lie, how they are read, when they may be written."""
 
-from bench.leaderboard.store.evidence import (
-    Kind,
-    broken_of,
-    link_of,
-    path_of,
-    read_breaks,
-    read_file,
-)
+from bench.leaderboard.store.evidence import EvidenceKind, broken_of, link_of, path_of, read_breaks, read_file
 from bench.leaderboard.store.lock import board_of, locked
 from bench.leaderboard.store.rows import Identity, find, read, read_all, read_bytes, row_paths
 from bench.leaderboard.store.suite_file import check_suite, suite_path
 from bench.leaderboard.store.writing import Written, amend, write
 
 __all__ = [
+    "EvidenceKind",
     "Identity",
-    "Kind",
     "Written",
     "amend",
     "board_of",

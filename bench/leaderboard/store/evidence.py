@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bench.row.arrays import Breaks
 
 __all__ = [
-    "Kind",
+    "EvidenceKind",
     "broken_of",
     "external_of",
     "link_of",
@@ -40,7 +40,7 @@ _MOST_BYTES = 4 << 30
 _MOST_UNKNOWN_BYTES = 256 << 20
 
 
-class Kind(str, enum.Enum):
+class EvidenceKind(str, enum.Enum):
     """Whose breaks a file holds.
 
     Attributes:
@@ -52,12 +52,12 @@ class Kind(str, enum.Enum):
     EXTERNAL = "external"
 
 
-def link_of(record: Record, kind: Kind) -> EvidenceFile | None:
+def link_of(record: Record, kind: EvidenceKind) -> EvidenceFile | None:
     """What the row says about its file; None where it has none."""
-    return record.evidence if kind is Kind.OWN else record.external_evidence
+    return record.evidence if kind is EvidenceKind.OWN else record.external_evidence
 
 
-def path_of(row: Place, kind: Kind, link: EvidenceFile) -> Place:
+def path_of(row: Place, kind: EvidenceKind, link: EvidenceFile) -> Place:
     """Where a file lies.
 
     Args:
@@ -82,7 +82,7 @@ def most_bytes_of(record: Record) -> int:
     return min(most, most_evidence_bytes(record.result.n_examples, shape_of(record)))
 
 
-def read_file(row: Place, record: Record, kind: Kind) -> bytes | None:
+def read_file(row: Place, record: Record, kind: EvidenceKind) -> bytes | None:
     """The bytes of a file, which are those that the row was written with; None where the row has none.
 
     Args:
@@ -115,7 +115,9 @@ def read_file(row: Place, record: Record, kind: Kind) -> bytes | None:
     return content
 
 
-def read_breaks(row: Place, record: Record, kind: Kind, *, shape: tuple[int, ...] | None = None) -> Breaks | None:
+def read_breaks(
+    row: Place, record: Record, kind: EvidenceKind, *, shape: tuple[int, ...] | None = None
+) -> Breaks | None:
     """The breaks in a file, which are one of each example that the row calls broken; None where the row has no file.
 
     Args:
@@ -138,7 +140,7 @@ def read_breaks(row: Place, record: Record, kind: Kind, *, shape: tuple[int, ...
     most = most_bytes_of(record) if shape is None else most_evidence_bytes(n_examples, shape)
     try:
         breaks = load_evidence(content, most_bytes=most)
-        if kind is Kind.OWN and shape is not None:
+        if kind is EvidenceKind.OWN and shape is not None:
             load_gallery(content, shape=shape)
     except ValueError as error:
         raise OtherFileError(str(error)) from error
@@ -148,9 +150,9 @@ def read_breaks(row: Place, record: Record, kind: Kind, *, shape: tuple[int, ...
     return breaks
 
 
-def broken_of(record: Record, kind: Kind) -> frozenset[int]:
+def broken_of(record: Record, kind: EvidenceKind) -> frozenset[int]:
     """Indices of the examples that a file of this kind must have a break of."""
-    return record.result.broken() if kind is Kind.OWN else record.broken_by_others()
+    return record.result.broken() if kind is EvidenceKind.OWN else record.broken_by_others()
 
 
 def external_of(row: Place, record: Record, indices: Collection[int]) -> tuple[EvidenceFile, bytes] | None:
@@ -170,7 +172,7 @@ def external_of(row: Place, record: Record, indices: Collection[int]) -> tuple[E
     from bench.row.arrays import dump_evidence, load_evidence
 
     try:
-        content = read_file(row, record, Kind.EXTERNAL)
+        content = read_file(row, record, EvidenceKind.EXTERNAL)
         if content is None:
             return None
         breaks = load_evidence(content, most_bytes=most_bytes_of(record))
@@ -181,7 +183,7 @@ def external_of(row: Place, record: Record, indices: Collection[int]) -> tuple[E
     return EvidenceFile(sha256=digest.of_content(content), n_breaks=len(part)), content
 
 
-def write(row: Place, record: Record, files: Mapping[Kind, bytes]) -> None:
+def write(row: Place, record: Record, files: Mapping[EvidenceKind, bytes]) -> None:
     """Write files durably beside a row that is yet to be written.
 
     Raises:
@@ -200,9 +202,9 @@ def write(row: Place, record: Record, files: Mapping[Kind, bytes]) -> None:
 
 def remove_stale(row: Place, record: Record) -> None:
     """Remove the files of this row's name that it does not point to; the board is held, so nobody is writing one."""
-    links = ((kind, link_of(record, kind)) for kind in Kind)
+    links = ((kind, link_of(record, kind)) for kind in EvidenceKind)
     kept = {path_of(row, kind, link) for kind, link in links if link is not None}
-    kinds = "|".join(kind.value for kind in Kind)
+    kinds = "|".join(kind.value for kind in EvidenceKind)
     name = re.compile(rf"{re.escape(row.stem)}\.({kinds})\.[0-9a-f]{{{_DIGITS}}}\.npz")
     for path in row.parent.iterdir():
         if name.fullmatch(path.name) and path not in kept:
@@ -210,7 +212,7 @@ def remove_stale(row: Place, record: Record) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _problem(breaks: Breaks, record: Record, kind: Kind, shape: tuple[int, ...] | None) -> str:
+def _problem(breaks: Breaks, record: Record, kind: EvidenceKind, shape: tuple[int, ...] | None) -> str:
     """Why these are not the breaks that the row says; empty where they are."""
     if shape is not None and breaks.shape != shape:
         return f"its inputs are of shape {breaks.shape}, but the data's are {shape}"

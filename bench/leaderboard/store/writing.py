@@ -88,7 +88,7 @@ def _write(
 ) -> Written:
     definition = suite or definition_of(record)
     check_suite(record, root, definition, whole=suite is not None)
-    contents = {} if evidence is None else {files.Kind.OWN: evidence}
+    contents = {} if evidence is None else {files.EvidenceKind.OWN: evidence}
     old = find(root, Identity.of(record))
     if old is None:
         _store(record, root, path, check, definition, contents)
@@ -139,7 +139,7 @@ def amend(path: Place, record: Record, external: bytes, *, notify: Callable[[str
     if path.is_symlink():
         raise BenchError(f"Cannot use {path}: it is a symbolic link. Name the real file.")
     with locked(board_of(path), notify) as check:
-        _store_row(record, path, check, {files.Kind.EXTERNAL: external})
+        _store_row(record, path, check, {files.EvidenceKind.EXTERNAL: external})
 
 
 def _store(
@@ -148,13 +148,13 @@ def _store(
     path: Place,
     check: Guard,
     definition: dict[str, Any],
-    contents: Mapping[files.Kind, bytes],
+    contents: Mapping[files.EvidenceKind, bytes],
 ) -> None:
     publish_suite(record, root, definition)
     _store_row(record, path, check, contents)
 
 
-def _store_row(record: Record, path: Place, check: Guard, contents: Mapping[files.Kind, bytes]) -> None:
+def _store_row(record: Record, path: Place, check: Guard, contents: Mapping[files.EvidenceKind, bytes]) -> None:
     """Files first, the row that points to them next, what it no longer points to last."""
     files.write(path, record, contents)
     check()
@@ -162,7 +162,7 @@ def _store_row(record: Record, path: Place, check: Guard, contents: Mapping[file
     files.remove_stale(path, record)
 
 
-def _with_external(path: Place, record: Record, old: Record) -> tuple[Record, dict[files.Kind, bytes]]:
+def _with_external(path: Place, record: Record, old: Record) -> tuple[Record, dict[files.EvidenceKind, bytes]]:
     """The new row with what others broke of its examples in the old one, where weights, function and data are the same.
 
     The architecture's source does not count: where a row has no fingerprint, verifying it will tell.
@@ -186,13 +186,13 @@ def _with_external(path: Place, record: Record, old: Record) -> tuple[Record, di
     part = files.external_of(path, old, indices) if kept.external_breaks else None
     if part is None:
         return kept, {}
-    return replace(kept, external_evidence=part[0]), {files.Kind.EXTERNAL: part[1]}
+    return replace(kept, external_evidence=part[0]), {files.EvidenceKind.EXTERNAL: part[1]}
 
 
 def _lacks_evidence(path: Place, record: Record) -> bool:
     """Whether a row has no evidence, or the file is not the one that it was written with."""
     try:
-        return files.read_file(path, record, files.Kind.OWN) is None
+        return files.read_file(path, record, files.EvidenceKind.OWN) is None
     except OtherFileError:
         return True
 

@@ -14,7 +14,7 @@ from bench.core.plain_text import reason_of
 from bench.models.sources.library import imported, quiet
 from bench.storage import MOST_WEIGHTS_BYTES, sha256_of
 
-__all__ = ["Snapshot", "from_address", "from_hub", "remark_on", "weights_in"]
+__all__ = ["HubSnapshot", "from_address", "from_hub", "remark_on", "weights_in"]
 
 _SECONDS = 20
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -24,14 +24,14 @@ _SHARD = re.compile(r"(model|pytorch_model)-\d+-of-\d+\.(safetensors|bin)")
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.")
 
 
-class Snapshot(NamedTuple):
+class HubSnapshot(NamedTuple):
     """A folder with the files of a repository on the hub; the commit that they are of."""
 
     folder: Path
     commit: str
 
 
-def from_hub(name: str, repository: str, revision: str | None, *, configured: bool = True) -> Snapshot:
+def from_hub(name: str, repository: str, revision: str | None, *, configured: bool = True) -> HubSnapshot:
     """The weights, and what else says what they are of, in a repository on Hugging Face's hub.
 
     Args:
@@ -47,7 +47,7 @@ def from_hub(name: str, repository: str, revision: str | None, *, configured: bo
     try:
         found = Path(hub.snapshot_download(repository, revision=revision, local_files_only=True))
         if weights_in(found) and (not configured or (found / _CONFIGURATION[0]).is_file()):
-            return Snapshot(found, found.name)
+            return HubSnapshot(found, found.name)
     except FileNotFoundError:
         pass
     except ValueError as error:  # of names that cannot be
@@ -97,7 +97,7 @@ def remark_on(file: Path) -> tuple[str, ...]:
     return () if found.startswith(stated[1]) else (f"{file} is not the published file: its SHA-256 is {found[:12]}.",)
 
 
-def _downloaded(hub: Any, repository: str, revision: str | None) -> Snapshot:
+def _downloaded(hub: Any, repository: str, revision: str | None) -> HubSnapshot:
     info = hub.HfApi().model_info(repository, revision=revision, timeout=_SECONDS, files_metadata=True)
     sizes = {each.rfilename: each.size or 0 for each in info.siblings}
     weights = next((each for each in _WEIGHTS if each in sizes), None)
@@ -110,7 +110,7 @@ def _downloaded(hub: Any, repository: str, revision: str | None) -> Snapshot:
     if sum(sizes[each] for each in files) > MOST_WEIGHTS_BYTES:
         raise BenchError(f"Repository {repository!r} of the hub holds more than {MOST_WEIGHTS_BYTES >> 30} GiB.")
     paths = [Path(hub.hf_hub_download(repository, each, revision=info.sha)) for each in files]
-    return Snapshot(paths[0].parent, info.sha)
+    return HubSnapshot(paths[0].parent, info.sha)
 
 
 def _why_not(error: Exception, name: str, repository: str, revision: str | None) -> str:

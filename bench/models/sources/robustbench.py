@@ -36,7 +36,7 @@ from bench.models.loaded import LoadedModel, freeze
 from bench.models.sources import library
 from bench.models.sources.source import Source, Wanted
 
-__all__ = ["ENTRY", "PREFIX", "Published", "cache_folder", "factories", "knows", "names", "published"]
+__all__ = ["ENTRY", "PREFIX", "ListedModel", "cache_folder", "factories", "knows", "names", "published"]
 
 PREFIX = "robustbench:"
 DATASETS = ("cifar10", "cifar100", "imagenet")
@@ -143,7 +143,7 @@ def load(wanted: Wanted) -> LoadedModel:
     )
 
 
-class Published(NamedTuple):
+class ListedModel(NamedTuple):
     """What RobustBench states of a model: accuracies in percent of the whole test split, as text."""
 
     identifier: str
@@ -155,7 +155,7 @@ class Published(NamedTuple):
     venue: str
 
 
-def published(dataset: str | None = None) -> tuple[Published, ...]:
+def published(dataset: str | None = None) -> tuple[ListedModel, ...]:
     """Every model of RobustBench that can be loaded, with the numbers that it publishes, list after list.
 
     Args:
@@ -203,12 +203,12 @@ def knows(identifier: str) -> bool:
     return importlib.util.find_spec("robustbench") is not None and bool(_stated_of(identifier))
 
 
-def _stated_of(identifier: str) -> list[Published]:
+def _stated_of(identifier: str) -> list[ListedModel]:
     return [each for each in _stated() if each.identifier == identifier]
 
 
 @functools.cache
-def _stated() -> tuple[Published, ...]:
+def _stated() -> tuple[ListedModel, ...]:
     """The rows of the tables in RobustBench's README, under headings such as "CIFAR-10" and "L2, eps=0.5"."""
     library.required("robustbench", extra="zoo")
     text = importlib.metadata.metadata("robustbench").json.get("description", "")
@@ -224,7 +224,7 @@ def _stated() -> tuple[Published, ...]:
             cells = [_MARKUP.sub("", cell).strip() for cell in line.strip().strip("|").split("|")]
             if len(cells) == 7 and cells[3].endswith("%"):
                 clean, robust = (cell.rstrip("%") for cell in cells[3:5])
-                found.append(Published(cells[1], dataset, threat_model, clean, robust, cells[5], cells[6]))
+                found.append(ListedModel(cells[1], dataset, threat_model, clean, robust, cells[5], cells[6]))
     return tuple(found)
 
 

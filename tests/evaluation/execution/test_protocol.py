@@ -8,7 +8,7 @@ import torch
 
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.types import Examples
-from bench.evaluation.execution.protocol import Failed, Packed
+from bench.evaluation.execution.protocol import Failed, PackedExamples
 
 
 def _examples(inputs: torch.Tensor) -> Examples:
@@ -26,7 +26,7 @@ def _examples(inputs: torch.Tensor) -> Examples:
 )
 def test_examples_arrive_to_the_bit(inputs: torch.Tensor, kind: type) -> None:
     """Images in a byte a pixel, all else as it is; never in memory that somebody else may write to."""
-    packed = Packed.of(_examples(inputs))
+    packed = PackedExamples.of(_examples(inputs))
     found = packed.unpack()
     assert packed.inputs.dtype == kind
     assert torch.equal(found.inputs, inputs) and found.inputs.dtype == torch.float32

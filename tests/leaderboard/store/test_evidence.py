@@ -12,7 +12,7 @@ from bench.core import digest
 from bench.core.errors import BenchError, OtherFileError
 from bench.leaderboard import amend, read, write
 from bench.leaderboard.store import writing
-from bench.leaderboard.store.evidence import Kind, path_of, read_file
+from bench.leaderboard.store.evidence import EvidenceKind, path_of, read_file
 from bench.row.record import EvidenceFile, ExternalBreak, Record
 
 Make = Callable[..., Record]
@@ -35,8 +35,8 @@ def test_evidence_lies_beside_its_row(tmp_path: Path, record: Make) -> None:
     row = record([True, False], evidence=link(b"breaks"))
     path = write(row, tmp_path, evidence=b"breaks").path
     assert files(tmp_path) == [f"pgd-at.evidence.{digest.of_content(b'breaks')[:12]}.npz"]
-    assert read_file(path, read(path), Kind.OWN) == b"breaks"
-    assert read_file(path, read(path), Kind.EXTERNAL) is None
+    assert read_file(path, read(path), EvidenceKind.OWN) == b"breaks"
+    assert read_file(path, read(path), EvidenceKind.EXTERNAL) is None
 
 
 def test_a_file_that_the_row_does_not_point_to_is_not_written(tmp_path: Path, record: Make) -> None:
@@ -60,10 +60,10 @@ def test_a_crash_between_file_and_row_leaves_the_old_row_whole(
     monkeypatch.setattr(writing, "write_durably", crash)
     with pytest.raises(KeyboardInterrupt):
         write(new, tmp_path, evidence=b"new", force=True)
-    assert read_file(path, read(path), Kind.OWN) == b"old" and len(files(tmp_path)) == 2
+    assert read_file(path, read(path), EvidenceKind.OWN) == b"old" and len(files(tmp_path)) == 2
     monkeypatch.setattr(writing, "write_durably", write_durably)
     write(new, tmp_path, evidence=b"new", force=True)
-    assert read_file(path, read(path), Kind.OWN) == b"new" and len(files(tmp_path)) == 1
+    assert read_file(path, read(path), EvidenceKind.OWN) == b"new" and len(files(tmp_path)) == 1
 
 
 def test_only_a_rows_own_old_files_are_removed(tmp_path: Path, record: Make) -> None:
@@ -83,17 +83,17 @@ def test_changed_missing_and_linked_files_are_refused(tmp_path: Path, record: Ma
     """What is read is what the row was written with, in a real file."""
     row = record([True, False], evidence=link(b"breaks"))
     path = write(row, tmp_path, evidence=b"breaks").path
-    file = path_of(path, Kind.OWN, link(b"breaks"))
+    file = path_of(path, EvidenceKind.OWN, link(b"breaks"))
     file.write_bytes(b"Breaks")
     with pytest.raises(OtherFileError, match="changed after its row was written"):
-        read_file(path, row, Kind.OWN)
+        read_file(path, row, EvidenceKind.OWN)
     file.unlink()
     with pytest.raises(OtherFileError, match="is missing"):
-        read_file(path, row, Kind.OWN)
+        read_file(path, row, EvidenceKind.OWN)
     (tmp_path / "elsewhere").write_bytes(b"breaks")
     file.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(BenchError, match="symbolic link"):
-        read_file(path, row, Kind.OWN)
+        read_file(path, row, EvidenceKind.OWN)
     with pytest.raises(BenchError, match="symbolic link"):
         write(record([False, False], evidence=link(b"breaks")), tmp_path, evidence=b"breaks", force=True)
 
@@ -106,9 +106,9 @@ def test_a_row_that_is_reproduced_gets_the_evidence_that_it_lacks(tmp_path: Path
     found = write(new, tmp_path, evidence=b"breaks")
     assert found.reproduces and found.written and read(path) == new
     assert not write(new, tmp_path, evidence=b"breaks").written
-    path_of(path, Kind.OWN, link(b"breaks")).write_bytes(b"damaged")
+    path_of(path, EvidenceKind.OWN, link(b"breaks")).write_bytes(b"damaged")
     assert write(new, tmp_path, evidence=b"breaks").written
-    assert read_file(path, read(path), Kind.OWN) == b"breaks"
+    assert read_file(path, read(path), EvidenceKind.OWN) == b"breaks"
     shorter = record([True], evidence=link(b"fewer"))
     assert not write(shorter, tmp_path, evidence=b"fewer").written and read(path) == new
 
@@ -123,7 +123,7 @@ def test_what_others_broke_stays_with_the_same_weights(tmp_path: Path, record: M
     again = dataclasses.replace(again, digests=dataclasses.replace(again.digests, factory="g" * 64))
     assert write(again, tmp_path, force=True).written
     assert read(path).external_breaks == amended.external_breaks and read(path).n_robust == 2
-    assert read_file(path, read(path), Kind.EXTERNAL) == b"external"
+    assert read_file(path, read(path), EvidenceKind.EXTERNAL) == b"external"
     other = record([True, True, True], digests=dataclasses.replace(again.digests, model="n" * 64))
     write(other, tmp_path, force=True)
     assert read(path).external_breaks == () and files(tmp_path) == []

@@ -22,7 +22,7 @@ from bench.core import digest
 from bench.core.errors import WorkFailedError
 from bench.leaderboard.pages.publication import outdated, publish
 from bench.leaderboard.store import lock
-from bench.leaderboard.store.evidence import Kind, path_of, read_file
+from bench.leaderboard.store.evidence import EvidenceKind, path_of, read_file
 from bench.row.arrays import evidence_file
 from bench.row.arrays.adversarials import Breaks
 from bench.row.record import EvidenceFile, Record
@@ -50,8 +50,8 @@ def assert_whole(root: Path, n_rows: int) -> None:
     """Every row has its evidence, and nothing else lies beside them."""
     rows = list(leaderboard.read_all(root))
     assert len(rows) == n_rows
-    wanted = {path_of(path, Kind.OWN, row.evidence) for path, row in rows if row.evidence}
-    assert all(read_file(path, row, Kind.OWN) is not None for path, row in rows)
+    wanted = {path_of(path, EvidenceKind.OWN, row.evidence) for path, row in rows if row.evidence}
+    assert all(read_file(path, row, EvidenceKind.OWN) is not None for path, row in rows)
     assert {path for path in root.glob("*/*/*/*") if path.suffix != ".json"} == wanted
 
 

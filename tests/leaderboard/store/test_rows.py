@@ -195,7 +195,7 @@ def test_what_others_broke_stays_with_an_extended_row(tmp_path: Path, record: Ma
     assert write(record([True, True, True]), tmp_path).written
     after = read(path)
     assert after.external_breaks == amended.external_breaks and after.n_robust == 1
-    assert files.read_file(path, after, files.Kind.EXTERNAL) == content
+    assert files.read_file(path, after, files.EvidenceKind.EXTERNAL) == content
 
 
 def test_what_others_broke_is_kept_where_it_still_applies(tmp_path: Path, record: Make) -> None:
@@ -207,7 +207,7 @@ def test_what_others_broke_is_kept_where_it_still_applies(tmp_path: Path, record
     assert write(others, tmp_path, force=True).written
     after = read(path)
     assert [each.by for each in after.external_breaks] == ["reader 1"] and after.n_robust == 2
-    kept = files.read_file(path, after, files.Kind.EXTERNAL)
+    kept = files.read_file(path, after, files.EvidenceKind.EXTERNAL)
     assert evidence_file.load_evidence(kept or b"", most_bytes=1 << 20).indices.tolist() == [1]
     retrained = dataclasses.replace(others, digests=dataclasses.replace(others.digests, model="n" * 64))
     assert write(retrained, tmp_path, force=True).written
