@@ -25,8 +25,8 @@ def _by_targets(module: nn.Module, examples: Examples, threat_model: ThreatModel
 
 
 ATTACKS = (_by_margin, _by_targets)
-FEW = 8
-"""Examples at once: few enough that no model takes them for a crowd."""
+FEW = 32
+"""Examples at once: few enough that none of the zoo's models takes them for a crowd."""
 
 
 class _Few(nn.Module):
