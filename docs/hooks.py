@@ -14,6 +14,7 @@ import typer
 from bench import attacks
 from bench.cli.main import app
 from bench.diagnostics import select
+from bench.leaderboard.pages import PROTOCOLS
 from bench.suites import SUITES
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def _suites() -> Iterator[str]:
 
     bench run --model pgd-at --dataset digits --suite quick-v1
 
-A suite is a frozen list of attacks with all their parameters; a published one never changes.
+A suite is a frozen list of attacks with all their parameters; a published one never changes. What a column's number may
+be compared with: [beside published numbers](../numbers.md#beside-published-numbers).
 """
     for suite in SUITES:
         yield f"## {suite.label}\n\n{suite.summary}.\n\nDigest `{suite.digest}`.\n"
@@ -122,11 +124,11 @@ A suite is a frozen list of attacks with all their parameters; a published one n
 
 
 def _attacks(listed: Sequence[Any]) -> Iterator[str]:
-    yield "| attack | | parameters |\n|---|---|---|"
+    yield "| attack | | stands beside | parameters |\n|---|---|---|---|"
     for each in listed:
         said = (inspect.getdoc(type(each)) or "").partition("\n")[0]
         told = {name: value for name, value in attacks.parameters(each).items() if name != "name"}
-        yield f"| `{each.name}` | {_cell(said)} | {_cell(_told(told))} |"
+        yield f"| `{each.name}` | {_cell(said)} | {PROTOCOLS.get(each.name, '')} | {_cell(_told(told))} |"
     yield ""
 
 

@@ -17,7 +17,8 @@ import typer
 import bench
 from bench.cli.main import app
 from bench.diagnostics import CHECKS
-from bench.suites import SUITES
+from bench.leaderboard.pages import PROTOCOLS
+from bench.suites import SUITES, get
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
@@ -146,6 +147,7 @@ def test_the_reference_has_all_that_there_is():
         options = [option for each in command.params for option in each.opts if option.startswith("-")]
         assert options and all(f"`{option}`" in section for option in options)
     assert all(f"## {suite.label}\n" in suites and suite.digest in suites for suite in SUITES)
+    assert all(f"| {PROTOCOLS[each.name]} |" in suites for each in get("standard-v1").attacks)
     assert all(f"## {check.id}: {check.question}\n" in checks for check in CHECKS)
     assert all(f"::: bench.{name}\n" in python for name in bench.__all__ if callable(getattr(bench, name)))
     for package, _, name in (path.rpartition(".") for path in re.findall(r"^::: (\S+)$", python, re.MULTILINE)):

@@ -12,7 +12,16 @@ from bench.leaderboard.pages.board import Board, Suite
 from bench.leaderboard.pages.literature import Published, published_for
 from bench.leaderboard.pages.share import Share
 from bench.leaderboard.pages.tables import Entry, Group
-from bench.leaderboard.pages.wording import doubts, interval, link_of, millions, percent, reproduce, title_of
+from bench.leaderboard.pages.wording import (
+    PROTOCOLS,
+    doubts,
+    interval,
+    link_of,
+    millions,
+    percent,
+    reproduce,
+    title_of,
+)
 
 __all__ = ["board_page", "code", "escape", "suite_page"]
 
@@ -177,8 +186,11 @@ def _published(rows: Iterable[Published]) -> str:
 
 
 def _attacks(suite: Suite) -> str:
-    rows = [[code(name), code(json.dumps(parameters, sort_keys=True))] for name, parameters in suite.attacks]
-    return _table(["attack", "parameters"], rows)
+    rows = [
+        [code(name), PROTOCOLS.get(name, ""), code(json.dumps(parameters, sort_keys=True))]
+        for name, parameters in suite.attacks
+    ]
+    return _table(["attack", "stands beside", "parameters"], rows)
 
 
 def _cell(share: Share | None) -> str:

@@ -9,7 +9,18 @@ from bench.leaderboard.pages.share import Share
 from bench.leaderboard.pages.tables import Entry
 from bench.row import Record
 
-__all__ = ["doubts", "interval", "link_of", "millions", "percent", "reproduce", "title_of"]
+__all__ = ["PROTOCOLS", "doubts", "interval", "link_of", "millions", "percent", "reproduce", "title_of"]
+
+PROTOCOLS = {
+    "fgsm": "FGSM: one step of epsilon from the clean image",
+    "pgd-20": "PGD-20: cross-entropy, one random start, steps of epsilon / 4; papers count the last iterate, we all",
+    "pgd-100": "the same with 100 steps of epsilon / 10",
+    "cw": "CW of papers on adversarial training: PGD on the margin; not the attack of minimum norm",
+    "apgd-ce": "APGD-CE, of half of AutoAttack's steps",
+    "autoattack": "AutoAttack, standard version (RobustBench); the PGD of verification benchmarks such as VNN-COMP",
+    "cascade": "AutoAttack's, as an interval",
+}
+"""Beside which published numbers an attack's column stands; `docs/numbers.md` says why."""
 
 _ARXIV = re.compile(r"\barXiv:? ?(\d{4}\.\d{4,5})\b", re.IGNORECASE)
 _ADDRESS = re.compile(r"https?://[^\s<>\"'`|]+")

@@ -18,7 +18,7 @@ from bench.leaderboard import write
 from bench.leaderboard.pages.literature import PUBLISHED
 from bench.leaderboard.pages.markdown import code, escape
 from bench.leaderboard.pages.publication import outdated, publish
-from bench.leaderboard.pages.wording import link_of, reproduce
+from bench.leaderboard.pages.wording import PROTOCOLS, link_of, reproduce
 from bench.row.record import Card, Record
 
 Make = Callable[..., Record]
@@ -156,6 +156,14 @@ def test_results_csv_shows_text_of_rows_as_text(board: Path, record: Make) -> No
     assert len(lines) == len(text.splitlines()) - 1
     (odd,) = (line for line in lines if line["model"] == "odd")
     assert odd["engine"].startswith("'=cmd\\x00") and r"n_robust:\x1b[31m \u202epgd" in odd
+
+
+def test_a_suites_page_says_what_its_columns_stand_beside(board: Path) -> None:
+    """For each attack of a published suite, beside its parameters."""
+    publish(board)
+    page = (board / "standard-v1" / "README.md").read_text()
+    listed = re.findall(r"^\| `([a-z0-9-]+)` \| (.*?) \| `\{", page, re.MULTILINE)
+    assert listed and all(PROTOCOLS[name] == says for name, says in listed)
 
 
 def test_the_changelog_tells_what_changed(board: Path, record: Make) -> None:
