@@ -10,11 +10,8 @@ from pathlib import Path
 from bench.core.errors import BenchError, FoundSomethingError, OtherFileError, RowContradictionError
 from bench.core.plain_text import one_line, reasons_text
 from bench.core.types import ThreatModel
-from bench.leaderboard.pages.publication import outdated
-from bench.leaderboard.store import evidence as files
-from bench.leaderboard.store.evidence import EvidenceKind
-from bench.leaderboard.store.rows import Identity, read
-from bench.leaderboard.store.suite_file import check_suite
+from bench.leaderboard.pages import outdated
+from bench.leaderboard.store import EvidenceKind, Identity, check_suite, link_of, read, read_breaks
 from bench.row import CheckResult, Level, Manifest, Record
 from bench.storage import Place, exists, matching, sha256_of
 
@@ -144,7 +141,7 @@ def _files_of(root: Place, path: Place, record: Record) -> Iterator[CheckResult]
         message = "no breaks are stored, so nobody can check it without attacking"
         yield CheckResult(what="evidence", subject=_name(root, path), level=Level.WARN, evidence=message)
     for kind in EvidenceKind:
-        if files.link_of(record, kind) is not None:
+        if link_of(record, kind) is not None:
             yield _tried("evidence", _name(root, path), lambda kind=kind: _evidence(path, record, kind))  # type: ignore[misc]
 
 
@@ -179,7 +176,7 @@ def _suite(record: Record, root: Place) -> str | None:
 def _evidence(path: Place, record: Record, kind: EvidenceKind) -> str | None:
     """What is wrong with a row's file: it must hold a break of just the examples that the row calls broken."""
     try:
-        files.read_breaks(path, record, kind)
+        read_breaks(path, record, kind)
     except OtherFileError as error:
         return str(error)
     return None

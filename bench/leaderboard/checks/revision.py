@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.core.errors import BenchError
-from bench.leaderboard.compare.comparison import compare
-from bench.leaderboard.compare.regression import new_checkpoint, same_checkpoint
-from bench.leaderboard.store.rows import Identity
+from bench.leaderboard.compare import compare, new_checkpoint, same_checkpoint
+from bench.leaderboard.store import Identity
 from bench.row import CheckResult, Level, Record, load_row
 from bench.storage import Place
 

@@ -8,9 +8,7 @@ from typing import Any
 
 from bench.core.errors import BenchError
 from bench.leaderboard.pages.tables import Entry, Group, Row, arrange
-from bench.leaderboard.store import evidence as files
-from bench.leaderboard.store.rows import read_all
-from bench.leaderboard.store.suite_file import NAME, read_suite
+from bench.leaderboard.store import SUITE_FILE, EvidenceKind, path_of, read_all, read_file, read_suite, shape_of
 from bench.row import Record
 from bench.row.arrays import load_gallery
 from bench.storage import Place
@@ -73,7 +71,7 @@ def load(root: Place) -> Board:
     if not rows:
         raise no_rows(root)
     labels = sorted({row.record.suite for row in rows})
-    return Board(groups=arrange(rows), suites=tuple(_suite(root / label / NAME, label) for label in labels))
+    return Board(groups=arrange(rows), suites=tuple(_suite(root / label / SUITE_FILE, label) for label in labels))
 
 
 def no_rows(root: Place) -> BenchError:
@@ -82,12 +80,12 @@ def no_rows(root: Place) -> BenchError:
 
 
 def _row(root: Place, path: Place, record: Record) -> Row:
-    content = files.read_file(path, record, files.EvidenceKind.OWN)
+    content = read_file(path, record, EvidenceKind.OWN)
     if record.evidence is None or content is None:
         return Row(path=PurePosixPath(path.relative_to(root).as_posix()), record=record)
-    file = files.path_of(path, files.EvidenceKind.OWN, record.evidence)
+    file = path_of(path, EvidenceKind.OWN, record.evidence)
     try:
-        gallery = load_gallery(content, shape=files.shape_of(record))
+        gallery = load_gallery(content, shape=shape_of(record))
     except ValueError as error:
         raise BenchError(f"Cannot read evidence {file}: {error}") from error
     return Row(

@@ -15,8 +15,7 @@ from bench.leaderboard.pages.board import Board, load, no_rows
 from bench.leaderboard.pages.html import html_page
 from bench.leaderboard.pages.model_index import model_index
 from bench.leaderboard.pages.spreadsheet import read_csv, to_csv
-from bench.leaderboard.store.lock import locked
-from bench.leaderboard.store.rows import checked, row_paths
+from bench.leaderboard.store import locked, row_paths, without_links
 from bench.storage import Place, matching, read_regular, write_durably
 
 __all__ = ["MODEL_INDEX", "Publication", "outdated", "publish", "render"]
@@ -149,7 +148,7 @@ def _strays(root: Place, pages: dict[PurePosixPath, str]) -> tuple[PurePosixPath
 
 def _text(root: Place, path: PurePosixPath) -> str | None:
     """A page as it lies there; None where there is none."""
-    place = checked(root, root / path)
+    place = without_links(root, root / path)
     try:
         return read_regular(place, most_bytes=_MOST_BYTES).decode(errors="replace")
     except FileNotFoundError:

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import PurePosixPath
 
 from bench.core.types import ThreatModel
-from bench.leaderboard.compare.ranking import Rank, rank
+from bench.leaderboard.compare import Rank, rank
 from bench.leaderboard.pages.share import Share, attack_share, clean_share, robust_share
 from bench.row import OWN_SUITE, Record, parse_indices, ranked_examples
 from bench.row.arrays import Gallery

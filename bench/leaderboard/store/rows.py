@@ -14,7 +14,7 @@ from bench.core.types import ThreatModel
 from bench.row import MOST_ROW_BYTES, Record, load_row
 from bench.storage import Place, matching, read_regular
 
-__all__ = ["Identity", "checked", "find", "read", "read_all", "read_bytes", "row_paths"]
+__all__ = ["Identity", "find", "read", "read_all", "read_bytes", "row_paths", "without_links"]
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
 
@@ -58,7 +58,7 @@ def find(root: Place, identity: Identity) -> Record | None:
     Raises:
         BenchError: if what is there is no row or cannot be read, or lies behind a symbolic link.
     """
-    path = checked(root, identity.path(root))
+    path = without_links(root, identity.path(root))
     try:
         content = read_regular(path, most_bytes=MOST_ROW_BYTES)
     except FileNotFoundError:
@@ -105,14 +105,14 @@ def read_all(root: Place) -> Iterator[tuple[Place, Record]]:
         BenchError: if one is damaged, or does not lie where its identity says, or a folder cannot be read.
     """
     for path in row_paths(root):
-        record = read(checked(root, path))
+        record = read(without_links(root, path))
         if Identity.of(record).path(root) != path:
             expected = Identity.of(record).path(root).relative_to(root)
             raise BenchError(f"Row {path} is not where it belongs: expected {expected} in {root}.")
         yield path, record
 
 
-def checked(root: Place, path: Place) -> Place:
+def without_links(root: Place, path: Place) -> Place:
     """The path, if nothing between it and `root` is a symbolic link.
 
     Raises:

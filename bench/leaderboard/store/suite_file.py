@@ -7,20 +7,20 @@ from typing import Any
 
 from bench.core import strict_json
 from bench.core.errors import BenchError
-from bench.leaderboard.store.rows import checked
+from bench.leaderboard.store.rows import without_links
 from bench.row import Record
 from bench.storage import Place, exists, read_regular, write_durably
 
-__all__ = ["NAME", "check_suite", "definition_of", "publish_suite", "read_suite", "suite_path"]
+__all__ = ["SUITE_FILE", "check_suite", "definition_of", "publish_suite", "read_suite", "suite_path"]
 
-NAME = "suite.json"
+SUITE_FILE = "suite.json"
 
 _MOST_BYTES = 1 << 20
 
 
 def suite_path(root: Place, label: str) -> Place:
     """Where the definition of a suite lies."""
-    return root / label / NAME
+    return root / label / SUITE_FILE
 
 
 def publish_suite(record: Record, root: Place, definition: dict[str, Any]) -> None:
@@ -52,7 +52,7 @@ def check_suite(record: Record, root: Place, definition: dict[str, Any], *, whol
     Raises:
         BenchError: if it is another one, or the published one cannot be read.
     """
-    path = checked(root, suite_path(root, record.suite))
+    path = without_links(root, suite_path(root, record.suite))
     if not exists(path):
         return
     published = read_suite(path)

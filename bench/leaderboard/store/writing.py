@@ -10,7 +10,7 @@ from bench.core.errors import BenchError, OtherFileError
 from bench.leaderboard.compare import Comparison, agree, compare
 from bench.leaderboard.store import evidence as files
 from bench.leaderboard.store.lock import board_of, locked
-from bench.leaderboard.store.rows import Identity, checked, find
+from bench.leaderboard.store.rows import Identity, find, without_links
 from bench.leaderboard.store.suite_file import check_suite, definition_of, publish_suite
 from bench.row import Record, dump_row, fingerprint_distance, parse_indices, result_bytes, same_function
 from bench.storage import Guard, Place, write_durably
@@ -71,7 +71,7 @@ def write(
         WorkFailedError: if another writer holds the board for too long, or the disk is full.
         ValueError: if the row does not point to the evidence.
     """
-    path = checked(root, Identity.of(record).path(root))
+    path = without_links(root, Identity.of(record).path(root))
     with locked(root, notify) as check:
         return _write(record, root, path, check, force=force, suite=suite, evidence=evidence)
 
