@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.attacks.attack import SingleAttack, StepSize, parameters
+from bench.attacks.attack import Ensemble, SingleAttack, StepSize, parameters
 from bench.attacks.carlini_wagner_l2 import CarliniWagnerL2
 from bench.attacks.constraint_relaxation import ConstraintRelaxation
 from bench.attacks.cw import CW
@@ -21,6 +21,7 @@ __all__ = [
     "TENTH",
     "CarliniWagnerL2",
     "ConstraintRelaxation",
+    "Ensemble",
     "MarginAscent",
     "SingleAttack",
     "StepSize",

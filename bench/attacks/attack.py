@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from bench.core.types import Attack, CascadeRules, Classifier, Engine, Examples, Finish, Norm, ThreatModel
+from bench.core.structure import Structure
+from bench.core.types import (
+    Attack,
+    AuditRules,
+    CascadeRules,
+    Classifier,
+    Engine,
+    Examples,
+    Finish,
+    Norm,
+    ThreatModel,
+)
 from bench.ops import losses, norms
 
 __all__ = ["UNRECORDED", "Ensemble", "SingleAttack", "StepSize", "parameters", "recorded_as"]
@@ -68,7 +80,11 @@ class _Answers:
         return None
 
     @property
-    def cascade_rules(self) -> CascadeRules | None:
+    def structure(self) -> Structure | None:
+        return None
+
+    @property
+    def cascade_rules(self) -> CascadeRules | AuditRules | None:
         return None
 
 
@@ -103,6 +119,17 @@ class Ensemble(_Answers):
     def n_passes(self) -> int:
         """Of all stages together."""
         return sum(stage.n_passes for stage in self.stages)
+
+    def on(self, structures: Collection[Structure]) -> Ensemble:
+        """Without the stages for structures that a model does not declare; as it is where none would be left."""
+        kept = [stage.structure is None or stage.structure in structures for stage in self.stages]
+        if all(kept) or not any(kept):
+            return self
+        changes: dict[str, Any] = {"stages": tuple(itertools.compress(self.stages, kept))}
+        if self.cascade_rules is not None:
+            n_on_all = sum(kept[: self.cascade_rules.n_on_all])
+            changes["cascade_rules"] = dataclasses.replace(self.cascade_rules, n_on_all=n_on_all)
+        return dataclasses.replace(self, **changes)
 
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Run all stages at once, for use outside the harness: the point of the first stage that breaks an example."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from bench.cli.layout import table, wrapped
 from bench.core.plain_text import plain
-from bench.row import AttackResult, Audit, Record, Result
+from bench.row import AttackResult, Audit, Record
 
 __all__ = ["clock", "percent", "row_table", "rows_table"]
 
@@ -117,26 +117,30 @@ def _interval(record: Record) -> str:
 def _conclusion(record: Record) -> str:
     result = record.result
     if result.audit is not None:
-        return _bounded(result, result.audit)
+        return _bounded(record, result.audit)
     return (
         f"Robust accuracy {percent(record.n_robust / result.n_examples)} ({record.n_robust} of {result.n_examples};"
         f" 95 % interval {_interval(record)} %)"
     )
 
 
-def _bounded(result: Result, audit: Audit) -> str:
-    """The interval of a cascade, and what it rests on."""
-    total = result.n_examples
+def _bounded(record: Record, audit: Audit) -> str:
+    """The interval of a cascade, whose row takes no rank, or of an audit, and what it rests on."""
+    total, by_key = record.result.n_examples, audit.rate is not None
+    lost = record.n_external if by_key else 0
+    least, most = max(0, audit.at_least - lost), record.result.n_robust - lost
+    unranked = "" if by_key else " Not ranked."
     if audit.n_unaudited:
-        least, most = percent(audit.at_least / total).removesuffix(" %"), percent(result.n_robust / total)
+        audited = "that they audited" if by_key else "drawn at random beside them"
         return (
-            f"Robust accuracy {least} to {most} ({audit.at_least} to {result.n_robust} of {total};"
-            f" the lower end with {100 * audit.confidence:g} % confidence). Not ranked.\n"
-            f"The later stages skipped {audit.n_unaudited} survivors and broke none of {audit.n_audited}"
-            " drawn at random beside them."
+            f"Robust accuracy {percent(least / total).removesuffix(' %')} to {percent(most / total)}"
+            f" ({least} to {most} of {total}; the lower end with {100 * audit.confidence:g} % confidence).{unranked}\n"
+            f"The later stages skipped {audit.n_unaudited} survivors and broke {audit.n_breaks or 'none'} of"
+            f" {audit.n_audited} {audited}."
         )
+    within = f"; 95 % interval {_interval(record)} %" if by_key else ""
     why = f", escalated: {plain(audit.escalated)}" if audit.escalated else ""
     return (
-        f"Robust accuracy {percent(result.n_robust / total)} ({result.n_robust} of {total}). Not ranked.\n"
+        f"Robust accuracy {percent(most / total)} ({most} of {total}{within}).{unranked}\n"
         f"The later stages tried every survivor{why}."
     )

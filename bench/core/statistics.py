@@ -102,48 +102,65 @@ def hypergeometric(n_found: int, *, n_drawn: int, n_marked: int, n_population: i
     return min(1.0, 2 * float(min(drawn.cdf(n_found), drawn.sf(n_found - 1))))
 
 
-def most_missed(n_population: int, n_audited: int) -> int:
-    """The most breaks that may be left among the examples that an audit without a finding did not look at.
+def most_missed(n_population: int, n_audited: int, n_breaks: int = 0) -> int:
+    """The most breaks that may be left among the examples that an audit did not look at.
 
-    The audit draws `n_audited` of `n_population` examples without replacement and finds none of them broken. The bound
-    is the largest number of breaks in the population for which that has probability 5 % or more (the hypergeometric
-    distribution's lower tail, Clopper and Pearson's construction), to the last digit: rows are held against it.
-    Whatever the true number is, the bound is below it in at most 5 % of audits.
+    The audit draws `n_audited` of `n_population` examples without replacement and finds `n_breaks` of them broken. The
+    bound is the largest number of breaks in the population for which so few have probability 5 % or more (the
+    hypergeometric distribution's lower tail, Clopper and Pearson's construction), less those found, to the last digit:
+    rows are held against it. Whatever the true number is, the bound is below it in at most 5 % of audits.
 
-    >>> most_missed(100, 58)
-    3
+    >>> most_missed(100, 58), most_missed(4000, 250, 1)
+    (3, 72)
 
     Args:
         n_population: examples that the audit draws from.
         n_audited: how many it draws.
+        n_breaks: how many of them broke.
 
     Raises:
-        ValueError: unless 0 <= n_audited <= n_population.
+        ValueError: unless 0 <= n_breaks <= n_audited <= n_population.
     """
-    if not 0 <= n_audited <= n_population:
-        raise ValueError(f"Expected 0 <= `n_audited` <= `n_population`, but got {n_audited} and {n_population}.")
-    low, high = 0, n_population - n_audited
+    if not 0 <= n_breaks <= n_audited <= n_population:
+        raise ValueError(
+            "Expected 0 <= `n_breaks` <= `n_audited` <= `n_population`, but got"
+            f" {n_breaks}, {n_audited} and {n_population}."
+        )
+    low, high = n_breaks, n_population - n_audited + n_breaks
     while low < high:  # the chance falls as breaks are added, so the last count that is not ruled out can be bisected
         middle = (low + high + 1) // 2
-        if _may_miss_all(n_population, n_audited, middle):
+        if _may_find_so_few(n_population, n_audited, middle, n_breaks):
             low = middle
         else:
             high = middle - 1
-    return low
+    return low - n_breaks
 
 
-def _may_miss_all(n_population: int, n_audited: int, n_breaks: int) -> bool:
+def _may_miss_all(n_population: int, n_audited: int, n_broken: int) -> bool:
     """Whether an audit misses all breaks with a chance of at least one in twenty, in whole numbers.
 
     The chance is a product of fractions that only falls, and is left once it is too small: the numbers stay short.
     """
     missed = every = 1
-    for place in range(min(n_audited, n_breaks)):
-        missed *= n_population - max(n_audited, n_breaks) - place
+    for place in range(min(n_audited, n_broken)):
+        missed *= n_population - max(n_audited, n_broken) - place
         every *= n_population - place
         if _ONE_IN * missed < every:
             return False
     return True
+
+
+def _may_find_so_few(n_population: int, n_audited: int, n_broken: int, n_found: int) -> bool:
+    """Whether an audit finds at most `n_found` breaks with a chance of at least one in twenty, in whole numbers."""
+    if not n_found:
+        return _may_miss_all(n_population, n_audited, n_broken)
+    least = max(0, n_audited - (n_population - n_broken))
+    ways = total = math.comb(n_broken, least) * math.comb(n_population - n_broken, n_audited - least)
+    for found in range(least, n_found):
+        ways *= (n_broken - found) * (n_audited - found)
+        ways //= (found + 1) * (n_population - n_broken - n_audited + found + 1)
+        total += ways
+    return least <= n_found and _ONE_IN * total >= math.comb(n_population, n_audited)
 
 
 def holm(p_values: Sequence[float], level: float) -> tuple[bool, ...]:

@@ -17,7 +17,9 @@ from bench.core.errors import BenchError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Attack", "CascadeRules", "Classifier", "Engine", "Examples", "Finish", "Norm", "ThreatModel"]
+    from bench.core.structure import Structure
+
+__all__ = ["Attack", "AuditRules", "CascadeRules", "Classifier", "Engine", "Examples", "Finish", "Norm", "ThreatModel"]
 
 Engine = Literal["reference", "fast"]
 """Which implementation of AutoAttack's stages: the authors' package, or our own."""
@@ -206,6 +208,29 @@ class CascadeRules:
     largest_gap: Fraction = Fraction(1, 8)
 
 
+@dataclass(frozen=True, kw_only=True)
+class AuditRules:
+    """Which survivors of an attack's first stages its later ones see: those of an audit, whatever else is evaluated.
+
+    All survivors are tried if too many audited ones break, if an input has no gradient, or if `largest_gap` is
+    exceeded.
+
+    Args:
+        n_on_all: stages that see everything; the first is on margins.
+        rate: share of all examples that is audited, by a key of each alone; those that survive until then are tried.
+        most_broken: share of the tried ones that may break.
+        against: name of an attack of the suite, before this one, on cross-entropy.
+        largest_gap: share of all examples that the first stage may break of what that attack left. Above it,
+            cross-entropy is misled.
+    """
+
+    n_on_all: int = 1
+    rate: Fraction = Fraction(1, 16)
+    most_broken: Fraction = Fraction(1, 128)
+    against: str = "pgd-20"
+    largest_gap: Fraction = Fraction(1, 8)
+
+
 @runtime_checkable
 class Attack(Protocol):
     """Searches for adversarial examples. A frozen dataclass: its fields are its parameters.
@@ -224,6 +249,8 @@ class Attack(Protocol):
             before anything is measured.
         engine: what runs it; None where there is no choice.
         finish: what float32 steps climb after a search in lower precision; None where it always searches in float32.
+        structure: which structure a model has to declare for it to run; None where any model will do. A stage of an
+            attack in several is left out on other models.
         cascade_rules: which survivors its later stages see; None where they see all.
     """
 
@@ -246,7 +273,9 @@ class Attack(Protocol):
     @property
     def finish(self) -> Finish | None: ...
     @property
-    def cascade_rules(self) -> CascadeRules | None: ...
+    def structure(self) -> Structure | None: ...
+    @property
+    def cascade_rules(self) -> CascadeRules | AuditRules | None: ...
 
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return one candidate per example, `(N, C, H, W)`: the best iterate seen.

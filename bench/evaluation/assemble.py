@@ -31,7 +31,7 @@ def assemble(plan: RunPlan, store: ResultStore) -> Evaluation:
         BenchError: if something is not done, which is named.
     """
     indices = plan.examples.indices.tolist()
-    found = Schedule(store, plan.suite.attacks, indices=indices, seed=plan.header.seed).run()
+    found = Schedule(store, plan.scheduled, indices=indices, seed=plan.header.seed).run()
     places = {index: place for place, index in enumerate(indices)}
     order = [places[index] for index in plan.indices]
     results = [found.clean, *found.stages.values()]
@@ -51,7 +51,8 @@ def assemble(plan: RunPlan, store: ResultStore) -> Evaluation:
 
 
 def _outcome(attack: Attack, found: Scheduled, order: Sequence[int]) -> AttackOutcome:
-    stages = [found.stages[attack.name, position].pick(order) for position in range(len(attack.stages))]
+    # The parameters are the suite's, whatever the model declares; its stages are those that ran.
+    stages = [stage.pick(order) for (name, _), stage in found.stages.items() if name == attack.name]
     clean = found.clean.pick(order)
     best = (min(margins) for margins in zip(*(stage.margin for stage in stages), strict=True))
     return AttackOutcome(

@@ -1,7 +1,8 @@
-"""Which survivors a cascade's later stages see, and what makes it give up saving them.
+"""Which survivors the later stages of a cascade or an audit see, and what makes it give up saving them.
 
 Everything here is decided from verdicts, margins and keyed draws over the whole run, so it does not depend on batches,
-on the order of the examples, or on where a run was interrupted.
+on the order of the examples, or on where a run was interrupted. Whom an audit sees does not depend on other examples
+either.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from bench.core.types import CascadeRules, Examples
+from bench.core.audited import is_audited
+from bench.core.types import AuditRules, CascadeRules, Examples
 from bench.ops import losses
 from bench.ops.sampling import Stream, random_bits
 
-__all__ = ["Selection", "audit_breaks", "doubts", "has_gradient", "select", "share_tried"]
+__all__ = ["Selection", "audit_breaks", "audited", "doubts", "has_gradient", "select", "share_tried"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +66,25 @@ def select(
     )
 
 
-def share_tried(rules: CascadeRules, n_survivors: float) -> float:
+def audited(rules: AuditRules, survivors: Sequence[bool], indices: Sequence[int]) -> Selection:
+    """The survivors that an audit sees.
+
+    Args:
+        rules: the rate.
+        survivors: one item per example.
+        indices: position of each example in the official split, which is its key.
+    """
+    drawn = (is_audited(index, rules.rate) for index in indices)
+    return Selection(
+        closest=(False,) * len(survivors),
+        audited=tuple(robust and looked for robust, looked in zip(survivors, drawn, strict=True)),
+    )
+
+
+def share_tried(rules: CascadeRules | AuditRules, n_survivors: float) -> float:
     """The share of so many expected survivors that the later stages will see if nothing speaks against it."""
+    if isinstance(rules, AuditRules):
+        return float(rules.rate)
     if n_survivors < 1:
         return 1.0
     closest = min(n_survivors, max(rules.least_closest, float(rules.closest) * n_survivors))
@@ -74,13 +93,13 @@ def share_tried(rules: CascadeRules, n_survivors: float) -> float:
 
 
 def doubts(
-    rules: CascadeRules, *, n_broken_by_second: int, n_examples: int, n_without_gradient: int
+    rules: CascadeRules | AuditRules, *, n_broken_by_second: int, n_examples: int, n_without_gradient: int
 ) -> tuple[str, ...]:
     """Why all survivors have to be tried from the start, a phrase each; empty where nothing speaks for it.
 
     Args:
         rules: the threshold.
-        n_broken_by_second: examples that the second stage, on margins, broke after the first, on cross-entropy.
+        n_broken_by_second: examples that a search on margins broke and one on cross-entropy had not.
         n_examples: examples in all.
         n_without_gradient: examples at which a gradient is zero.
     """

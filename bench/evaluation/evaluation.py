@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 from bench.core.statistics import CONFIDENCE, most_missed, wilson
@@ -73,24 +74,28 @@ class AttackOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditCounts:
-    """What a cascade spared, and what its audit found.
+    """What a cascade or an audit spared, and what was found of what it did not.
 
     Args:
         n_audited: survivors that were drawn from those to be spared, and tried.
         n_unaudited: survivors that were spared.
         n_breaks: audited examples that broke.
         escalated: why nothing was spared after all; empty where something was.
+        rate: share of all examples that is audited, by a key of each alone; None where a sample was drawn.
     """
 
     n_audited: int
     n_unaudited: int
     n_breaks: int
     escalated: str
+    rate: Fraction | None = None
 
     @property
     def most_missed(self) -> int:
         """Exact one-sided 95 % bound on the breaks that would have been found among the spared."""
-        return most_missed(self.n_audited + self.n_unaudited, self.n_audited) if self.n_unaudited else 0
+        if not self.n_unaudited:
+            return 0
+        return most_missed(self.n_audited + self.n_unaudited, self.n_audited, self.n_breaks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +113,7 @@ class Evaluation:
         finite: False where logits, clean or attacked, were not finite.
         batch_size: the smallest compute batch that was used.
         breaks: for each example that was correct and broken, the strongest break over all attacks.
-        audit: for a cascade, what its interval rests on.
+        audit: for a cascade or an audit, what its interval rests on.
         reported: numbers beside the verdicts, which never count.
         not_run: which of them failed, and why.
     """
@@ -234,6 +239,7 @@ def _audit(evaluation: Evaluation) -> Audit | None:
         n_unaudited=counts.n_unaudited,
         n_breaks=counts.n_breaks,
         escalated=counts.escalated,
+        rate=str(counts.rate) if counts.rate is not None else None,
     )
 
 

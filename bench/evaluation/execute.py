@@ -6,10 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from bench.core.types import Examples
-from bench.evaluation.cascade import has_gradient
 from bench.evaluation.cost.forecast import IN_PASSES, Costs, Forecast
 from bench.evaluation.execution.computing import Computer
 from bench.evaluation.execution.executor import Compute, Executor
@@ -19,7 +16,7 @@ from bench.evaluation.progress import ProgressCallback, Tracker
 from bench.evaluation.recheck import refuse_other_function
 from bench.evaluation.result_store import ResultStore
 from bench.evaluation.results import StageResult
-from bench.evaluation.schedule import Schedule, Stage
+from bench.evaluation.schedule import GRADIENTS, Schedule, Stage
 from bench.row.arrays import Breaks
 
 __all__ = ["Runner", "execute"]
@@ -49,14 +46,14 @@ def execute(
         WorkFailedError: if an attack fails twice, or the disk is full; the store keeps what was finished.
     """
     indices = plan.examples.indices.tolist()
-    forecast = Forecast(plan.suite.attacks, indices, costs or IN_PASSES, batch_size=plan.header.batch_size)
+    forecast = Forecast(plan.scheduled, indices, costs or IN_PASSES, batch_size=plan.header.batch_size)
     n_workers = executor.pool.n_workers if executor is not None else 1
     tracker = Tracker(progress, forecast, n_examples=len(indices), n_workers=n_workers)
     with plan.model(), contextlib.ExitStack() as stack:
         computer = Computer.of(plan)
         compute = stack.enter_context(executor.start(plan)) if executor is not None else computer.run
         runner = Runner(computer, compute, store, plan.examples)
-        Schedule(_Computed(runner, tracker), plan.suite.attacks, indices=indices, seed=plan.header.seed).run()
+        Schedule(_Computed(runner, tracker), plan.scheduled, indices=indices, seed=plan.header.seed).run()
 
 
 class Runner:
@@ -109,13 +106,6 @@ class Runner:
             landed(task, results, reused=False)
         return self._store.of(stage, attacked)
 
-    def ask_for_gradients(self, correct: Sequence[bool], *, attack: str) -> tuple[bool, ...]:
-        """Look whether the examples that `correct` marks have a gradient, which no journal keeps."""
-        asked = self._examples[torch.tensor(correct)]
-        answers = self._computer.ask(has_gradient, asked, f"gradients for {attack}")
-        self._store.remember_gradients(answers)
-        return answers
-
 
 @dataclass(frozen=True)
 class _Computed:
@@ -128,5 +118,5 @@ class _Computed:
         self.tracker.begin(stage, attacked)
         return self.runner.run(stage, attacked, self.tracker.advance)
 
-    def with_gradient(self, correct: Sequence[bool], *, attack: str) -> Sequence[bool]:
-        return self.runner.ask_for_gradients(correct, attack=attack)
+    def with_gradient(self, correct: Sequence[bool]) -> Sequence[bool]:
+        return self.runner.run(GRADIENTS, correct).robust

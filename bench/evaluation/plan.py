@@ -79,6 +79,11 @@ class RunPlan:
         return (*self.suite.attacks_for(structures), *reported)
 
     @property
+    def scheduled(self) -> tuple[Attack, ...]:
+        """What runs of the suite without rules that every part of a run has, in its order."""
+        return self.suite.attacks_for(structures_of(self.module))
+
+    @property
     def few_inputs(self) -> Tensor:
         """Inputs of the first examples, `(N, C, H, W)`, in this process."""
         return self.examples[:_FEW].inputs
@@ -227,7 +232,7 @@ def settled(plan: RunPlan) -> RunPlan:
     with asked.model():
         inputs = plan.examples[:CHUNK_SIZE].inputs.to(plan.device)
         check_model(module, inputs, asked.attacks)
-        if plan.suite.rules:
+        if plan.suite.structures:
             checked_structures(module, inputs, plan.device)
         header = plan.header
         if plan.journal is not None and header.fingerprint is None:

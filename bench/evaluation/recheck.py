@@ -14,6 +14,7 @@ from bench.evaluation.execution.computing import Computer
 from bench.evaluation.execution.task import Task
 from bench.evaluation.journal.journal import Journal
 from bench.evaluation.results import StageResult
+from bench.evaluation.schedule import CLEAN
 from bench.models import check_logits
 from bench.ops.losses import margin
 from bench.row import FINGERPRINT_TOLERANCE
@@ -58,7 +59,7 @@ def refuse_other_function(
 
 def _judged(task: Task, examples: Examples, found: StageResult) -> tuple[Examples, Sequence[float]]:
     """The inputs whose margins a chunk's result knows, in the order of their indices, and these margins."""
-    if task.stage.attack is None:
+    if task.stage == CLEAN:
         return examples, found.margin
     if found.breaks is None:
         return examples[:0], ()

@@ -12,7 +12,7 @@ from bench.evaluation.journal.header import inputs_digest
 from bench.evaluation.journal.journal import Journal
 from bench.evaluation.plan import RunPlan
 from bench.evaluation.results import StageResult
-from bench.evaluation.schedule import Stage
+from bench.evaluation.schedule import GRADIENTS, Stage
 from bench.evaluation.strongest_breaks import StrongestBreaks
 from bench.row.arrays import Breaks
 
@@ -39,7 +39,6 @@ class ResultStore:
         self._shape = plan.examples.shape
         self._results: dict[tuple[str, Chunk], StageResult] = {}
         self._strongest = StrongestBreaks(self._shape)
-        self._with_gradient: tuple[bool, ...] | None = None
 
     @property
     def journal(self) -> Journal | None:
@@ -97,10 +96,6 @@ class ResultStore:
                 self._strongest.add(chunk.number, found.breaks)
             self._results[task.stage.key, chunk] = replace(found, breaks=None)
 
-    def remember_gradients(self, answers: tuple[bool, ...]) -> None:
-        """Keep in memory which examples have a gradient; no journal does."""
-        self._with_gradient = answers
-
     def of(self, stage: Stage, attacked: Sequence[bool]) -> StageResult:
         """What a stage did to the whole run, see `Results`.
 
@@ -112,19 +107,26 @@ class ResultStore:
                 stored = self.read(task)
                 if stored is None:
                     first, last = task.chunks[0].indices[0], task.chunks[-1].indices[-1]
-                    raise _not_done(f"{task.what} is missing (examples {first}:{last + 1})")
+                    what = f"{task.what} is missing (examples {first}:{last + 1})"
+                    raise self._for_all(what) if stage.suffix else _not_done(what)
                 self.remember(task, stored)
         return StageResult.concat([self._results[stage.key, chunk] for chunk in self.chunks])
 
-    def with_gradient(self, correct: Sequence[bool], *, attack: str) -> Sequence[bool]:
+    def with_gradient(self, correct: Sequence[bool]) -> Sequence[bool]:
         """Which examples have a gradient, see `Results`.
 
         Raises:
-            BenchError: if nobody asked the model.
+            BenchError: if a part of it is not done.
         """
-        if self._with_gradient is None:
-            raise _not_done(f"gradients for {attack} is missing")
-        return self._with_gradient
+        return self.of(GRADIENTS, correct).robust
+
+    def _for_all(self, what: str) -> BenchError:
+        """What all examples together call for, and a part of them did not."""
+        where = f" --journal {self._journal.folder}" if self._journal is not None else ""
+        return BenchError(
+            f"Not everything is done yet: {what}. All examples together call for it, which no shard could see:"
+            f" the same as `bench run{where}` does the rest."
+        )
 
     def _has(self, stage: Stage, chunk: Chunk, mask: tuple[bool, ...]) -> bool:
         found = self._results.get((stage.key, chunk))

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Protocol
 
-from bench.core.types import Attack, CascadeRules
-from bench.evaluation.cascade import Selection, audit_breaks, doubts, select
+from bench.core.types import Attack, AuditRules, CascadeRules
+from bench.evaluation.cascade import Selection, audit_breaks, audited, doubts, select
 from bench.evaluation.evaluation import AuditCounts
 from bench.evaluation.results import StageResult
 
-__all__ = ["CLEAN", "Results", "Schedule", "Scheduled", "Stage"]
+__all__ = ["CLEAN", "GRADIENTS", "Results", "Schedule", "Scheduled", "Stage"]
 
 _REST = "rest"
 
@@ -65,6 +66,8 @@ class Stage:
 
 
 CLEAN = Stage(key="clean", attack=None, parent="clean")
+GRADIENTS = Stage(key="gradients", attack=None, parent="gradients")
+"""Whether the losses have a gradient at clean inputs: who has none is not broken, but speaks for doubt."""
 
 
 class Results(Protocol):
@@ -74,8 +77,8 @@ class Results(Protocol):
         """What the stage did to the examples of the run that `attacked` marks."""
         ...
 
-    def with_gradient(self, correct: Sequence[bool], *, attack: str) -> Sequence[bool]:
-        """For each example that `correct` marks, whether the losses of an attack have a gradient there."""
+    def with_gradient(self, correct: Sequence[bool]) -> Sequence[bool]:
+        """Which of the examples that `correct` marks have a gradient, one item per example of the run."""
         ...
 
 
@@ -86,7 +89,7 @@ class Scheduled:
     Args:
         clean: on clean inputs.
         stages: by attack and position of the stage; an example that a stage was spared counts as robust to it.
-        audit: for a cascade, the counts behind its interval.
+        audit: for a cascade or an audit, the counts behind its interval.
     """
 
     clean: StageResult
@@ -134,17 +137,21 @@ class Schedule:
             survivors = result.robust
         return survivors
 
-    def _run_cascade(self, attack: Attack, rules: CascadeRules, correct: Sequence[bool]) -> AuditCounts:
-        """Run the later stages on a part of the survivors, and on the rest if anything speaks against sparing it."""
+    def _run_cascade(self, attack: Attack, rules: CascadeRules | AuditRules, correct: Sequence[bool]) -> AuditCounts:
+        """Run the later stages on a part of the survivors, and on the rest if anything speaks against sparing it.
+
+        The rest of an audit is always a second pass, so that shards which had doubts and shards which had none did the
+        same to the audited ones.
+        """
         later = range(rules.n_on_all, len(attack.stages))
         survivors = self._run_stages(attack, range(rules.n_on_all), correct)
         reasons = self._doubts(attack, rules, correct)
         chosen = self._select(attack, rules, survivors)
-        tried = chosen.tried if not reasons else survivors
+        tried = survivors if reasons and isinstance(rules, CascadeRules) else chosen.tried
         held = self._run_stages(attack, later, tried)
-        n_breaks = audit_breaks(chosen, held)
-        if n_breaks:
-            reasons = (*reasons, f"{n_breaks} of {sum(chosen.audited)} audited examples broke")
+        n_audited, n_breaks = sum(chosen.audited), audit_breaks(chosen, held)
+        if n_breaks > _most_broken(rules) * n_audited:
+            reasons = (*reasons, f"{n_breaks} of {n_audited} audited examples broke")
         rest = [robust and not seen for robust, seen in zip(survivors, tried, strict=True)]
         if reasons and any(rest):
             self._run_stages(attack, later, rest, suffix=_REST)
@@ -152,19 +159,35 @@ class Schedule:
         for position in later:
             self._stages[attack.name, position] = self._stages[attack.name, position].sparing(rest)
         return AuditCounts(
-            n_audited=sum(chosen.audited), n_unaudited=sum(rest), n_breaks=n_breaks, escalated="; ".join(reasons)
+            n_audited=n_audited,
+            n_unaudited=sum(rest),
+            n_breaks=n_breaks,
+            escalated="; ".join(reasons),
+            rate=rules.rate if isinstance(rules, AuditRules) else None,
         )
 
-    def _doubts(self, attack: Attack, rules: CascadeRules, correct: Sequence[bool]) -> tuple[str, ...]:
-        first, second = (self._stages[attack.name, position].n_robust for position in (0, 1))
+    def _doubts(self, attack: Attack, rules: CascadeRules | AuditRules, correct: Sequence[bool]) -> tuple[str, ...]:
+        if isinstance(rules, AuditRules):
+            first, second = self._stages.get((rules.against, 0)), self._stages[attack.name, 0]
+        else:
+            first, second = self._stages[attack.name, 0], self._stages[attack.name, 1]
+        pairs = zip(first.robust, second.robust, strict=True) if first is not None else ()
+        with_gradient = self._results.with_gradient(correct)
         return doubts(
             rules,
-            n_broken_by_second=first - second,
+            n_broken_by_second=sum(before and not after for before, after in pairs),
             n_examples=len(correct),
-            n_without_gradient=list(self._results.with_gradient(correct, attack=attack.name)).count(False),
+            n_without_gradient=sum(right and not has for right, has in zip(correct, with_gradient, strict=True)),
         )
 
-    def _select(self, attack: Attack, rules: CascadeRules, survivors: Sequence[bool]) -> Selection:
+    def _select(self, attack: Attack, rules: CascadeRules | AuditRules, survivors: Sequence[bool]) -> Selection:
+        if isinstance(rules, AuditRules):
+            return audited(rules, survivors, self._indices)
         columns = [self._stages[attack.name, position].margin for position in range(rules.n_on_all)]
         margins = [min(values) for values in zip(*columns, strict=True)]
         return select(rules, survivors, margins, self._indices, seed=self._seed)
+
+
+def _most_broken(rules: CascadeRules | AuditRules) -> Fraction:
+    """The share of audited examples that may break."""
+    return rules.most_broken if isinstance(rules, AuditRules) else Fraction(0)

@@ -11,7 +11,7 @@ from bench.core.types import Examples
 from bench.data import Dataset
 from bench.evaluation import Judge, Judgement
 from bench.jobs.evidence import clean_inputs
-from bench.row import CheckResult, Level, Record, listed_indices, parse_indices
+from bench.row import RANKED_EXAMPLES, CheckResult, Level, Record, listed_indices, parse_indices
 from bench.row.arrays import Breaks
 
 __all__ = ["Marginal", "Replayed", "count_again", "replay_breaks", "replay_clean"]
@@ -97,13 +97,20 @@ def replay_breaks(breaks: Breaks, dataset: Dataset, judge: Judge, *, name: str) 
 
 
 def count_again(record: Record, clean: Replayed, breaks: Replayed | None) -> tuple[int, CheckResult]:
-    """Robust examples by the evidence: correct when clean, and without a confirmed break."""
+    """Robust examples by the evidence: correct when clean, and without a confirmed break.
+
+    Breaks that a row on a whole split does not ship are taken from it.
+    """
     broken = breaks.confirmed if breaks is not None else frozenset()
-    n_robust = len(clean.confirmed - broken)
+    left_out = record.result.broken() - record.result.shown()
+    n_robust = len(clean.confirmed - broken - left_out)
     if n_robust == record.result.n_robust:
         says = f"{len(clean.confirmed)} correct less {len(clean.confirmed & broken)} broken leaves {n_robust} robust"
+        if left_out:
+            says = says.replace(" leaves", f" and {len(left_out)} whose breaks only the run had leaves")
+            says += f": covered are the first {RANKED_EXAMPLES:,} examples and the audited ones"
         return n_robust, _check("counts", Level.PASS, says)
-    unconfirmed = record.result.broken() - broken
+    unconfirmed = record.result.shown() - broken
     says = f"the evidence leaves {n_robust} robust, but the row says {record.result.n_robust}"
     if unconfirmed:
         says += f"; no break of {listed_indices(unconfirmed)} holds"

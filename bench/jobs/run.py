@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
 from bench import leaderboard
 from bench.core.errors import BenchError
 from bench.core.plain_text import reason_of
@@ -202,7 +204,10 @@ def finish(
             warnings=warnings,
             extent=extent,
         )
-    packed, reason = attempted(lambda: pack(evaluation.breaks, run.dataset))
+    shown = sorted(record.result.shown())
+    packed, reason = attempted(
+        lambda: pack(evaluation.breaks.pick(np.isin(evaluation.breaks.indices, shown)), run.dataset)
+    )
     if packed is None:
         record = dataclasses.replace(record, not_run={**record.not_run, "evidence": reason})
     else:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.core.errors import BenchError
+from bench.core.types import CascadeRules
 from bench.evaluation import (
     IN_PASSES,
     MEASURED,
@@ -182,7 +183,7 @@ def _refuse_undividable(request: RunRequest, plan: RunPlan) -> None:
     if request.precision == MEASURED:
         raise BenchError("Shards would each measure for themselves: name another --precision, or leave --shard out.")
     for attack in plan.suite.attacks:
-        if attack.cascade_rules is not None:
+        if isinstance(attack.cascade_rules, CascadeRules):
             raise BenchError(
                 f"Suite {plan.suite.label} chooses among the survivors of all examples, which no shard sees."
                 " Take another suite, or --executor ray."

@@ -144,7 +144,8 @@ def _verify(path: Place, record: Record, lookup: Lookup, begin: Callable[[int], 
     if own_file.level is Level.NOT_APPLICABLE:
         return _Found(tuple(checks), None, None, marginal)
     n_robust, counts = count_again(record, clean, own)
-    broken: frozenset[int] = frozenset().union(*(each.confirmed for each in (own, others) if each is not None))
+    left_out = record.result.broken() - record.result.shown()
+    broken = left_out.union(*(each.confirmed for each in (own, others) if each is not None))
     return _Found((*checks, counts), n_robust, len(clean.confirmed - broken), marginal)
 
 

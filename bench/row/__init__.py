@@ -23,7 +23,7 @@ from bench.row.record import (
 from bench.row.result import Diagnostic, Reported
 from bench.row.schema import OPTIONAL, from_json, to_json
 from bench.row.serialization import MOST_ROW_BYTES, dump_row, load_row, result_bytes, row_digest
-from bench.row.splits import LARGEST_SHAPE, TEST_SPLITS, ranked_examples
+from bench.row.splits import LARGEST_SHAPE, RANKED_EXAMPLES, TEST_SPLITS, ranked_examples
 
 __all__ = [
     "FINGERPRINT_TOLERANCE",
@@ -31,6 +31,7 @@ __all__ = [
     "MOST_ROW_BYTES",
     "OPTIONAL",
     "OWN_SUITE",
+    "RANKED_EXAMPLES",
     "TEST_SPLITS",
     "Accuracy",
     "ArchitectureSpec",

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
+from bench.core.audited import is_audited
 from bench.core.errors import ContradictionError
 from bench.core.statistics import CONFIDENCE, most_missed
 from bench.row.indices import parse_indices
 from bench.row.packing import unpack_margins, unpack_verdicts
 from bench.row.schema import OPTIONAL
+from bench.row.splits import RANKED_EXAMPLES
 
 __all__ = ["AttackResult", "Audit", "Diagnostic", "Reported", "Result", "StageCount", "expect_count"]
 
 _MOST_COLUMNS = 256
+_SHARE = re.compile(r"[0-9]{1,6}(/[1-9][0-9]{0,5})?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +107,7 @@ class Reported:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """What stands behind a cascade's interval: some examples skipped its last attacks, and a sample of them did not.
+    """What stands behind an interval: some examples skipped the last attacks, and a sample of them did not.
 
     The suite's `n_robust` is the interval's upper end.
 
@@ -113,6 +118,8 @@ class Audit:
         n_unaudited: examples that skipped attacks.
         n_breaks: audited examples that the skipped attacks broke.
         escalated: why everything was then run in full after all; empty where it was not.
+        rate: share of all examples, such as "1/16", that is audited by a key of each alone (`bench.core.audited`);
+            None where a sample was drawn.
     """
 
     at_least: int
@@ -121,6 +128,15 @@ class Audit:
     n_unaudited: int
     n_breaks: int
     escalated: str = field(default="", metadata=OPTIONAL)
+    rate: str | None = field(default=None, metadata=OPTIONAL)
+
+    def __post_init__(self) -> None:
+        if self.rate is not None and not _SHARE.fullmatch(self.rate):
+            raise ValueError(f"Expected `rate` to be a share such as 1/16, but got {self.rate!r:.40}.")
+
+    def looks_at(self, index: int) -> bool:
+        """Whether an example is audited if it survives until then; never where a sample was drawn."""
+        return self.rate is not None and is_audited(index, Fraction(self.rate))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +154,7 @@ class Result:
         n_nonfinite: examples with logits that are not finite.
         diagnostics: doubts.
         reported: numbers that are shown and never count.
-        audit: for a cascade, what its interval rests on.
+        audit: for a cascade or an audit, what its interval rests on.
 
     Raises:
         ContradictionError: if the counts contradict the packed verdicts.
@@ -184,7 +200,25 @@ class Result:
                 count = sum(unpack_verdicts(each.robust, self.n_examples))
                 expect_count(f"n_robust of {each.name}", each.n_robust, count, "robust")
         if self.audit is not None:
+            if self.audit.rate is not None:
+                self._check_audited(self.audit)
             _check_audit(self.audit, self.n_robust, self.n_examples)
+
+    def _check_audited(self, audit: Audit) -> None:
+        """Whoever is audited follows from the examples, so the counts can be counted again."""
+        audits = [attack for attack in self.attacks if isinstance(attack.parameters.get("audit"), dict)]
+        rules = audits[0].parameters["audit"] if len(audits) == 1 else {}
+        if rules.get("rate") != audit.rate:
+            raise ContradictionError(f"Expected `audit` to be of an attack that audits {audit.rate} of the examples.")
+        robust = self.robust_verdicts(audits[0])
+        indices = parse_indices(self.indices)
+        n_held = sum(held and audit.looks_at(index) for index, held in zip(indices, robust, strict=True))
+        expect_count("audit.n_audited", audit.n_audited, n_held + audit.n_breaks, "robust, and those that broke")
+        if audit.n_unaudited:
+            expect_count("audit.n_unaudited", audit.n_unaudited, sum(robust) - n_held, "robust")
+        allowed = _share(rules.get("most_broken"))
+        if audit.n_unaudited and audit.n_breaks > allowed * audit.n_audited:
+            raise ContradictionError(f"Expected `audit` to leave nothing unaudited after {audit.n_breaks} breaks.")
 
     def clean_verdicts(self) -> tuple[bool, ...]:
         """Whether each example is classified correctly without an attack."""
@@ -204,6 +238,17 @@ class Result:
         columns = zip(parse_indices(self.indices), self.clean_verdicts(), self.verdicts(), strict=True)
         return frozenset(index for index, clean, robust in columns if clean and not robust)
 
+    def shown(self) -> frozenset[int]:
+        """Of the broken examples those whose breaks a row ships: all, or of an audited whole split a part.
+
+        That is the first examples, on which other suites rank, and those whose key has them audited, broken before the
+        audit or by it.
+        """
+        broken, audit = self.broken(), self.audit
+        if audit is None or audit.rate is None:
+            return broken
+        return frozenset(index for index in broken if index < RANKED_EXAMPLES or audit.looks_at(index))
+
 
 def _expect_stages(attack: AttackResult) -> None:
     """Each stage sees what those before it left, and the last count is the attack's."""
@@ -214,14 +259,21 @@ def _expect_stages(attack: AttackResult) -> None:
         )
 
 
+def _share(value: object) -> Fraction:
+    """A share as parameters have it, such as "1/128"; 0 for anything else."""
+    return Fraction(value) if isinstance(value, str) and _SHARE.fullmatch(value) else Fraction(0)
+
+
 def _check_audit(audit: Audit, n_robust: int, n_examples: int) -> None:
     """An audit's counts fit each other and the row, and its lower end is the exact bound."""
     fine = 0 <= audit.n_breaks <= audit.n_audited and 0 <= audit.n_unaudited <= n_examples - audit.n_audited
     if audit.confidence != CONFIDENCE or not fine:
         raise ContradictionError(f"Expected `audit` to have counts that fit each other, but got {audit!s:.100}.")
-    if audit.n_unaudited and (audit.n_breaks or audit.escalated):
+    drawn = audit.rate is None
+    if audit.n_unaudited and ((audit.n_breaks and drawn) or audit.escalated):
         raise ContradictionError("Expected `audit` to leave nothing unaudited after a break or an escalation.")
-    missed = most_missed(audit.n_audited + audit.n_unaudited, audit.n_audited) if audit.n_unaudited else 0
+    population = audit.n_audited + audit.n_unaudited
+    missed = most_missed(population, audit.n_audited, audit.n_breaks) if audit.n_unaudited else 0
     expect_count(
         "audit.at_least", audit.at_least, max(0, n_robust - missed), "n_robust less the bound on missed breaks"
     )

@@ -1,4 +1,7 @@
-"""Known test splits, and on how many of their examples models are ranked: the first 1,000, or all of a smaller one."""
+"""Known test splits, and on how many of their examples models are ranked: the first 1,000, or all of a smaller one.
+
+A suite that audits itself by a key of each example is for all of a split.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,14 @@ TEST_SPLITS = {
 }
 
 
-def ranked_examples(dataset: str) -> int:
-    """How many of the first examples a row needs to be ranked."""
+def ranked_examples(dataset: str, *, whole: bool = False) -> int:
+    """How many of the first examples a row needs to be ranked.
+
+    Args:
+        dataset: its name.
+        whole: for a suite that is meant for whole splits; of data that is not known here the usual number.
+    """
     known = TEST_SPLITS.get(dataset)
-    return RANKED_EXAMPLES if known is None else min(known.size, RANKED_EXAMPLES)
+    if known is None:
+        return RANKED_EXAMPLES
+    return known.size if whole else min(known.size, RANKED_EXAMPLES)

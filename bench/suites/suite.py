@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.attacks import parameters
+from bench.attacks import Ensemble, parameters
 from bench.attacks.adaptive import Report
 from bench.core import digest
 from bench.core.structure import Structure
@@ -113,9 +113,17 @@ class AttackSuite:
         return tuple(rule for rule in self.rules if rule.structure in structures)
 
     def attacks_for(self, structures: Collection[Structure]) -> tuple[Attack, ...]:
-        """All attacks on a model with these structures, in the order of the row's columns."""
+        """All attacks on a model with these structures, in the order of the row's columns, without idle stages."""
         extra = (attack for rule in self.rules_for(structures) for attack in rule.attacks)
-        return (*self.attacks, *extra)
+        every = (*self.attacks, *extra)
+        return tuple(attack.on(structures) if isinstance(attack, Ensemble) else attack for attack in every)
+
+    @property
+    def structures(self) -> frozenset[Structure]:
+        """Those for which it has attacks."""
+        stages = (stage for attack in self.attacks for stage in attack.stages)
+        found = {rule.structure for rule in self.rules} | {stage.structure for stage in stages}
+        return frozenset(structure for structure in found if structure is not None)
 
 
 def with_engine(suite: AttackSuite, engine: str) -> AttackSuite:

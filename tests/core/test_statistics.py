@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from fractions import Fraction
+from random import Random
 
 import numpy as np
 import pytest
@@ -166,10 +167,37 @@ def test_an_audit_of_everything_leaves_nothing():
     assert most_missed(50, 0) == 50
 
 
-@pytest.mark.parametrize("counts", [(10, 11), (10, -1), (-1, 0)])
+@pytest.mark.parametrize(("n_population", "n_audited", "n_breaks"), [(30, 9, 1), (30, 9, 3), (12, 8, 8), (200, 20, 2)])
+def test_the_bound_after_breaks_is_the_last_that_is_not_ruled_out(n_population, n_audited, n_breaks):
+    """By the distribution counted out: so few breaks have 5 % or more up to the bound, and less above it."""
+
+    def chance(n_broken):
+        return sum(
+            math.comb(n_broken, found) * math.comb(n_population - n_broken, n_audited - found)
+            for found in range(n_breaks + 1)
+        ) / math.comb(n_population, n_audited)
+
+    missed = most_missed(n_population, n_audited, n_breaks)
+    possible = [n for n in range(n_breaks, n_population - n_audited + n_breaks + 1) if chance(n) >= 0.05]
+    assert missed == max(possible) - n_breaks
+    assert missed >= most_missed(n_population - n_breaks, n_audited - n_breaks)
+
+
+def test_the_bound_after_breaks_holds_in_nineteen_of_twenty_audits():
+    """Whatever the truth: audits of one draw each, with a planted number of breaks."""
+    random = Random(0)
+    for n_broken in (1, 10, 40):
+        short = 0
+        for _ in range(400):
+            found = sum(position < n_broken for position in random.sample(range(400), 25))
+            short += most_missed(400, 25, found) < n_broken - found
+        assert short <= 0.05 * 400 + 3 * math.sqrt(0.05 * 0.95 * 400)
+
+
+@pytest.mark.parametrize("counts", [(10, 11), (10, -1), (-1, 0), (10, 5, 6), (10, 5, -1)])
 def test_audits_that_cannot_be_are_refused(counts):
     """By name."""
-    with pytest.raises(ValueError, match="Expected 0 <= `n_audited`"):
+    with pytest.raises(ValueError, match="Expected 0 <= `n_breaks` <= `n_audited`"):
         most_missed(*counts)
 
 

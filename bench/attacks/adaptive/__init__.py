@@ -12,6 +12,7 @@ from bench.attacks.adaptive.relaxed import RelaxedPairs, RelaxedSteering
 from bench.attacks.adaptive.report import Measurement, Report, ReportedAttack
 from bench.attacks.adaptive.routes import ADVERSARIAL, CLEAN, log_types
 from bench.attacks.adaptive.steered_route import SteeredRoute
+from bench.attacks.adaptive.swift import Swift
 from bench.attacks.adaptive.views import ViewName, view_of
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "ReportedAttack",
     "RouterBehaviour",
     "SteeredRoute",
+    "Swift",
     "ViewName",
     "log_types",
     "view_of",

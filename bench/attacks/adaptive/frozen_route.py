@@ -31,7 +31,7 @@ from bench.attacks.adaptive.routes import (
 from bench.attacks.attack import SingleAttack
 from bench.attacks.pgd import PGD
 from bench.attacks.search import ApgdSearch
-from bench.core.structure import Route, Routed
+from bench.core.structure import Route, Routed, Structure
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import losses
 
@@ -59,6 +59,10 @@ class FrozenRoute(SingleAttack):
     def __post_init__(self) -> None:
         if self.route not in get_args(RouteName):
             raise ValueError(f"Expected `route` to be one of {', '.join(get_args(RouteName))}, but got {self.route!r}.")
+
+    @property
+    def structure(self) -> Structure | None:
+        return "routes"
 
     @property
     def n_passes(self) -> int:

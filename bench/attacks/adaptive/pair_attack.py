@@ -10,6 +10,7 @@ from torch import Tensor
 from bench.attacks.adaptive.pairs import PairView, with_dummies
 from bench.attacks.attack import SingleAttack
 from bench.attacks.search import ApgdSearch
+from bench.core.structure import Structure
 from bench.core.types import Classifier, Examples, ThreatModel
 
 __all__ = ["PairAttack"]
@@ -28,6 +29,10 @@ class PairAttack(SingleAttack, ABC):
     name: str
     steps: int = 100
     restarts: int = 1
+
+    @property
+    def structure(self) -> Structure | None:
+        return "raw-pairs"
 
     @property
     def n_passes(self) -> int:

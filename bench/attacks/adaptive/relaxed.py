@@ -20,6 +20,7 @@ from bench.attacks.adaptive.routes import SteerableView, with_router
 from bench.attacks.adaptive.steered_route import WEIGHTS, steering
 from bench.attacks.constraint_relaxation import ConstraintRelaxation, Relaxation
 from bench.attacks.search import untargeted
+from bench.core.structure import Structure
 from bench.core.types import Classifier, Examples, Finish, ThreatModel
 from bench.ops import losses
 
@@ -54,6 +55,10 @@ class RelaxedPairs(_OnStructure):
     give_up_outside: Fraction = Fraction(1, 2)
     temperature: float = TEMPERATURE
 
+    @property
+    def structure(self) -> Structure | None:
+        return "raw-pairs"
+
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return a broken point or that of smallest recovered margin, `(N, C, H, W)`.
 
@@ -81,6 +86,10 @@ class RelaxedSteering(_OnStructure):
 
     name: str = "relaxed-steering"
     weights: tuple[Fraction, ...] = (*WEIGHTS, *(-weight for weight in WEIGHTS))
+
+    @property
+    def structure(self) -> Structure | None:
+        return "routes"
 
     @property
     def n_passes(self) -> int:

@@ -18,6 +18,7 @@ from torch import Tensor
 from bench.attacks.adaptive.routes import ADVERSARIAL, CLEAN, SteerableView, with_router
 from bench.attacks.attack import SingleAttack
 from bench.attacks.search import ApgdSearch
+from bench.core.structure import Structure
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops import losses
 
@@ -42,6 +43,10 @@ class SteeredRoute(SingleAttack):
     weights: tuple[Fraction, ...] = (*WEIGHTS, *(-weight for weight in WEIGHTS))
     steps: int = 100
     restarts: int = 1
+
+    @property
+    def structure(self) -> Structure | None:
+        return "routes"
 
     @property
     def n_passes(self) -> int:

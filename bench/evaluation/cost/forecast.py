@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.types import Attack, CascadeRules
+from bench.core.types import Attack, AuditRules, CascadeRules
 from bench.evaluation.cascade import share_tried
 from bench.evaluation.journal.chunks import chunks_of
 from bench.evaluation.schedule import CLEAN, Stage
@@ -117,7 +117,7 @@ class _Expected:
     cost: StageCost
     attacked: _Array
     held: _Array
-    rules: CascadeRules | None = None
+    rules: CascadeRules | AuditRules | None = None
     measured: float = 0.0
     predicted: float = 0.0
     fresh: bool = False

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.plain_text import reason_of
 from bench.core.types import Examples, ThreatModel
+from bench.evaluation.cascade import has_gradient
 from bench.evaluation.execution.task import Task
 from bench.evaluation.forms import Forms, Searched
 from bench.evaluation.plan import RunPlan
 from bench.evaluation.results import StageResult
-from bench.evaluation.schedule import Stage
+from bench.evaluation.schedule import GRADIENTS, Stage
 from bench.evaluation.strongest_breaks import new_breaks
 from bench.evaluation.verify import judge
 
@@ -151,6 +152,9 @@ class Computer:
         if stage.attack is not None:
             searched = self._forms.search(stage.attack, batch, self._threat_model, seed=self._seed)
         judgement = judge(self.module, searched.points, batch, self._threat_model)
+        if stage == GRADIENTS:
+            has = has_gradient(self.module, batch)
+            judgement = dataclasses.replace(judgement, robust=has, margin=torch.zeros_like(judgement.margin))
         passes, breaks = self._forms.passes, None
         if stage.attack is not None:
             breaks = new_breaks(self.module, batch, judgement, self._threat_model, known=known)

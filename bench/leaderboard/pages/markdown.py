@@ -121,16 +121,21 @@ def _group(group: Group, base: str) -> str:
 def _ranked_on(group: Group) -> str:
     unranked = sum(entry.rank is None for entry in group.entries)
     missing = f" {_count(unranked, 'row')} without a rank below, each with its reason." if unranked else ""
-    return f"Ranked on the first {group.n_ranked:,} test examples.{missing} Accuracies in percent."
+    audited = any(entry.record.result.audit is not None for entry in group.entries)
+    lower = " A robust accuracy counts what an audit spared; its doubts say what is certain." if audited else ""
+    return f"Ranked on the first {group.n_ranked:,} test examples.{missing}{lower} Accuracies in percent."
 
 
 def _results(group: Group, base: str) -> str:
     headers = ["rank", "model", "clean", "robust", "95 % interval", *group.attacks]
-    headers += [f"{name} (not counted)" for name in group.reported] + ["examples", "doubts"]
+    headers += [f"{name} (not counted)" for name in group.reported]
+    beside = any(entry.autoattack is not None for entry in group.entries)
+    headers += [*(["autoattack alone"] if beside else []), "examples", "doubts"]
     rows = []
     for entry in group.entries:
         columns = [_cell(entry.attack(name)) for name in group.attacks]
         columns += [_cell(entry.reported(name)) for name in group.reported]
+        columns += [_beside(entry.autoattack)] if beside else []
         rows.append(
             [
                 str(entry.rank) if entry.rank is not None else "\N{EM DASH}",
@@ -195,6 +200,11 @@ def _attacks(suite: Suite) -> str:
 
 def _cell(share: Share | None) -> str:
     return percent(share.fraction) if share is not None else ""
+
+
+def _beside(share: Share | None) -> str:
+    """A number of another row, on other examples."""
+    return f"{percent(share.fraction)} (first {share.total:,})" if share is not None else ""
 
 
 def _examples(entry: Entry) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import PurePosixPath
 
@@ -49,6 +49,8 @@ class Entry:
         clean: clean accuracy on the examples of the table.
         robust: robust accuracy on them.
         full: robust accuracy on all examples, where the row has more than the table ranks on.
+        autoattack: what AutoAttack left of the first examples in another row of the same model, beside a row that is
+            ranked on a whole split.
     """
 
     row: Row
@@ -57,6 +59,7 @@ class Entry:
     clean: Share
     robust: Share
     full: Share | None
+    autoattack: Share | None = None
 
     @property
     def record(self) -> Record:
@@ -125,12 +128,29 @@ def arrange(rows: Iterable[Row]) -> tuple[Group, ...]:
         return (row.record.dataset, str(ThreatModel.parse(row.record.threat_model)), row.record.suite)
 
     ordered = sorted(rows, key=lambda row: (*question(row), row.record.model))
-    return tuple(_group(list(members)) for _, members in groupby(ordered, key=question))
+    known = {_subject(row.record): share for row in ordered if (share := _by_autoattack(row.record)) is not None}
+    return tuple(_group(list(members), known) for _, members in groupby(ordered, key=question))
 
 
-def _group(rows: Sequence[Row]) -> Group:
+def _subject(record: Record) -> tuple[str, ...]:
+    """What model was attacked, on which data, and within which ball."""
+    digests = record.digests
+    return digests.model, digests.factory, digests.dataset, str(ThreatModel.parse(record.threat_model))
+
+
+def _by_autoattack(record: Record) -> Share | None:
+    """What AutoAttack as a whole left of the first examples; None where the row cannot say."""
+    found = next((each for each in record.result.attacks if each.name == "autoattack"), None)
+    n_ranked = ranked_examples(record.dataset)
+    if found is None or tuple(_obstacles(record, n_ranked, record.digests.dataset)):
+        return None
+    return attack_share(record, found, n_ranked)
+
+
+def _group(rows: Sequence[Row], known: Mapping[tuple[str, ...], Share]) -> Group:
     first = rows[0].record
-    n_ranked = ranked_examples(first.dataset)
+    whole = first.result.audit is not None and first.result.audit.rate is not None
+    n_ranked = ranked_examples(first.dataset, whole=whole)
     usual = _most_common(row.record.digests.dataset for row in rows)
     reasons = [tuple(_obstacles(row.record, n_ranked, usual)) for row in rows]
     ranked = [row for row, found in zip(rows, reasons, strict=True) if not found]
@@ -142,6 +162,8 @@ def _group(rows: Sequence[Row]) -> Group:
         )
     )
     entries = [_entry(row, ranks.get(row.record.model), why, n_ranked) for row, why in zip(rows, reasons, strict=True)]
+    if whole:
+        entries = [replace(entry, autoattack=known.get(_subject(entry.record))) for entry in entries]
     return Group(
         suite=first.suite,
         dataset=first.dataset,
@@ -170,7 +192,7 @@ def _obstacles(record: Record, n_ranked: int, usual_data: str) -> Iterable[str]:
         yield "a suite for regression checks"
     if record.suite.startswith(OWN_SUITE):
         yield "a suite of somebody's own"
-    if result.audit is not None:
+    if result.audit is not None and result.audit.rate is None:
         yield f"an interval from an audit: at least {result.audit.at_least} robust"
     failed = [check.id for check in result.diagnostics if check.failed]
     if failed:

@@ -7,7 +7,7 @@ import shlex
 
 from bench.leaderboard.pages.share import Share
 from bench.leaderboard.pages.tables import Entry
-from bench.row import Record
+from bench.row import Audit, Record
 
 __all__ = ["PROTOCOLS", "doubts", "interval", "link_of", "millions", "percent", "reproduce", "title_of"]
 
@@ -86,11 +86,19 @@ def doubts(entry: Entry) -> tuple[str, ...]:
     external = entry.record.n_external
     return (
         *entry.unranked,
+        *([_of_audit(result.audit)] if result.audit is not None and result.audit.rate is not None else []),
         *([f"warnings: {', '.join(warned)}"] if warned else []),
         *([f"{result.n_nonfinite} examples with non-finite logits"] if result.n_nonfinite else []),
         *([f"{external} broken by others"] if external else []),
         *([] if result.diagnostics else ["no diagnostics"]),
     )
+
+
+def _of_audit(audit: Audit) -> str:
+    """What an audit by key found, and what follows for the others."""
+    if audit.escalated:
+        return f"all in full: {audit.escalated}"
+    return f"at least {audit.at_least:,} robust: the audit broke {audit.n_breaks} of {audit.n_audited:,}"
 
 
 def reproduce(record: Record) -> str:

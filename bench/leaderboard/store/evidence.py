@@ -152,7 +152,7 @@ def read_breaks(
 
 def broken_of(record: Record, kind: EvidenceKind) -> frozenset[int]:
     """Indices of the examples that a file of this kind must have a break of."""
-    return record.result.broken() if kind is EvidenceKind.OWN else record.broken_by_others()
+    return record.result.shown() if kind is EvidenceKind.OWN else record.broken_by_others()
 
 
 def external_of(row: Place, record: Record, indices: Collection[int]) -> tuple[EvidenceFile, bytes] | None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
 
+from bench.core.audited import is_audited
+from bench.core.statistics import most_missed
 from bench.leaderboard.compare.ranking import Rank
 from bench.leaderboard.pages.tables import Group, Row, arrange
+from bench.leaderboard.pages.wording import doubts
 from bench.row.record import Audit, Diagnostic, ExternalBreak, Record
 
 Make = Callable[..., Record]
@@ -78,6 +82,42 @@ def test_what_is_not_ranked_says_why(strong: Record, weak: Record, record: Make)
         first, *rest = table(row, weak, dataclasses.replace(weak, model="weak-2")).entries
         assert first.record.model == "weak" and first.rank == Rank(1, 2), reason
         assert rest[-1].rank is None and rest[-1].unranked == (reason,)
+
+
+RULES = {"rate": "1/16", "most_broken": "1/128"}
+
+
+def audited(robust: list[bool], record: Make, **change: Any) -> Record:
+    """A row of a suite that audits itself, in which the audit broke nothing."""
+    row = record(robust, suite="swift-v1", parameters={"audit": RULES}, **change)
+    looked = sum(held and is_audited(index, Fraction(1, 16)) for index, held in enumerate(robust))
+    n_left = sum(robust) - looked
+    least = sum(robust) - most_missed(sum(robust), looked)
+    audit = Audit(at_least=least, confidence=0.95, n_audited=looked, n_unaudited=n_left, n_breaks=0, rate=RULES["rate"])
+    return changed(row, audit=audit)
+
+
+def test_an_audited_row_is_ranked_on_the_whole_split(record: Make) -> None:
+    """By its verdicts on all 10,000; what AutoAttack left of the first 1,000 stands beside it, of the same model."""
+    strong = audited([True] * 5000 + [False] * 5000, record, model="strong")
+    weak = audited([True] * 4600 + [False] * 5400, record, model="weak")
+    part = audited([True] * 500 + [False] * 500, record, model="part")
+    other = changed(
+        record([True] * 700 + [False] * 300, model="strong"),
+        attacks=(dataclasses.replace(record([True] * 700 + [False] * 300).result.attacks[0], name="autoattack"),),
+    )
+    unlike = dataclasses.replace(other, model="weak", digests=dataclasses.replace(other.digests, model="f" * 64))
+    _, group = arrange([Row(path=PurePosixPath("x"), record=row) for row in (weak, strong, part, other, unlike)])
+    assert group.n_ranked == 10_000
+    assert [(entry.record.model, entry.rank) for entry in group.entries] == [
+        ("strong", Rank(1, 1)),
+        ("weak", Rank(2, 2)),
+        ("part", None),
+    ]
+    assert group.entries[2].unranked == ("1000 examples, not the first 10,000",)
+    first = group.entries[0]
+    assert first.autoattack is not None and (first.autoattack.count, first.autoattack.total) == (700, 1000)
+    assert doubts(first)[0] == f"at least {first.record.result.audit.at_least:,} robust: the audit broke 0 of 299"
 
 
 def test_a_suite_for_checking_ranks_nothing(strong: Record) -> None:
