@@ -141,7 +141,11 @@ def _plain(suite: AttackSuite) -> list[str]:
 
 
 def _by_structure(suite: AttackSuite) -> list[str]:
-    return [f"{attack.name} (on {rule.structure})" for rule in suite.rules for attack in rule.attacks]
+    return [
+        f"{attack.name} (on {rule.structure})" if rule.structure is not None else attack.name
+        for rule in suite.rules
+        for attack in rule.attacks
+    ]
 
 
 def _recipes() -> list[_Entry]:

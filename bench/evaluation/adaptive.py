@@ -43,7 +43,7 @@ def all_parts(plan: RunPlan, found_of: Callable[[RunPlan], Evaluation]) -> Evalu
     """
     found = found_of(dataclasses.replace(plan, suite=plan.suite.plain))
     for rule in plan.suite.rules_for(structures_of(plan.module)):
-        found = _joined(found, found_of(_part(plan, rule.structure, rule.attacks)))
+        found = _joined(found, found_of(_part(plan, rule.structure or "all", rule.attacks)))
         for report in rule.reports:
             found = _with_report(found, plan, report, found_of)
     return found

@@ -25,12 +25,12 @@ class Rule:
     """What a structure calls for.
 
     Args:
-        structure: declared by the model.
+        structure: declared by the model; None for what every model gets beside what the suite extends.
         attacks: run beside the suite's own, and count as they do.
         reports: numbers that are shown and never count; frozen dataclasses with a name.
     """
 
-    structure: Structure
+    structure: Structure | None
     attacks: tuple[Attack, ...]
     reports: tuple[Report, ...] = ()
 
@@ -110,7 +110,7 @@ class AttackSuite:
 
     def rules_for(self, structures: Collection[Structure]) -> tuple[Rule, ...]:
         """The rules that a model with these structures calls for."""
-        return tuple(rule for rule in self.rules if rule.structure in structures)
+        return tuple(rule for rule in self.rules if rule.structure is None or rule.structure in structures)
 
     def attacks_for(self, structures: Collection[Structure]) -> tuple[Attack, ...]:
         """All attacks on a model with these structures, in the order of the row's columns, without idle stages."""

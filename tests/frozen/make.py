@@ -100,6 +100,7 @@ CASES = {
     "attacks in L2, reference": Case(
         model="pgd-at", threat_model="L2:5/4", attacks=WITH_ENGINES, engine="reference", n=16, short=True
     ),
+    "adaptive-v2": Case(model="pgd-at", threat_model="Linf:1/10", suites=("adaptive-v2",), n=24, short=True),
     "audit, short": Case(model="pgd-at", threat_model="Linf:1/10", suites=("swift-v1",), short=True),
     "audit, dummy classes": Case(model="ducat", threat_model="Linf:1/10", suites=("swift-v1",), n=24, short=True),
     "audit, router": Case(model="aw-net", threat_model="Linf:1/10", suites=("swift-v1",), n=24, short=True),

@@ -11,6 +11,7 @@ from bench.core.errors import UnknownNameError
 
 PUBLISHED = {
     "adaptive-v1": "dfc24e68da55fd4277c1ef19098710b32b75cbf62632f597fb18bcc31d35c015",
+    "adaptive-v2": "7b3f0e33c188870b003592c98c401e935cd4f74a9cbce8c13a55ae053272b615",
     "cascade-v1": "ecdc496c2c16c63242819d516a4595b5aec8a559455ae04381c0a52db0b735dc",
     "quick-v1": "04149afb5db91850175b2c64026855194480d79f1f7fd66b841a5d0f41f334c2",
     "swift-v1": "4204de1505ae54e39cb3274966cdb863a7a735e21a69378520ca17a234d4d782",
@@ -50,7 +51,8 @@ def test_the_cascade_is_the_standard_ensemble():
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("standrad-v1", "mean 'standard-v1'"), ("nope", "Known: adaptive-v1, cascade-v1")]
+    ("name", "expected"),
+    [("standrad-v1", "mean 'standard-v1'"), ("nope", "Known: adaptive-v1, adaptive-v2, cascade-v1")],
 )
 def test_an_unknown_suite_names_the_nearest(name, expected):
     """A wrong name is answered with the nearest one."""
@@ -75,6 +77,19 @@ def test_the_adaptive_suite_is_the_standard_one_with_rules():
         for structures in (("raw-pairs",), ("routes",), ("raw-pairs", "routes"))
     }
     assert list(extra.values()) == [["adaptive-pairs"], ["adaptive-routes"], ["adaptive-pairs", "adaptive-routes"]]
+
+
+def test_the_second_adaptive_suite_is_the_first_and_constraint_relaxation():
+    """On every model, and relaxed on what a structure calls for; what the first has is unchanged."""
+    first, second = suites.get("adaptive-v1"), suites.get("adaptive-v2")
+    assert second.plain == first.plain
+    more = {(): [], ("raw-pairs",): ["relaxed-pairs"], ("routes",): ["relaxed-steering"]}
+    for structures, relaxed in more.items():
+        names = [attack.name for attack in second.attacks_for(structures)]
+        assert names.pop(5) == "constraint-relaxation"
+        assert names == [attack.name for attack in first.attacks_for(structures)] + relaxed
+        old, new = ([rule.reports for rule in suite.rules_for(structures)] for suite in (first, second))
+        assert new == [(), *old]
 
 
 def test_the_digest_covers_every_rule():
