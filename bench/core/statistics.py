@@ -173,13 +173,14 @@ def holm(p_values: Sequence[float], level: float) -> tuple[bool, ...]:
         p_values: one for each hypothesis, in [0, 1].
         level: bound on the chance of any false rejection, in (0, 1).
     """
-    order = sorted(range(len(p_values)), key=lambda position: p_values[position])
-    rejected = [False] * len(p_values)
-    for step, position in enumerate(order):
-        if p_values[position] > level / (len(p_values) - step):
-            break
-        rejected[position] = True
-    return tuple(rejected)
+    import numpy as np
+
+    values = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(values, kind="stable")
+    kept = values[order] > level / np.arange(len(values), 0, -1)
+    rejected = np.zeros(len(values), dtype=bool)
+    rejected[order[: int(kept.argmax()) if kept.any() else None]] = True
+    return tuple(rejected.tolist())
 
 
 def signed_rank(differences: Sequence[float]) -> float:

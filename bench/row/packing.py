@@ -34,7 +34,7 @@ def unpack_verdicts(text: str, count: int) -> tuple[bool, ...]:
         ValueError: if `text` is not base64, is not as long as `count` needs, or sets a bit past the end.
     """
     packed = _decode(text, (count + 7) // 8)
-    bits = tuple(bool(packed[position // 8] & 0x80 >> position % 8) for position in range(8 * len(packed)))
+    bits = tuple(map("1".__eq__, f"{int.from_bytes(packed, 'big'):0{8 * len(packed)}b}")) if count else ()
     if any(bits[count:]):
         raise ValueError(f"Expected verdicts of {count} examples, but got bits past the last one.")
     return bits[:count]

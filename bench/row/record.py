@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from bench.core.errors import ContradictionError
 from bench.core.statistics import Interval, wilson
@@ -249,7 +250,13 @@ class Record:
 
     def verdicts(self) -> tuple[bool, ...]:
         """Whether each example is correct, withstood every attack of the suite, and nobody else broke it."""
+        return self._verdicts
+
+    @cached_property
+    def _verdicts(self) -> tuple[bool, ...]:
         broken = self.broken_by_others()
+        if not broken:
+            return self.result.verdicts()
         indices = parse_indices(self.result.indices)
         return tuple(
             robust and index not in broken for index, robust in zip(indices, self.result.verdicts(), strict=True)

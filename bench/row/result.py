@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from bench.core.audited import is_audited
@@ -230,8 +231,12 @@ class Result:
 
     def verdicts(self) -> tuple[bool, ...]:
         """Whether each example is correct and withstood every attack."""
+        return self._verdicts
+
+    @cached_property
+    def _verdicts(self) -> tuple[bool, ...]:
         columns = [self.clean_verdicts(), *(self.robust_verdicts(attack) for attack in self.attacks)]
-        return tuple(all(verdicts) for verdicts in zip(*columns, strict=True))
+        return tuple(map(all, zip(*columns, strict=True)))
 
     def broken(self) -> frozenset[int]:
         """Indices of the examples that were correct and that the suite broke."""

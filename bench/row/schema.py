@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from bench.core.errors import nearest
@@ -98,8 +99,14 @@ def _read_dataclass(kind: type[Any], value: Any, where: str) -> Any:
     missing = [name for name, field in fields.items() if name not in value and not field.metadata.get("optional")]
     if missing:
         raise ValueError(f"Expected `{where}` to have {', '.join(missing)}, but it has not.")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(typing.cast("Hashable", kind))
     return kind(**{name: _read(hints[name], item, f"{where}.{name}") for name, item in value.items()})
+
+
+@cache
+def _hints(kind: Hashable) -> dict[str, Any]:
+    """The types of a dataclass's fields, which are looked up as often as there are rows otherwise."""
+    return typing.get_type_hints(kind)
 
 
 def _expect(fine: bool, expected: str, value: Any, where: str) -> None:

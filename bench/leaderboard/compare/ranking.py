@@ -8,7 +8,6 @@ Pairs are tested by McNemar's exact test on shared examples, all pairs together 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 from typing import NamedTuple
 
 from bench.core.statistics import holm, mcnemar
@@ -40,19 +39,21 @@ def rank(verdicts: Sequence[Sequence[bool]], level: float = LEVEL) -> tuple[Rank
     """
     if len({len(row) for row in verdicts}) > 1:
         raise ValueError(f"Expected as many `verdicts` of every model, but got {sorted({len(r) for r in verdicts})}.")
-    pairs = list(combinations(range(len(verdicts)), 2))
-    only = [_only_one(verdicts[first], verdicts[second]) for first, second in pairs]
-    better, worse = [0] * len(verdicts), [0] * len(verdicts)
-    decided = holm([mcnemar(ahead, behind) for ahead, behind in only], level)
-    for (first, second), (ahead, behind), clear in zip(pairs, only, decided, strict=True):
-        if clear:
-            winner, loser = (first, second) if ahead > behind else (second, first)
-            worse[winner] += 1
-            better[loser] += 1
-    return tuple(Rank(1 + above, len(verdicts) - below) for above, below in zip(better, worse, strict=True))
+    import numpy as np
 
-
-def _only_one(first: Sequence[bool], second: Sequence[bool]) -> tuple[int, int]:
-    """How many examples only the first model withstands, and how many only the second."""
-    flips = [(one, other) for one, other in zip(first, second, strict=True) if one != other]
-    return sum(one for one, _ in flips), sum(other for _, other in flips)
+    count = len(verdicts)
+    if count < 2:
+        return (Rank(1, 1),) * count
+    robust = np.array(verdicts, dtype=np.float32)  # counts below 2^24 are exact
+    # (first, second): how many examples only the first model withstands.
+    only = (robust.sum(axis=1, keepdims=True) - robust @ robust.T).astype(np.int64)
+    first, second = np.triu_indices(count, k=1)
+    ahead, behind = only[first, second], only[second, first]
+    # Many pairs have the same two counts, which are tested once.
+    base = robust.shape[1] + 1
+    counts, places = np.unique(np.minimum(ahead, behind) * base + np.maximum(ahead, behind), return_inverse=True)
+    p_values = np.array([mcnemar(*divmod(int(each), base)) for each in counts])
+    clear = np.asarray(holm(p_values[places].tolist(), level), dtype=np.bool_)
+    winners, losers = np.where(ahead > behind, first, second), np.where(ahead > behind, second, first)
+    better, worse = (np.bincount(side[clear], minlength=count) for side in (losers, winners))
+    return tuple(Rank(1 + int(above), count - int(below)) for above, below in zip(better, worse, strict=True))

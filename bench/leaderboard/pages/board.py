@@ -8,12 +8,25 @@ from typing import Any
 
 from bench.core.errors import BenchError
 from bench.leaderboard.pages.tables import Entry, Group, Row, arrange
-from bench.leaderboard.store import SUITE_FILE, EvidenceKind, path_of, read_all, read_file, read_suite, shape_of
+from bench.leaderboard.store import (
+    SUITE_FILE,
+    EvidenceKind,
+    path_of,
+    read_all,
+    read_file,
+    read_suite,
+    shape_of,
+    without_links,
+)
 from bench.row import Record
 from bench.row.arrays import load_gallery
-from bench.storage import Place
+from bench.storage import Place, read_regular
 
 __all__ = ["Board", "Suite", "load", "no_rows"]
+
+
+_ABOUT = "about.txt"
+_MOST_ABOUT = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +51,12 @@ class Board:
     Args:
         groups: the tables.
         suites: the suites that have rows, by label.
+        about: what its owner says of its models, in one paragraph of plain text: `about.txt` beside the suites.
     """
 
     groups: tuple[Group, ...]
     suites: tuple[Suite, ...]
+    about: str = ""
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -71,7 +86,21 @@ def load(root: Place) -> Board:
     if not rows:
         raise no_rows(root)
     labels = sorted({row.record.suite for row in rows})
-    return Board(groups=arrange(rows), suites=tuple(_suite(root / label / SUITE_FILE, label) for label in labels))
+    return Board(
+        groups=arrange(rows),
+        suites=tuple(_suite(root / label / SUITE_FILE, label) for label in labels),
+        about=_about(root),
+    )
+
+
+def _about(root: Place) -> str:
+    path = without_links(root, root / _ABOUT)
+    try:
+        return " ".join(read_regular(path, most_bytes=_MOST_ABOUT).decode(errors="replace").split())
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise BenchError(f"Cannot read {path}: {error.strerror or error}.") from error
 
 
 def no_rows(root: Place) -> BenchError:

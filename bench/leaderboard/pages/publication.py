@@ -15,6 +15,7 @@ from bench.leaderboard.pages.board import Board, load, no_rows
 from bench.leaderboard.pages.html import html_page
 from bench.leaderboard.pages.model_index import model_index
 from bench.leaderboard.pages.spreadsheet import read_csv, to_csv
+from bench.leaderboard.pages.tables import Entry, Group
 from bench.leaderboard.store import locked, row_paths, without_links
 from bench.storage import Place, matching, read_regular, write_durably
 
@@ -121,12 +122,11 @@ def render(board: Board) -> dict[PurePosixPath, str]:
 
 
 def _model_indices(board: Board) -> dict[PurePosixPath, str]:
-    rows = [(group, entry) for group in board.groups for entry in group.entries]
-    models = sorted({entry.record.model for _, entry in rows})
-    return {
-        PurePosixPath(MODEL_INDEX, f"{model}.md"): model_index([each for each in rows if each[1].record.model == model])
-        for model in models
-    }
+    rows: dict[str, list[tuple[Group, Entry]]] = {}
+    for group in board.groups:
+        for entry in group.entries:
+            rows.setdefault(entry.record.model, []).append((group, entry))
+    return {PurePosixPath(MODEL_INDEX, f"{model}.md"): model_index(rows[model]) for model in sorted(rows)}
 
 
 def _published_before(root: Place) -> tuple[dict[str, str], ...]:

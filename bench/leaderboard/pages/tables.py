@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from pathlib import PurePosixPath
 
@@ -66,6 +67,11 @@ class Entry:
         """The row's content."""
         return self.row.record
 
+    @property
+    def mean(self) -> float:
+        """The mean of clean and robust accuracy, in [0, 1]: WRA, by which AW-Net's authors rank (arXiv 2306.03430)."""
+        return (self.clean.fraction + self.robust.fraction) / 2
+
     def attack(self, name: str) -> Share | None:
         """What one attack left, on the examples of the table; None where the row has no such attack."""
         found = next((each for each in self.record.result.attacks if each.name == name), None)
@@ -95,12 +101,17 @@ class Group:
     n_ranked: int
     entries: tuple[Entry, ...]
 
-    @property
+    @cached_property
     def anchor(self) -> str:
         """The table's name as part of an address."""
         return f"{self.suite}-{self.dataset}-{ThreatModel.parse(self.threat_model).folder}".lower()
 
-    @property
+    @cached_property
+    def n_with_rank(self) -> int:
+        """How many rows are ranked."""
+        return sum(entry.rank is not None for entry in self.entries)
+
+    @cached_property
     def attacks(self) -> tuple[str, ...]:
         """Attacks of all rows, in the suite's order; those that only some models have come where they stand there."""
         names: list[str] = []
@@ -113,12 +124,6 @@ class Group:
                     names.insert(place, attack.name)
                     place += 1
         return tuple(names)
-
-    @property
-    def reported(self) -> tuple[str, ...]:
-        """Names of the numbers that are shown and never count, in the order in which rows have them."""
-        found = (each for entry in self.entries for each in entry.record.result.reported)
-        return tuple(dict.fromkeys(each.name for each in found if each.n_robust is not None))
 
 
 def arrange(rows: Iterable[Row]) -> tuple[Group, ...]:

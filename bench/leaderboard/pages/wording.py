@@ -5,11 +5,24 @@ from __future__ import annotations
 import re
 import shlex
 
+from bench.core.plain_text import plain
 from bench.leaderboard.pages.share import Share
-from bench.leaderboard.pages.tables import Entry
+from bench.leaderboard.pages.tables import Entry, Group
 from bench.row import Audit, Record
 
-__all__ = ["PROTOCOLS", "doubts", "interval", "link_of", "millions", "percent", "reproduce", "title_of"]
+__all__ = [
+    "PROTOCOLS",
+    "QUESTIONS",
+    "bibtex",
+    "doubts",
+    "interval",
+    "link_of",
+    "meaning",
+    "millions",
+    "percent",
+    "reproduce",
+    "title_of",
+]
 
 PROTOCOLS = {
     "fgsm": "FGSM: one step of epsilon from the clean image",
@@ -22,6 +35,49 @@ PROTOCOLS = {
 }
 """Beside which published numbers an attack's column stands; `docs/numbers.md` says why."""
 
+QUESTIONS = {
+    "R1": "Is it in eval mode, and does it stay as it is?",
+    "R2": "Does it answer the same images alike, every time?",
+    "R3": "Does the answer to an image depend on that image alone?",
+    "R4": "Are the logits finite wherever an attacker may go?",
+    "R5": "Are the outputs logits, one for every class?",
+    "R6": "Are the logits of a size that the losses can see?",
+    "R7": "Is there a gradient to follow?",
+    "R8": "Does the gradient predict what happens?",
+    "R9": "Does noise break nothing that gradients leave robust?",
+    "R10": "Are stronger attacks stronger?",
+    "R11": "Do more steps and restarts find nothing new?",
+    "R12": "Does a larger epsilon break more, and a very large one everything?",
+    "R13": "Do attacks without its gradient find nothing new?",
+    "R14": "Is what is attacked what is scored?",
+    "R15": "Does every attack return the break that it saw?",
+    "R16": "Do the attacks' examples obey the threat model, and break alone too?",
+    "R17": "Do the attacks find a planted adversarial example?",
+    "R18": "Is it one fixed pass, without an optimisation of its own?",
+    "R19": "Is the clean accuracy the claimed one?",
+    "R20": "Do other seeds find nothing new?",
+    "R21": "Is it as sure of shifted and mirrored copies?",
+}
+"""What the doctor's checks ask, as its own checks say; pages are made without torch, which those need."""
+_MEANINGS = {
+    "static-clean": "the network without its router, all weight on the clean branch, under PGD-100",
+    "static-adversarial": "the network without its router, all weight on the adversarial branch, under PGD-100",
+    "router": "what the router takes images for",
+    "naive-pgd-20": "PGD-20 on the merged classes, as if there were no dummy classes",
+    "naive-apgd": "APGD on the merged classes, as if there were no dummy classes",
+    "naive-apgd-raw": "APGD on the raw classes, where falling into a dummy class counts as broken",
+    "dummy-share": "images that fall into a dummy class",
+    "clean_accuracy": "clean accuracy",
+    "clean_called_clean": "clean images taken for clean",
+    "adversarial_called_adversarial": "adversarial images taken for adversarial",
+    "flipped_by_attack": "type changed by PGD-20 on the whole network",
+    "flipped_by_steering": "type changed by an attack on the router alone",
+    "correct_when_steered": "still classified correctly after that attack",
+    "with_gradient": "images at which the router has a gradient",
+    "clean": "clean",
+    "noise": "with noise",
+    "adversarial": "adversarial",
+}
 _ARXIV = re.compile(r"\barXiv:? ?(\d{4}\.\d{4,5})\b", re.IGNORECASE)
 _ADDRESS = re.compile(r"https?://[^\s<>\"'`|]+")
 # Options that say where or how on one machine, not what; True where a value follows.
@@ -77,6 +133,32 @@ def link_of(reference: str) -> str | None:
         return address[0]
     number = _ARXIV.search(reference)
     return f"https://arxiv.org/abs/{number[1]}" if number is not None else None
+
+
+def meaning(name: str) -> str:
+    """What a number that is reported and never counts is, in words; its name where nobody wrote them."""
+    return _MEANINGS.get(name, name.replace("_", " "))
+
+
+def bibtex(group: Group, entry: Entry) -> str:
+    """How to cite a row: what was found, by what, on what, and the digest that tells the row from others."""
+    record, total = entry.record, entry.robust.total
+    name = re.sub(r"[^a-z0-9]+", "-", f"bench-{record.model}-{group.anchor}".lower()).strip("-")
+    found = f"{percent(entry.robust.fraction)} \\% of the first {total:,} test images ({interval(entry.robust)})"
+    title = f"Robust accuracy of {{{_tex(title_of(record))}}} on {_tex(group.dataset)}, {_tex(group.threat_model)}"
+    fields = {
+        "title": title,
+        "year": record.provenance.date[:4],
+        "howpublished": f"bench leaderboard, suite {_tex(group.suite)}",
+        "note": f"{found}; weights {record.digests.model[:12]}",
+    }
+    lines = ",\n".join(f"  {key} = {{{value}}}" for key, value in fields.items())
+    return f"@misc{{{name},\n{lines}\n}}"
+
+
+def _tex(text: str) -> str:
+    """Text that BibTeX takes for text."""
+    return re.sub(r"([%&#_$])", r"\\\1", re.sub(r"[{}\\]", "", plain(text)))
 
 
 def doubts(entry: Entry) -> tuple[str, ...]:

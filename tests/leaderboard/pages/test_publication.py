@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import html
 import io
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from bench.core.errors import BenchError
+from bench.diagnostics import select
 from bench.leaderboard import write
+from bench.leaderboard.pages.board import load
 from bench.leaderboard.pages.literature import PUBLISHED
 from bench.leaderboard.pages.markdown import code, escape
-from bench.leaderboard.pages.publication import outdated, publish
-from bench.leaderboard.pages.wording import PROTOCOLS, link_of, reproduce
-from bench.row.record import Card, Record
+from bench.leaderboard.pages.publication import outdated, publish, render
+from bench.leaderboard.pages.tables import Row, arrange
+from bench.leaderboard.pages.wording import PROTOCOLS, QUESTIONS, bibtex, link_of, reproduce
+from bench.row import Card, Record, Reported, pack_verdicts
 
 Make = Callable[..., Record]
 EVIL = Card(
@@ -91,7 +96,10 @@ def test_the_readme_ranks_and_gives_reasons(board: Path) -> None:
     """Ranks, accuracies with intervals, and why a row has none."""
     publish(board)
     text = (board / "README.md").read_text()
-    assert "| 1 | [strong](standard-v1/digits/Linf-8_255/strong.json) | 100.00 | **97.22** | 94.96 to 98.48 |" in text
+    assert (
+        "| [strong](standard-v1/digits/Linf-8_255/strong.json) |  |  | 100.00 | **97.22** (94.96 to 98.48) | 360 |"
+        in text
+    )
     assert "2 examples, not the first 1,000" in text
     assert "As published, not re-run" in text and "| `Wu2020Adversarial` | WRN-34-10 | 85.36 | 56.17 |" in text
     assert "Wu2020" not in text[: text.index("As published")]
@@ -296,3 +304,89 @@ def test_what_an_earlier_results_csv_says_is_text_in_the_changelog(board: Path) 
     path.write_text(text.getvalue())
     (line,) = publish(board).changes
     assert "<b>" not in line and "[x]" not in line and "\n" not in line
+
+
+def test_tables_of_the_front_page_fit_githubs_column(board: Path, record: Make) -> None:
+    """1,012 pixels: a letter has less than 9, a column's margins 27. Attacks and notes are on the suite's page."""
+    naive = Reported(name="naive-pgd-20", parameters={}, n_robust=0, robust=pack_verdicts([False] * 360))
+    row = record([True] * 350 + [False] * 10, dataset="digits", model="a-model-with-a-rather-long-name")
+    result = dataclasses.replace(
+        row.result,
+        attacks=tuple(dataclasses.replace(row.result.attacks[0], name=f"attack-{number}") for number in range(12)),
+        reported=(naive,),
+    )
+    write(
+        dataclasses.replace(
+            row, result=result, digests=dataclasses.replace(row.digests, suite="t" * 64), suite="other-v1"
+        ),
+        board,
+    )
+    publish(board)
+    tables = re.findall(r"(?:^\|.*\n)+", (board / "README.md").read_text(), re.MULTILINE)
+    for table in tables:
+        rows = [re.split(r"(?<!\\)\|", re.sub(r"\]\([^)]*\)", "]", line))[1:-1] for line in table.splitlines()]
+        columns = [html.unescape(" ".join(column)).replace("\\", "") for column in zip(*rows, strict=True)]
+        longest = [max(map(len, re.split(r"[\s-]+", column))) for column in columns]
+        assert 9 * sum(longest) + 27 * len(longest) <= 1012, table[:200]
+    assert len(tables) == 4
+    suite = (board / "other-v1" / "README.md").read_text()
+    assert "| attack-11 |" in suite and "not counted" not in suite and "| WRA |" in suite
+
+
+def test_what_the_board_says_of_itself_is_text(board: Path) -> None:
+    """`about.txt` stands above the tables of README and page, one paragraph, as text."""
+    (board / "about.txt").write_text("Small <b>networks</b>\nof *ours*.\n")
+    publish(board)
+    assert "Small &lt;b&gt;networks&lt;/b&gt; of \\*ours\\*." in (board / "README.md").read_text()
+    assert "Small &lt;b&gt;networks&lt;/b&gt; of *ours*." in (board / "index.html").read_text()
+    (board / "about.txt").write_text("x" * 5000)
+    with pytest.raises(BenchError, match=r"about\.txt"):
+        publish(board)
+
+
+def test_twice_the_rows_are_twice_the_work(tmp_path: Path, record: Make) -> None:
+    """Counted in calls of functions, from rows to all pages: a board of thousands is published in seconds."""
+
+    def calls(n_rows: int) -> int:
+        root = tmp_path / str(n_rows)
+        for number in range(n_rows):
+            robust = [place < 100 + number for place in range(360)]
+            write(record(robust, dataset="digits", model=f"model-{number}"), root)
+        count = 0
+
+        def counted(_frame: object, event: str, _argument: object) -> None:
+            nonlocal count
+            count += event in ("call", "c_call")
+
+        sys.setprofile(counted)
+        try:
+            render(load(root))
+        finally:
+            sys.setprofile(None)
+        return count
+
+    calls(2)  # what is imported or compiled once
+    few, many = calls(15), calls(60)
+    assert many < 4.6 * few
+
+
+def test_a_row_can_be_cited(record: Make) -> None:
+    """BibTeX with what was found and whose weights; a stranger's title ends no field."""
+    row = record(
+        [True] * 350 + [False] * 10,
+        dataset="digits",
+        model="evil",
+        card=dataclasses.replace(EVIL, title="a}, b = {c_&"),
+    )
+    (group,) = arrange([Row(path=PurePosixPath("evil.json"), record=row)])
+    text = bibtex(group, group.entries[0])
+    assert text.startswith(
+        "@misc{bench-evil-standard-v1-digits-linf-8-255,\n  title = {Robust accuracy of {a, b = c\\_\\&} on"
+    )
+    assert "97.22 \\% of the first 360 test images (94.96 to 98.48); weights mmmmmmmmmmmm" in text
+    assert text.count("{") == text.count("}")
+
+
+def test_the_pages_questions_are_the_doctors() -> None:
+    """Pages are made without torch, so they have the checks' questions once more."""
+    assert {check.id: check.question for check in select()} == QUESTIONS

@@ -1,19 +1,22 @@
-"""The numbers that the page's charts draw; percentages, rounded as the tables show them."""
+"""The numbers that the page's charts and comparisons draw; percentages, rounded as the tables show them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from bench.core.types import ThreatModel
 from bench.leaderboard.pages.board import Board
-from bench.leaderboard.pages.html.pictures import all_pictures
+from bench.leaderboard.pages.html.pictures import all_pictures, pairs_each, pictures
 from bench.leaderboard.pages.literature import published_for
 from bench.leaderboard.pages.share import Share
 from bench.leaderboard.pages.tables import Entry, Group
-from bench.leaderboard.pages.wording import title_of
-from bench.row import Record
+from bench.leaderboard.pages.wording import millions, title_of
+from bench.row import pack_verdicts, parse_indices
 
-__all__ = ["chart_data", "epsilon_curve", "identity", "passes_curve"]
+__all__ = ["chart_data", "epsilon_curves", "identity", "passes_curve"]
+
+_MOST_COMPARED = 50_000  # examples whose verdicts a page holds, to tell which two models differ on
 
 
 def identity(group: Group, entry: Entry) -> str:
@@ -21,13 +24,29 @@ def identity(group: Group, entry: Entry) -> str:
     return f"{group.anchor}--{entry.record.model}"
 
 
-def chart_data(board: Board) -> dict[str, Any]:
-    """Everything that is drawn, by table and by row."""
-    pairs = [(group, entry) for group in board.groups for entry in group.entries]
+def chart_data(board: Board, *, only: Iterable[str] | None = None) -> dict[str, Any]:
+    """Everything that is drawn, by table and by row.
+
+    Args:
+        board: the rows.
+        only: identities of the rows that are shown; None for all.
+    """
+    chosen = set(only) if only is not None else None
+    pairs = [
+        (group, entry)
+        for group in board.groups
+        for entry in group.entries
+        if chosen is None or identity(group, entry) in chosen
+    ]
+    entries = [entry for _, entry in pairs]
+    curves, most = epsilon_curves(board), pairs_each(entries)
     return {
-        "groups": {group.anchor: _group(group) for group in board.groups},
-        "rows": {identity(group, entry): _row(board, group, entry) for group, entry in pairs},
-        "pictures": all_pictures(board.entries),
+        "groups": {group.anchor: _group(group) for group in board.groups} if chosen is None else {},
+        "rows": {
+            (name := identity(group, entry)): {**_row(group, entry, most), "epsilons": _several(curves[name])}
+            for group, entry in pairs
+        },
+        "pictures": all_pictures(entries, most),
     }
 
 
@@ -46,32 +65,40 @@ def passes_curve(entry: Entry) -> list[dict[str, Any]]:
     return points
 
 
-def epsilon_curve(board: Board, entry: Entry) -> list[dict[str, Any]]:
-    """Robust accuracy of this very checkpoint at every epsilon that the suite was run with."""
-    record, asked = entry.record, ThreatModel.parse(entry.record.threat_model)
-    points = []
-    for other in board.entries:
-        threat_model = ThreatModel.parse(other.record.threat_model)
-        if _same_but_epsilon(record, other.record) and threat_model.norm is asked.norm:
-            name = str(threat_model).partition(":")[2]
-            points.append({"x": float(threat_model.epsilon), "name": name, **_ends(other.robust)})
-    return sorted(points, key=lambda point: float(point["x"]))
+def epsilon_curves(board: Board) -> dict[str, list[dict[str, Any]]]:
+    """Of each row, by its identity: robust accuracy of its very checkpoint at every epsilon of the suite's rows."""
+    found: dict[tuple[object, ...], list[dict[str, Any]]] = {}
+    curves = {}
+    for group in board.groups:
+        threat_model = ThreatModel.parse(group.threat_model)
+        epsilon = {"x": float(threat_model.epsilon), "name": str(threat_model).partition(":")[2]}
+        for entry in group.entries:
+            record = entry.record
+            key = (record.model, record.suite, record.dataset, record.digests, threat_model.norm)
+            curve = curves[identity(group, entry)] = found.setdefault(key, [])
+            curve.append({**epsilon, **_ends(entry.robust)})
+    for curve in found.values():
+        curve.sort(key=lambda point: float(point["x"]))
+    return curves
 
 
-def _same_but_epsilon(first: Record, second: Record) -> bool:
-    return (first.model, first.suite, first.dataset, first.digests) == (
-        second.model,
-        second.suite,
-        second.dataset,
-        second.digests,
-    )
+def _several(curve: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return curve if len(curve) > 1 else []
 
 
 def _group(group: Group) -> dict[str, Any]:
     published = published_for(group.dataset, group.threat_model)
     return {
         "rows": [_point(group, entry) for entry in group.entries],
-        "published": [{"name": row.name, "clean": row.clean, "robust": row.robust} for row in published],
+        "published": [
+            {
+                "name": row.name,
+                "clean": row.clean,
+                "robust": row.robust,
+                "text": f"{row.name} {row.architecture} extra data {row.extra_data} {row.note}".lower(),
+            }
+            for row in published
+        ],
     }
 
 
@@ -91,21 +118,45 @@ def _point(group: Group, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _row(board: Board, group: Group, entry: Entry) -> dict[str, Any]:
+def _row(group: Group, entry: Entry, most_pictures: int) -> dict[str, Any]:
     shares = [(each.name, entry.attack(each.name), True) for each in entry.record.result.attacks]
     shares += [(each.name, entry.reported(each.name), False) for each in entry.record.result.reported]
     attacks = [
-        {"name": name, "left": _percent(share.fraction), "counts": counts, **_ends(share)}
+        {"name": name, "counts": counts, **_ends(share)}
         for name, share, counts in [("clean", entry.clean, True), *shares]
         if share is not None
     ]
+    card = entry.record.card
     return {
         "group": group.anchor,
         "title": title_of(entry.record),
+        "size": millions(card.n_parameters) if card is not None else "",
+        "extra": (card.extra_data or "not stated") if card is not None else "",
+        "clean": _ends(entry.clean),
+        "robust": _ends(entry.robust),
+        "mean": _percent(entry.mean),
         "attacks": attacks,
         "passes": passes_curve(entry),
-        "epsilons": epsilon_curve(board, entry),
+        **_verdicts(entry),
+        "gallery": [
+            {
+                "index": pair.index,
+                "label": pair.label,
+                "predicted": pair.predicted,
+                "clean": pair.clean,
+                "adversarial": pair.adversarial,
+            }
+            for pair in pictures(entry, most_pictures)
+        ],
     }
+
+
+def _verdicts(entry: Entry) -> dict[str, Any]:
+    """The first example, how many there are, and which withstood; nothing where they have gaps or are too many."""
+    indices, verdicts = parse_indices(entry.record.result.indices), entry.record.verdicts()
+    if indices != tuple(range(indices[0], indices[0] + len(indices))) or len(indices) > _MOST_COMPARED:
+        return {}
+    return {"first": indices[0], "count": len(indices), "verdicts": pack_verdicts(verdicts)}
 
 
 def _ends(share: Share) -> dict[str, float]:

@@ -1,6 +1,8 @@
 """Stored adversarial examples as PNG images inside the page.
 
 They are not compressed: noise hardly can be, and what a compressor makes of it differs between its versions.
+OUR CHOICE: images wider than they are shown are scaled down, and a board of many rows shows fewer of each, so that the
+page stays a few MB.
 """
 
 from __future__ import annotations
@@ -16,13 +18,16 @@ from numpy.typing import NDArray
 
 from bench.core import digest
 from bench.leaderboard.pages.tables import Entry
+from bench.row.arrays import GALLERY_SIZE
 
-__all__ = ["Pair", "all_pictures", "pictures", "png"]
+__all__ = ["Pair", "all_pictures", "pairs_each", "pictures", "png"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _COLOUR = 0, 2
 _BLOCK = 65535
 _NAME_DIGITS = 16
+_WIDEST = 96  # pixels that a picture has on the page
+_MOST_BYTES = 6 << 20  # of all pictures together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +41,14 @@ class Pair:
     adversarial: str
 
 
-def pictures(entry: Entry) -> tuple[Pair, ...]:
-    """The pairs that a row shows; none where its images are neither grey nor in colour."""
+def pairs_each(entries: Iterable[Entry]) -> int:
+    """How many pairs each row may show, so that all together fit the page."""
+    sizes = [_shown(gallery.clean[0]).size for each in entries if (gallery := each.row.gallery) and len(gallery.clean)]
+    return min(GALLERY_SIZE, _MOST_BYTES // max(1, sum(sizes) * 8 // 3))  # two of them, in base64
+
+
+def pictures(entry: Entry, most: int = GALLERY_SIZE) -> tuple[Pair, ...]:
+    """The first pairs that a row shows; none where its images are neither grey nor in colour."""
     gallery = entry.row.gallery
     if gallery is None or gallery.clean.shape[1] not in (1, 3):
         return ()
@@ -46,22 +57,27 @@ def pictures(entry: Entry) -> tuple[Pair, ...]:
             index=int(index),
             label=str(label),
             predicted=str(predicted),
-            clean=_name(clean),
-            adversarial=_name(adversarial),
+            clean=_name(_shown(clean)),
+            adversarial=_name(_shown(adversarial)),
         )
         for index, (label, predicted), clean, adversarial in zip(
-            gallery.indices, gallery.classes, gallery.clean, gallery.adversarial, strict=True
+            gallery.indices[:most],
+            gallery.classes[:most],
+            gallery.clean[:most],
+            gallery.adversarial[:most],
+            strict=True,
         )
     )
 
 
-def all_pictures(entries: Iterable[Entry]) -> dict[str, str]:
+def all_pictures(entries: Iterable[Entry], most: int = GALLERY_SIZE) -> dict[str, str]:
     """Every image that a row shows, once, as a `data:` address by its name."""
     found: dict[str, str] = {}
     for entry in entries:
         if pictures(entry) and entry.row.gallery is not None:
-            for image in (*entry.row.gallery.clean, *entry.row.gallery.adversarial):
-                found[_name(image)] = "data:image/png;base64," + base64.b64encode(png(image)).decode()
+            for image in (*entry.row.gallery.clean[:most], *entry.row.gallery.adversarial[:most]):
+                small = _shown(image)
+                found[_name(small)] = "data:image/png;base64," + base64.b64encode(png(small)).decode()
     return dict(sorted(found.items()))
 
 
@@ -88,6 +104,17 @@ def _stored(raw: bytes) -> bytes:
 
 def _chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def _shown(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The image as it is, or the mean of squares of its pixels where it is larger than its place."""
+    channels, height, width = image.shape
+    side = -(-max(height, width) // _WIDEST)
+    if side == 1:
+        return image
+    whole = image[:, : height // side * side, : width // side * side].astype(np.float64)
+    squares = whole.reshape(channels, height // side, side, width // side, side)
+    return np.asarray(squares.mean(axis=(2, 4)).round(), dtype=np.uint8)
 
 
 def _name(image: NDArray[np.uint8]) -> str:

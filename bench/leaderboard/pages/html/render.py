@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -17,35 +19,40 @@ from markupsafe import Markup
 from bench.core.plain_text import plain
 from bench.leaderboard.pages import wording
 from bench.leaderboard.pages.board import Board
-from bench.leaderboard.pages.html.chart_data import chart_data, epsilon_curve, identity, passes_curve
-from bench.leaderboard.pages.html.pictures import pictures
+from bench.leaderboard.pages.html.chart_data import chart_data, identity
 from bench.leaderboard.pages.literature import published_for
 from bench.leaderboard.pages.tables import Entry, Group
-from bench.row import AttackCost, Record
+from bench.row import AttackCost, Record, row_digest
 
 __all__ = ["html_page"]
 
+_BETWEEN_CELLS = re.compile(r"(</t[dhr]>|<tr[^<>]*>)\s+(?=<)")
+_MOST_ROWS = 200  # that a table shows before it is asked for all
 _FOLDER = Path(__file__).resolve().parent
-_SCRIPTS = ("vendor/d3.min.js", "vendor/plot.min.js", "page.js")
+_SCRIPTS = ("first.js", "vendor/d3.min.js", "vendor/plot.min.js", "draw.js")
 
 
 def html_page(board: Board) -> str:
     """The HTML text; it depends on nothing but the rows."""
-    scripts = [_inline(name) for name in _SCRIPTS]
+    return _rendered(
+        "template.html",
+        "page.js",
+        board=board,
+        first=max(board.groups, key=_interest),
+        n_models=len({entry.record.model for entry in board.entries}),
+        data=_plain(chart_data(board)),
+        on_board=True,
+    )
+
+
+def _rendered(template: str, script: str, **values: Any) -> str:
+    scripts = [_inline(name) for name in (*_SCRIPTS, script)]
     text = (
         _environment()
-        .get_template("template.html")
-        .render(
-            board=board,
-            first=max(board.groups, key=_interest),
-            n_models=len({entry.record.model for entry in board.entries}),
-            data=_plain(chart_data(board)),
-            style=_inline("style.css"),
-            scripts=scripts,
-            policy=_policy(scripts),
-            epsilons=lambda entry: epsilon_curve(board, entry),
-        )
+        .get_template(template)
+        .render(style=_inline("style.css"), scripts=scripts, policy=_policy(scripts), **values)
     )
+    text = _BETWEEN_CELLS.sub(r"\1", text)  # thousands of rows open faster without a node for each gap
     return "\n".join(line.rstrip() for line in text.split("\n")).rstrip() + "\n"
 
 
@@ -60,17 +67,20 @@ def _environment() -> Environment:
         finalize=_plain,
     )
     environment.globals.update(
+        about=_about,
+        bibtex=wording.bibtex,
         costs=_costs,
+        digest=row_digest,
         doubts=wording.doubts,
-        has_passes=lambda entry: len(passes_curve(entry)) > 1,
         identity=identity,
         interval=wording.interval,
         link=wording.link_of,
+        meaning=wording.meaning,
+        most_rows=_MOST_ROWS,
         millions=wording.millions,
-        n_ranked=lambda group: sum(entry.rank is not None for entry in group.entries),
         percent=wording.percent,
-        pictures=pictures,
         published_for=published_for,
+        questions=wording.QUESTIONS,
         reproduce=wording.reproduce,
         search_text=_search_text,
         title=wording.title_of,
@@ -105,7 +115,29 @@ def _policy(scripts: list[Markup]) -> str:
 
 def _interest(group: Group) -> tuple[int, int]:
     """The table that the page opens with has the most ranked rows, then the most rows."""
-    return sum(entry.rank is not None for entry in group.entries), len(group.entries)
+    return group.n_with_rank, len(group.entries)
+
+
+def _about(group: Group) -> dict[str, str]:
+    """What the networks of a table are: how many, of what size, on what data, and what attacking them takes."""
+    records = [entry.record for entry in group.entries]
+    cards = [record.card for record in records if record.card is not None]
+    sizes = sorted(card.n_parameters for card in cards if card.n_parameters)
+    extra = sum(card.extra_data not in ("no", None) for card in cards)
+    silent = len(records) - sum(card.extra_data is not None for card in cards)
+    passes = [_passes(record) for record in records]
+    span = dict.fromkeys(wording.millions(size) for size in sizes[:1] + sizes[-1:])
+    return {
+        "models": f"{len(records):,} network{'s' if len(records) != 1 else ''}",
+        "sizes": " to ".join(span),
+        "extra": f"{extra} trained on extra data" if extra else "none trained on extra data" if not silent else "",
+        "passes": f"{round(median(passes)):,}",
+    }
+
+
+def _passes(record: Record) -> float:
+    """Forwards and backwards an example, of all attacks."""
+    return sum(cost.forwards + cost.backwards for cost in record.cost.attacks) / record.result.n_examples
 
 
 def _costs(record: Record) -> dict[str, AttackCost]:

@@ -17,6 +17,7 @@ from bench.row.arrays.adversarials import Breaks
 from bench.row.arrays.evidence_file import Gallery
 from bench.row.packing import pack_verdicts
 from bench.row.record import AttackCost, Card, Diagnostic, EvidenceFile, Record
+from bench.row.result import Reported
 
 EVIL = "<script>alert('t')</script><img src=x onerror=alert(1)>"
 
@@ -32,6 +33,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, record: Callable[..., Record]
     """A board of five models on digits, of which one is short and one has a hostile title, and a row on cifar10."""
     root = tmp_path_factory.mktemp("board")
     failed = Diagnostic(id="R8", status="fail", statistic=0.25, threshold=0.5, evidence="says who?", next="cw")
+    router = Reported(name="router", parameters={}, statistics={"clean_called_clean": 0.966})
     for model, title, n_clean, n_robust in [
         ("first", "First", 355, 300),
         ("second", "Second", 340, 240),
@@ -48,6 +50,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, record: Callable[..., Record]
             clean=pack_verdicts(clean),
             attacks=(*row.result.attacks, dataclasses.replace(row.result.attacks[0], name="cw")),
             diagnostics=(failed,) if model == "doubted" else (),
+            reported=(router,) if model == "doubted" else (),
         )
         costs = tuple(AttackCost(name=name, seconds=1.0, forwards=9000, backwards=8000) for name in ("pgd-20", "cw"))
         card = Card(title=title, reference="arXiv 2306.03430", architecture="net", n_parameters=12, extra_data="no")

@@ -6,14 +6,17 @@ import base64
 import hashlib
 import io
 import re
+import struct
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bench.leaderboard.pages import html as page_package
-from bench.leaderboard.pages.html.pictures import png
+from bench.leaderboard.pages.html.pictures import all_pictures, pairs_each, pictures, png
+from bench.row.arrays import Gallery
 
 VENDOR = Path(page_package.__file__).parent / "vendor"
 
@@ -52,7 +55,7 @@ def test_only_the_pages_own_scripts_may_run(page: Path) -> None:
     text = page.read_text()
     scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     digests = {base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts}
-    assert len(scripts) == 3
+    assert len(scripts) == 5
     assert set(re.findall(r"sha256-([^'&]+)", text[: text.index("<title>")])) == digests
 
 
@@ -92,4 +95,14 @@ def test_nothing_of_a_row_is_markup(page: Path, outline: list[tuple[str, dict[st
     assert not [attributes for _, attributes in outline if "onerror" in attributes]
 
 
-# ---- in a browser ----
+def test_large_pictures_are_scaled_down_and_many_rows_show_fewer() -> None:
+    """224 x 224 pixels become 74 x 74, the means of squares; the pictures of all rows stay a few MB."""
+    clean = np.zeros((8, 3, 224, 224), np.uint8)
+    clean[:, :, :3, :3] = 9
+    gallery = Gallery(indices=np.arange(8), clean=clean, adversarial=clean + 1, classes=np.array([["a", "b"]] * 8))
+    entry = SimpleNamespace(row=SimpleNamespace(gallery=gallery))
+    found = all_pictures([entry])
+    (first, second) = (base64.b64decode(address.partition(",")[2]) for address in found.values())
+    assert {struct.unpack(">II", picture[16:24]) for picture in (first, second)} == {(74, 74)}
+    assert len(pictures(entry)) == 8 and pairs_each([entry]) == 8
+    assert 0 < pairs_each([entry] * 100) < 8 and pictures(entry, 2) == pictures(entry)[:2]

@@ -119,6 +119,59 @@ def test_a_point_of_the_chart_opens_its_model(shown: Any) -> None:
     assert opened(shown).find_element("css selector", "h2").text == "Second"
 
 
+def test_every_point_has_its_label(shown: Any, hostile_title: str) -> None:
+    """None is left out where points are close, and none covers another; published ones obey the filter too."""
+    chosen = f"#{TABLE} .chart[data-chart=scatter] text.label"
+    wait(shown, lambda: len(shown.find_elements("css selector", chosen)) == 5)
+    labels = shown.find_elements("css selector", chosen)
+    assert {label.text for label in labels} == {
+        "First",
+        "Second",
+        "Doubted",
+        "Short",
+        f"{hostile_title[:25]}\N{HORIZONTAL ELLIPSIS}",
+    }
+    boxes = [label.rect for label in labels]
+    assert not any(
+        one["x"] < other["x"] + other["width"] - 1
+        and other["x"] < one["x"] + one["width"] - 1
+        and one["y"] < other["y"] + other["height"] - 4
+        and other["y"] < one["y"] + one["height"] - 4
+        for place, one in enumerate(boxes)
+        for other in boxes[:place]
+    )
+
+
+def test_two_models_stand_side_by_side(shown: Any, page: Path) -> None:
+    """By an address that can be sent: their numbers, which examples differ, and pictures of those that are stored."""
+    first, second = f"{TABLE}--second", f"{TABLE}--first"
+    shown.get(f"{page.as_uri()}#{first}~{second}")
+    panel = opened(shown)
+    assert panel.find_element("css selector", "h2").text == "Second and First"
+    assert "240 withstand in both models, 0 in Second alone, 60 in First alone, 60 in neither" in panel.text
+    assert "First withstands, Second does not" in panel.text and "#240 #241" in panel.text
+    assert shown.execute_script("return mcnemar(0, 5)") == 0.0625
+    shown.get("about:blank")
+    shown.get(f"{page.as_uri()}#{first}")
+    opened(shown)
+    shown.execute_script(
+        "const s = document.querySelector('select.compare'); s.value = arguments[0];"
+        "s.dispatchEvent(new Event('input'))",
+        second,
+    )
+    wait(shown, lambda: shown.find_element("css selector", "dialog[open] h2").text == "Second and First")
+    assert shown.current_url.endswith(f"#{first}~{second}")
+
+
+def test_numbers_that_do_not_count_are_in_the_panel_alone_in_words(shown: Any) -> None:
+    """No column of the table, no raw key."""
+    assert "naive" not in shown.find_element("css selector", f"#{TABLE} table.rows").text
+    next(each for each in shown.find_elements("css selector", f"{ROWS} th a") if each.text == "Doubted").click()
+    text = opened(shown).text
+    assert "not counted: what the router takes images for" in text and "clean images taken for clean 96.60 %" in text
+    assert "clean_called_clean" not in text and "Does the gradient predict what happens?" in text
+
+
 def test_stored_breaks_are_shown(shown: Any) -> None:
     """Each as the image, what the attack made of it, and their difference, with a text for whoever cannot see them."""
     shown.find_element("css selector", f"{ROWS} th a").click()
@@ -138,6 +191,10 @@ def test_published_numbers_are_apart(shown: Any) -> None:
     shown.find_element("id", "published").click()
     crosses = shown.find_elements("css selector", ".question.shown .chart g[aria-label=dot] path")
     assert len(crosses) == 21
+    shown.find_element("id", "filter").send_keys("Wu2020")
+    wait(shown, lambda: len(shown.find_elements("css selector", ".question.shown .chart g[aria-label=dot] path")) == 2)
+    shown.find_element("id", "filter").clear()
+    shown.execute_script("document.getElementById('filter').dispatchEvent(new Event('input'))")
     text = shown.find_element("css selector", ".question.shown table.rows").text
     assert "Wu2020Adversarial" not in text and "other" in text
 
