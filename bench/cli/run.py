@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UNFINISHED", "run", "show_runs", "tell_of_unfinished"]
 
+DEFAULT_SUITE = "standard-v1"
+"""What the field reports; `swift-v1` is for whole test sets."""
 UNFINISHED = 3
 """Exit code where something failed after the attacks."""
 _DEPTH = 3  # folders between a board and its rows
@@ -76,7 +78,7 @@ def run(
     crop: Crop = None,
     interpolation: Interpolation = None,
     threat_model: ThreatModel = None,
-    suite: Suite = "standard-v1",
+    suite: Suite = DEFAULT_SUITE,
     samples: Annotated[
         int | None, typer.Option(metavar="N", help="The first N examples; by default all on a GPU, 256 on a CPU.")
     ] = None,
@@ -276,7 +278,21 @@ def _next(ran: Ran) -> str:
         "bench doctor": "asks all that can be asked of the model, with the options of this run",
         f"bench publish{elsewhere}": "makes the board's pages",
     }
+    commands |= _on_all(ran)
     return "\n".join(["Next:", *(f"  {command}\n    {what}" for command, what in commands.items())])
+
+
+def _on_all(ran: Ran) -> dict[str, str]:
+    """What would tell of the whole test set, and in what time; nothing where that was done, or not by AutoAttack."""
+    from bench.jobs.durations import in_words
+    from bench.jobs.extent import seconds_of_swift
+
+    if ran.record.suite != DEFAULT_SUITE or ran.n_split <= ran.record.result.n_examples:
+        return {}
+    seconds = seconds_of_swift(ran.record, ran.n_split)
+    took = f", in about {in_words(seconds)} of one process" if seconds is not None else ""
+    command = f"bench run --suite swift-v1 --samples {ran.n_split}"
+    return {command: f"tells of all {ran.n_split:,} test images, with the options of this run{took}"}
 
 
 def _what_became(ran: Ran) -> str:

@@ -8,11 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bench import suites
 from bench.core.errors import BenchError
+from bench.core.types import AuditRules
 from bench.evaluation import IN_PASSES, Costs, Estimator, chunks_of
 from bench.jobs.durations import in_short, in_words
+from bench.row import Record
 
-__all__ = ["Extent", "choose"]
+__all__ = ["Extent", "choose", "seconds_of_swift"]
 
 _LONGEST_PROBE = 20.0
 _SHARE_FOR_PROBE = 0.03
@@ -23,6 +26,8 @@ _SHARE_OF_BUDGET_FOR_PROBE = 0.1
 _WORTH_A_PROBE = 20.0
 """A run below so many seconds, at most, is not probed: it is done before anybody looks."""
 _FEWEST = 4
+_SOON = 1 / 12
+"""Share of its passes that constraint relaxation takes of an example for its first ascent."""
 _RESERVE = 1.1
 """The budget that an error proposes lies so far above the prediction, since the next probe will differ a little."""
 
@@ -86,6 +91,33 @@ def choose(estimator: Estimator, *, budget: float | None, notify: Callable[[str]
         probe_seconds=spent,
         costs=estimator.with_what_follows(costs, n_examples),
     )
+
+
+def seconds_of_swift(record: Record, n_split: int) -> float | None:
+    """About what `swift-v1` takes on a whole split, by what `standard-v1` took on a part of it.
+
+    Its columns are that suite's; constraint relaxation ends soon on what breaks and on most of what does not, and its
+    audit is AutoAttack on a part of the survivors.
+
+    Args:
+        record: a row, with the attacks of `standard-v1`.
+        n_split: examples of the split.
+
+    Returns:
+        Seconds of one process like that of the row; None where the row says too little.
+    """
+    costs, result = {cost.name: cost for cost in record.cost.attacks}, record.result
+    *columns, swift = suites.get("swift-v1").attacks
+    known = [costs.get(name) for name in (*(column.name for column in columns), "autoattack")]
+    passes = sum(cost.forwards + cost.backwards for cost in record.cost.attacks)
+    if None in known or not passes or not isinstance(swift.cascade_rules, AuditRules):
+        return None
+    relaxed = swift.stages[0]
+    soon = _SOON * relaxed.n_passes * result.n_clean + relaxed.n_passes * result.n_robust
+    *shown, full = (cost.seconds for cost in known if cost is not None)
+    per_pass = sum(cost.seconds for cost in record.cost.attacks) / passes
+    audit = float(swift.cascade_rules.rate) * full
+    return (sum(shown) + per_pass * soon + audit) * n_split / result.n_examples
 
 
 def _measure(estimator: Estimator, budget: float | None) -> Costs | None:

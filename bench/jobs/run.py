@@ -89,6 +89,7 @@ class Ran:
         notice: set where a substitute sample was used, so that no row was written.
         warnings: the diagnostics that failed or warn; a line each.
         extent: what was planned before it ran.
+        n_split: examples of the whole split.
     """
 
     evaluation: Evaluation
@@ -100,6 +101,7 @@ class Ran:
     notice: str | None
     warnings: tuple[str, ...]
     extent: Extent
+    n_split: int = 0
 
 
 def run(
@@ -203,6 +205,7 @@ def finish(
             notice=run.dataset.notice,
             warnings=warnings,
             extent=extent,
+            n_split=len(run.dataset),
         )
     shown = sorted(record.result.shown())
     packed, reason = attempted(
@@ -232,6 +235,7 @@ def finish(
         notice=None,
         warnings=warnings,
         extent=extent,
+        n_split=len(run.dataset),
     )
 
 

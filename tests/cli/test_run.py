@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +13,12 @@ from torchvision.models import squeezenet1_1
 
 from bench import data, leaderboard, models
 from bench.cli.progress import RunDisplay
+from bench.cli.run import show_runs
 from bench.data import DATASETS
 from bench.diagnostics import quick
 from bench.evaluation import Progress
+from bench.jobs.extent import Extent, seconds_of_swift
+from bench.jobs.run import Outcome, Ran
 
 
 def rows(folder):
@@ -413,3 +419,31 @@ def test_images_of_any_size_are_resized_as_asked(bench, run, here):
         assert bench("check", name, "--probe", "6", *words, "--device", "cpu", "--quiet").code == 0
     refused = run("--resize", "8x8")
     assert refused.code == 2 and "are for images in a folder" in refused.message
+
+
+def test_a_run_of_the_default_suite_ends_with_what_all_images_would_take(capsys):
+    """One command with a time, where there are more images than the run had; no other suite says so."""
+    root = Path(__file__).resolve().parents[2] / "leaderboard"
+    path = root / "standard-v1" / "digits" / "Linf-1_10" / "pgd-at.json"
+    ran = Ran(
+        evaluation=None,
+        record=leaderboard.read(path),
+        outcome=Outcome.WRITTEN,
+        path=path,
+        notice=None,
+        warnings=(),
+        extent=Extent(n_examples=64, n_asked=64),
+        n_split=360,
+    )
+    show_runs(["pgd-at"], [ran], as_json=False)
+    shown = capsys.readouterr().out
+    told = (
+        r"  bench run --suite swift-v1 --samples 360\n    tells of all 360 test images, .* in about .* of one process"
+    )
+    assert re.search(told, shown)
+    seconds = [seconds_of_swift(ran.record, n) for n in (360, 720)]
+    attacked = sum(cost.seconds for cost in ran.record.cost.attacks) / 64
+    assert seconds[1] == pytest.approx(2 * seconds[0]) and 0 < seconds[0] < 360 * attacked / 5
+    for other in (replace(ran, n_split=64), replace(ran, record=replace(ran.record, suite="adaptive-v1"))):
+        show_runs(["pgd-at"], [other], as_json=False)
+        assert "swift-v1" not in capsys.readouterr().out
