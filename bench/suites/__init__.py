@@ -12,7 +12,7 @@ from bench.row import OWN_SUITE
 from bench.suites import own
 from bench.suites.suite import AttackSuite, with_engine
 
-__all__ = ["DEFAULT_ENGINE", "ENGINES", "SUITES", "AttackSuite", "get", "names"]
+__all__ = ["DEFAULT_ENGINE", "ENGINES", "SUITES", "AttackSuite", "get", "names", "with_engine"]
 
 ENGINES: tuple[str, ...] = get_args(Engine)
 DEFAULT_ENGINE = "fast"
