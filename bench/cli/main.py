@@ -15,7 +15,21 @@ import typer
 from typer.core import TyperGroup
 
 from bench import __version__
-from bench.cli import analyze, check, compare, conformance, export, journal, merge, publish, show, submit, train, verify
+from bench.cli import (
+    analyze,
+    check,
+    compare,
+    conformance,
+    export,
+    journal,
+    merge,
+    publish,
+    report,
+    show,
+    submit,
+    train,
+    verify,
+)
 from bench.cli import doctor as doctor_command
 from bench.cli import list as list_command
 from bench.cli import run as run_command
@@ -84,6 +98,7 @@ app.command("show")(show.show)
 app.command("compare")(compare.compare)
 app.command("verify")(verify.verify)
 app.command("export")(export.export)
+app.command("report")(report.report)
 app.command("journal")(journal.journal)
 app.command("publish")(publish.publish)
 app.command("check")(check.check)

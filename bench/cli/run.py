@@ -275,6 +275,7 @@ def _next(ran: Ran) -> str:
     elsewhere = "" if board == DEFAULT_LEADERBOARD else f" --leaderboard {shlex.quote(str(board))}"
     commands = {
         f"bench verify {shlex.quote(str(ran.path))}": "judges its breaks again, without an attack",
+        f"bench report {shlex.quote(str(ran.path))}": "makes a page of it for a reviewer",
         "bench doctor": "asks all that can be asked of the model, with the options of this run",
         f"bench publish{elsewhere}": "makes the board's pages",
     }

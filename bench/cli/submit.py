@@ -72,7 +72,7 @@ def submit(
     quiet: Quiet = False,
     force: Force = False,
 ) -> None:
-    """Evaluate and examine your model, and lay row, evidence, manifest and pages into the board.
+    """Evaluate and examine your model, and lay row, evidence, manifest, report and pages into the board.
 
     What it writes is ready to be committed. Interrupt it at any time: the same command goes on where it stopped.
 

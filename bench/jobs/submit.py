@@ -1,4 +1,4 @@
-"""Everything that a pull request with a model of one's own needs: row, evidence, diagnostics, manifest, pages."""
+"""Everything that a pull request with a model of one's own needs: row, evidence, checks, manifest, report, pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.jobs.doctor import DoctorRequest, doctor
 from bench.jobs.request import check_name
 from bench.jobs.run import Outcome, RunRequest, attempted, diagnosed, run
 from bench.leaderboard.compare import compare
-from bench.leaderboard.pages import MODEL_INDEX, Publication, publish
+from bench.leaderboard.pages import MODEL_INDEX, Publication, publish, report
 from bench.leaderboard.store import EvidenceKind, read_file
 from bench.row import Card, Record, to_json
 from bench.storage import Place, check_writable, sha256_of, write_durably
@@ -109,11 +109,12 @@ def submit(
             )
         published, no_pages = attempted(lambda: publish(root))
         manifest, no_manifest = attempted(lambda: _write_manifest(request, root))
+        told, no_report = attempted(lambda: _write_report(written.path, request, root))
     files = [written.path, *sorted(written.path.parent.glob(f"{request.name}.*.npz"))]
     files.append(leaderboard.suite_path(root, record.suite))
-    files += [manifest] if manifest is not None else []
+    files += [path for path in (manifest, told) if path is not None]
     files += [root / path for path in _pages(published, request.name)] if published is not None else []
-    reasons = {**record.unfinished, "pages": no_pages, "manifest": no_manifest}
+    reasons = {**record.unfinished, "pages": no_pages, "manifest": no_manifest, "report": no_report}
     return Submitted(
         record=record,
         files=tuple(files),
@@ -172,6 +173,13 @@ def _only_examined_again(record: Record, root: Place) -> bool:
     """Whether the row that is there says the same of every example: only diagnostics or the card are new."""
     old = leaderboard.find(root, leaderboard.Identity.of(record))
     return old is not None and old.result.indices == record.result.indices and compare(old, record).same
+
+
+def _write_report(row: Place, request: SubmitRequest, root: Place) -> Place:
+    """What a reviewer reads first, beside the manifest."""
+    path = root / _FOLDER / f"{request.name}.html"
+    write_durably(path, report(row).encode())
+    return path
 
 
 def _write_manifest(request: SubmitRequest, root: Place) -> Place:

@@ -46,6 +46,7 @@ def test_a_submission_is_a_board_that_passes_its_check(submit, bench, here):
     manifest = json.loads((here / "leaderboard/submissions/my-net.json").read_text())
     assert manifest["weights_sha256"] == hashlib.sha256((here / "net.pth").read_bytes()).hexdigest()
     assert manifest["rows"] == ["quick-v1/digits/Linf-1_10/my-net.json"]
+    assert "<h1>my-net" in (here / "leaderboard/submissions/my-net.html").read_text()
     assert all((here / path).is_file() for path in value["files"])
     assert any(path.endswith(".npz") for path in value["files"])
     written = {str(path.relative_to(here)) for path in (here / "leaderboard").rglob("*") if path.is_file()}
@@ -84,10 +85,10 @@ def test_what_fails_after_the_attacks_leaves_the_row_of_a_submission(submit, her
         raise OverflowError("int too large")
 
     with monkeypatch.context() as patch:
-        for place in ("doctor", "publish", "_write_manifest"):
+        for place in ("doctor", "publish", "_write_manifest", "_write_report"):
             patch.setattr(f"bench.jobs.submit.{place}", boom)
         failed = submit("--json")
-    assert failed.code == 3 and "pages, manifest (OverflowError: int too large)" in failed.message
+    assert failed.code == 3 and "pages, manifest, report (OverflowError: int too large)" in failed.message
     value = json.loads(failed.out)
     assert {"pages", "manifest", "R1", "R20"} <= value["not_run"].keys()
     assert [path.rpartition(".")[2] for path in value["files"]] == ["json", "npz", "json"]

@@ -12,6 +12,7 @@ from bench.leaderboard.store import (
     SUITE_FILE,
     EvidenceKind,
     path_of,
+    read,
     read_all,
     read_file,
     read_suite,
@@ -22,7 +23,7 @@ from bench.row import Record
 from bench.row.arrays import load_gallery
 from bench.storage import Place, read_regular
 
-__all__ = ["Board", "Suite", "load", "no_rows"]
+__all__ = ["Board", "Suite", "alone", "load", "no_rows"]
 
 
 _ABOUT = "about.txt"
@@ -101,6 +102,15 @@ def _about(root: Place) -> str:
         return ""
     except OSError as error:
         raise BenchError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def alone(path: Place) -> Board:
+    """A board of one row, which may lie anywhere.
+
+    Raises:
+        BenchError: if the row or its evidence is damaged.
+    """
+    return Board(groups=arrange([_row(path.parent, path, read(path))]), suites=())
 
 
 def no_rows(root: Place) -> BenchError:

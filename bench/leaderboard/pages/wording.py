@@ -8,13 +8,14 @@ import shlex
 from bench.core.plain_text import plain
 from bench.leaderboard.pages.share import Share
 from bench.leaderboard.pages.tables import Entry, Group
-from bench.row import Audit, Record
+from bench.row import Audit, Record, Result
 
 __all__ = [
     "PROTOCOLS",
     "QUESTIONS",
     "bibtex",
     "doubts",
+    "found_by_doctor",
     "interval",
     "link_of",
     "meaning",
@@ -181,6 +182,23 @@ def _of_audit(audit: Audit) -> str:
     if audit.escalated:
         return f"all in full: {audit.escalated}"
     return f"at least {audit.at_least:,} robust: the audit broke {audit.n_breaks} of {audit.n_audited:,}"
+
+
+def found_by_doctor(result: Result) -> str:
+    """What the diagnostics say together, in a sentence or two."""
+    by_status = {
+        status: [each.id for each in result.diagnostics if each.status == status] for status in ("fail", "warn")
+    }
+    silent = [each.id for each in result.diagnostics if not each.ran]
+    fine = len(result.diagnostics) - len(silent) - sum(map(len, by_status.values()))
+    parts = [f"{fine} of {len(result.diagnostics)} checks find nothing against it"]
+    if by_status["warn"]:
+        parts.append(f"{', '.join(by_status['warn'])} doubt{'s' if len(by_status['warn']) == 1 else ''} it")
+    if silent:
+        parts.append(f"{', '.join(silent)} did not run")
+    failed = by_status["fail"]
+    last = f" {', '.join(failed)} failed: the robust accuracy is an upper bound only." if failed else ""
+    return f"{'; '.join(parts)}.{last}"
 
 
 def reproduce(record: Record) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from bench.core.types import ThreatModel
@@ -14,7 +14,7 @@ from bench.leaderboard.pages.tables import Entry, Group
 from bench.leaderboard.pages.wording import millions, title_of
 from bench.row import pack_verdicts, parse_indices
 
-__all__ = ["chart_data", "epsilon_curves", "identity", "passes_curve"]
+__all__ = ["chart_data", "epsilon_curves", "identity", "passes_curve", "report_data"]
 
 _MOST_COMPARED = 50_000  # examples whose verdicts a page holds, to tell which two models differ on
 
@@ -24,27 +24,29 @@ def identity(group: Group, entry: Entry) -> str:
     return f"{group.anchor}--{entry.record.model}"
 
 
-def chart_data(board: Board, *, only: Iterable[str] | None = None) -> dict[str, Any]:
-    """Everything that is drawn, by table and by row.
-
-    Args:
-        board: the rows.
-        only: identities of the rows that are shown; None for all.
-    """
-    chosen = set(only) if only is not None else None
-    pairs = [
-        (group, entry)
-        for group in board.groups
-        for entry in group.entries
-        if chosen is None or identity(group, entry) in chosen
-    ]
+def chart_data(board: Board) -> dict[str, Any]:
+    """Everything that is drawn, by table and by row."""
+    pairs = [(group, entry) for group in board.groups for entry in group.entries]
     entries = [entry for _, entry in pairs]
     curves, most = epsilon_curves(board), pairs_each(entries)
     return {
-        "groups": {group.anchor: _group(group) for group in board.groups} if chosen is None else {},
+        "groups": {group.anchor: _group(group) for group in board.groups},
         "rows": {
             (name := identity(group, entry)): {**_row(group, entry, most), "epsilons": _several(curves[name])}
             for group, entry in pairs
+        },
+        "pictures": all_pictures(entries, most),
+    }
+
+
+def report_data(placed: Mapping[str, tuple[Board, Group, Entry]]) -> dict[str, Any]:
+    """The same of rows that may lie on several boards, by names of their own."""
+    entries = [entry for _, _, entry in placed.values()]
+    most = pairs_each(entries)
+    return {
+        "rows": {
+            name: {**_row(group, entry, most), "epsilons": _several(epsilon_curves(board)[identity(group, entry)])}
+            for name, (board, group, entry) in placed.items()
         },
         "pictures": all_pictures(entries, most),
     }

@@ -18,8 +18,12 @@ function put(figure, chart, label) {
   all("svg, .plot", figure).forEach((old) => old.remove());
   if (!chart) return null;
   const svg = chart.tagName.toLowerCase() === "svg" ? chart : chart.querySelector("svg");
-  svg.setAttribute("role", "img");
+  svg.setAttribute("role", svg.querySelector("a") ? "group" : "img");
   svg.setAttribute("aria-label", label);
+  for (const mark of all("g[aria-label]", svg)) { // names of marks, which a group may not have
+    mark.dataset.mark = mark.getAttribute("aria-label");
+    mark.removeAttribute("aria-label");
+  }
   chart.classList.add("plot");
   figure.prepend(chart);
   return svg;
@@ -141,7 +145,7 @@ function comparison(first, second) {
   const left = (row, name) => row.attacks.find((attack) => attack.name === name)?.value;
   const line = (name, one, other) => make("tr", {}, make("th", { scope: "row", class: "model" }, name), make("td", { class: "number" }, one), make("td", { class: "number" }, other));
   const head = make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "model" }, "in percent"),
-    ...[[first, a], [second, b]].map(([id, row]) => make("th", { scope: "col", class: "number" }, make("a", { href: `#${id}` }, row.title)))));
+    ...[[first, a], [second, b]].map(([id, row]) => make("th", { scope: "col", class: "number" }, byId("panel") ? make("a", { href: `#${id}` }, row.title) : row.title))));
   const body = make("tbody", {}, line("robust", within(a.robust), within(b.robust)), line("clean", within(a.clean), within(b.clean)),
     line("WRA, their mean", number(a.mean), number(b.mean)), ...names.map((name) => line(name, number(left(a, name)), number(left(b, name)))),
     line("size", a.size, b.size), line("extra data", a.extra, b.extra));

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -19,12 +21,12 @@ from markupsafe import Markup
 from bench.core.plain_text import plain
 from bench.leaderboard.pages import wording
 from bench.leaderboard.pages.board import Board
-from bench.leaderboard.pages.html.chart_data import chart_data, identity
+from bench.leaderboard.pages.html.chart_data import chart_data, identity, report_data
 from bench.leaderboard.pages.literature import published_for
 from bench.leaderboard.pages.tables import Entry, Group
 from bench.row import AttackCost, Record, row_digest
 
-__all__ = ["html_page"]
+__all__ = ["html_page", "report_html"]
 
 _BETWEEN_CELLS = re.compile(r"(</t[dhr]>|<tr[^<>]*>)\s+(?=<)")
 _MOST_ROWS = 200  # that a table shows before it is asked for all
@@ -43,6 +45,26 @@ def html_page(board: Board) -> str:
         data=_plain(chart_data(board)),
         on_board=True,
     )
+
+
+def report_html(placed: Mapping[str, tuple[Board, Group, Entry]], told: Mapping[str, Any]) -> str:
+    """A report on the first of some rows, beside the others.
+
+    Args:
+        placed: the rows by the names that the page gives them, each with its board and table.
+        told: `verdict`, a sentence; `run`, sentences; `checks`, commands and what each is for.
+    """
+    (name, (_, group, entry)), *others = placed.items()
+    beside = [
+        {
+            "name": other,
+            "title": wording.title_of(found.record),
+            "question": f"{table.dataset} \N{MIDDLE DOT} {table.threat_model} \N{MIDDLE DOT} {table.suite}",
+        }
+        for other, (_, table, found) in others
+    ]
+    values = {"name": name, "group": group, "entry": entry, "others": beside, "told": told, "on_board": False}
+    return _rendered("report.html", "report.js", data=_plain(report_data(placed)), **values)
 
 
 def _rendered(template: str, script: str, **values: Any) -> str:
@@ -71,6 +93,8 @@ def _environment() -> Environment:
         bibtex=wording.bibtex,
         costs=_costs,
         digest=row_digest,
+        found_by_doctor=wording.found_by_doctor,
+        parameters=lambda attack: json.dumps(attack.parameters, sort_keys=True),
         doubts=wording.doubts,
         identity=identity,
         interval=wording.interval,
@@ -80,6 +104,7 @@ def _environment() -> Environment:
         millions=wording.millions,
         percent=wording.percent,
         published_for=published_for,
+        protocols=wording.PROTOCOLS,
         questions=wording.QUESTIONS,
         reproduce=wording.reproduce,
         search_text=_search_text,

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from bench.leaderboard.pages import report
+
 TABLE = "standard-v1-digits-linf-1_10"
 ROWS = f"#{TABLE} table.rows tbody tr"
 
@@ -72,7 +74,7 @@ def test_sorting_by_mouse_and_by_keyboard(shown: Any, hostile_title: str) -> Non
 
 def test_filtering_rows_filters_the_chart(shown: Any, hostile_title: str) -> None:
     """Words, ranked rows only, and both; the count is told; nothing left is no error."""
-    circles = f"#{TABLE} .chart[data-chart=scatter] g[aria-label=dot] a"
+    circles = f"#{TABLE} .chart[data-chart=scatter] g[data-mark=dot] a"
     wait(shown, lambda: len(shown.find_elements("css selector", circles)) == 5)
     shown.find_element("id", "ranked").click()
     wait(shown, lambda: titles(shown) == ["First", "Second", hostile_title])
@@ -114,7 +116,7 @@ def test_a_panel_can_be_linked_to(shown: Any, page: Path) -> None:
 
 def test_a_point_of_the_chart_opens_its_model(shown: Any) -> None:
     """Each is a link with a name, so the keyboard reaches it."""
-    points = shown.find_elements("css selector", f"#{TABLE} .chart g[aria-label=dot] a")
+    points = shown.find_elements("css selector", f"#{TABLE} .chart g[data-mark=dot] a")
     shown.execute_script("arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))", points[1])
     assert opened(shown).find_element("css selector", "h2").text == "Second"
 
@@ -172,6 +174,19 @@ def test_numbers_that_do_not_count_are_in_the_panel_alone_in_words(shown: Any) -
     assert "clean_called_clean" not in text and "Does the gradient predict what happens?" in text
 
 
+def test_a_report_draws_what_it_says(shown: Any, page: Path, tmp_path: Path) -> None:
+    """Charts, pictures and the comparison, with nothing fetched and an empty console."""
+    rows = [page.parent / "standard-v1" / "digits" / "Linf-1_10" / f"{name}.json" for name in ("first", "second")]
+    (tmp_path / "report.html").write_text(report(rows[0], rows[1:]))
+    shown.get((tmp_path / "report.html").as_uri())
+    wait(shown, lambda: len(shown.find_elements("css selector", ".report .chart svg")) == 5)
+    assert len(shown.find_elements("css selector", ".report .gallery figure canvas")) == 2
+    text = shown.find_element("css selector", "main").text
+    assert "First withstands, Second does not" in text and "60 in First alone" in text
+    assert "@misc{bench-first-standard-v1-digits-linf-1-10,\n  title = {" in text
+    assert shown.execute_script("return performance.getEntriesByType('resource').length") == 0
+
+
 def test_stored_breaks_are_shown(shown: Any) -> None:
     """Each as the image, what the attack made of it, and their difference, with a text for whoever cannot see them."""
     shown.find_element("css selector", f"{ROWS} th a").click()
@@ -189,10 +204,10 @@ def test_published_numbers_are_apart(shown: Any) -> None:
     """Shown on demand, in their own table, never among the rows."""
     shown.execute_script("document.getElementById('question').value = 'quick-v1-cifar10-linf-8_255'")
     shown.find_element("id", "published").click()
-    crosses = shown.find_elements("css selector", ".question.shown .chart g[aria-label=dot] path")
+    crosses = shown.find_elements("css selector", ".question.shown .chart g[data-mark=dot] path")
     assert len(crosses) == 21
     shown.find_element("id", "filter").send_keys("Wu2020")
-    wait(shown, lambda: len(shown.find_elements("css selector", ".question.shown .chart g[aria-label=dot] path")) == 2)
+    wait(shown, lambda: len(shown.find_elements("css selector", ".question.shown .chart g[data-mark=dot] path")) == 2)
     shown.find_element("id", "filter").clear()
     shown.execute_script("document.getElementById('filter').dispatchEvent(new Event('input'))")
     text = shown.find_element("css selector", ".question.shown table.rows").text
