@@ -28,8 +28,8 @@ TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES} | REFE
 
 CODE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(
-    r"\bbench (?:run|merge|list|show|compare|train|publish|check|submit|verify|doctor|conformance|analyze|export"
-    r"|journal)(?: --?[^`\n|]*| [^`\n|]+)?"
+    r"\bbench (?:run|merge|list|show|compare|train|publish|check|certify|submit|verify|doctor|conformance|analyze"
+    r"|export|journal)(?: --?[^`\n|]*| [^`\n|]+)?"
 )
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINE = re.compile(r"^ {4}(?:\$ )?bench (.+)$", re.MULTILINE)

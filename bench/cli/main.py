@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from bench import __version__
 from bench.cli import (
     analyze,
+    certify,
     check,
     compare,
     conformance,
@@ -97,6 +98,7 @@ app.command("list")(list_command.list_names)
 app.command("show")(show.show)
 app.command("compare")(compare.compare)
 app.command("verify")(verify.verify)
+app.command("certify")(certify.certify)
 app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("journal")(journal.journal)

@@ -1,5 +1,6 @@
 """What a row of the leaderboard is: its record, its text, and the adversarial examples beside it. No torch."""
 
+from bench.row.certificate import Certificate
 from bench.row.check_result import CheckResult, Level
 from bench.row.fingerprint import FINGERPRINT_TOLERANCE, Fingerprint, fingerprint_distance, same_function
 from bench.row.indices import format_indices, listed_indices, parse_indices
@@ -39,6 +40,7 @@ __all__ = [
     "AttackResult",
     "Audit",
     "Card",
+    "Certificate",
     "CheckResult",
     "Cost",
     "Diagnostic",

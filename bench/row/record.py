@@ -2,7 +2,7 @@
 
 Version 2 added, all of it optional: the evidence beside a row, a checksum over the row, numbers that are reported and
 never count, the audit behind a cascade's interval, what a search in low precision claimed, and the model's card.
-Version 3 added the model's fingerprint, optional too.
+Version 3 added the model's fingerprint, and the certificate, optional too.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import cached_property
 
 from bench.core.errors import ContradictionError
 from bench.core.statistics import Interval, wilson
+from bench.row.certificate import Certificate
 from bench.row.fingerprint import Fingerprint
 from bench.row.indices import parse_indices
 from bench.row.result import AttackResult, Audit, Diagnostic, Reported, Result, StageCount, expect_count
@@ -26,6 +27,7 @@ __all__ = [
     "AttackResult",
     "Audit",
     "Card",
+    "Certificate",
     "Cost",
     "Diagnostic",
     "Digests",
@@ -208,6 +210,7 @@ class Record:
         external_breaks: what others found; it lowers `n_robust` below `result.n_robust`.
         evidence: the file with one break per broken example; None in rows that were written without.
         external_evidence: the file with the external breaks.
+        certificate: of which examples is proved that nothing breaks them; None where nobody tried.
         cost: how it was computed.
         provenance: where it comes from.
         card: what the model is; None in rows from before cards.
@@ -231,6 +234,7 @@ class Record:
     external_breaks: tuple[ExternalBreak, ...] = ()
     evidence: EvidenceFile | None = field(default=None, metadata=OPTIONAL)
     external_evidence: EvidenceFile | None = field(default=None, metadata=OPTIONAL)
+    certificate: Certificate | None = field(default=None, metadata=OPTIONAL)
     cost: Cost
     provenance: Provenance
     card: Card | None = field(default=None, metadata=OPTIONAL)
@@ -244,9 +248,15 @@ class Record:
             raise ContradictionError(
                 f"Expected examples of {self.dataset} below {split.size}, but got {self.result.indices:.60}."
             )
-        strangers = self.broken_by_others() - set(indices)
-        if strangers:
-            raise ContradictionError(f"Expected `external_breaks` of the row's examples, but got {min(strangers)}.")
+        for what, found in (("external_breaks", self.broken_by_others()), ("certificate", self._tried_to_certify())):
+            strangers = found - set(indices)
+            if strangers:
+                raise ContradictionError(f"Expected `{what}` of the row's examples, but got {min(strangers)}.")
+        if self.certificate is not None and self.certificate.model != self.digests.model:
+            raise ContradictionError(
+                f"Expected `certificate` of the row's weights {self.digests.model:.12},"
+                f" but got {self.certificate.model:.12}."
+            )
 
     def verdicts(self) -> tuple[bool, ...]:
         """Whether each example is correct, withstood every attack of the suite, and nobody else broke it."""
@@ -265,6 +275,19 @@ class Record:
     def broken_by_others(self) -> frozenset[int]:
         """Indices of the examples of which others found a break, whether or not the suite had."""
         return frozenset(index for found in self.external_breaks for index in found.indices)
+
+    def certified(self) -> tuple[bool, ...]:
+        """Whether of each example is proved that nothing breaks it; nothing is where nobody tried."""
+        proved = frozenset() if self.certificate is None else self.certificate.proved_indices()
+        return tuple(index in proved for index in parse_indices(self.result.indices))
+
+    def contradicted(self) -> tuple[int, ...]:
+        """Indices of the examples that are proved to be robust, and are not: either the proof or the row is wrong."""
+        found = zip(parse_indices(self.result.indices), self.certified(), self.verdicts(), strict=True)
+        return tuple(index for index, proved, robust in found if proved and not robust)
+
+    def _tried_to_certify(self) -> frozenset[int]:
+        return frozenset() if self.certificate is None else frozenset(parse_indices(self.certificate.indices))
 
     @property
     def n_robust(self) -> int:

@@ -19,8 +19,9 @@ import yaml
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
-from bench import data
+from bench import data, leaderboard
 from bench.core import digest
+from bench.row import Certificate, format_indices, pack_verdicts, to_json
 from bench.row.arrays.npz import dump_arrays
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -97,6 +98,33 @@ def test_a_row_that_is_not_what_it_claims(check, board, change, code, says):
     got, found = check()
     assert got == code
     assert any(says in each["message"] and each["subject"] == ROW for each in found), found
+
+
+def test_what_is_both_certified_and_broken_is_found(check, board):
+    """Either the bound or the break is wrong; which examples these are is told."""
+    record = leaderboard.read(board / ROW)
+    broken = record.result.broken()
+    other = next(index for index, robust in enumerate(record.verdicts()) if robust)
+
+    def certify(row, *indices):
+        edit(board / ROW, lambda value: value.update(certificate=to_json(certificate(record, *indices))))
+        return [each for each in check("--leaderboard", str(board))[1] if each["subject"] == ROW]
+
+    assert certify(board / ROW, other) == []
+    (found,) = certify(board / ROW, other, min(broken))
+    assert found["subject"] == ROW and f"examples {min(broken)} are both certified and broken" in found["message"]
+
+
+def certificate(record, *indices):
+    """A certificate about these examples."""
+    return Certificate(
+        method="by hand",
+        code="c",
+        model=record.digests.model,
+        indices=format_indices(sorted(indices)),
+        n_proved=len(indices),
+        proved=pack_verdicts([True] * len(indices)),
+    )
 
 
 def test_a_truncated_row_does_not_hide_the_others(check, board):

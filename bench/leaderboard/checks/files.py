@@ -12,7 +12,7 @@ from bench.core.plain_text import one_line, reasons_text
 from bench.core.types import ThreatModel
 from bench.leaderboard.pages import outdated
 from bench.leaderboard.store import EvidenceKind, Identity, check_suite, link_of, read, read_breaks
-from bench.row import CheckResult, Level, Manifest, Record
+from bench.row import CheckResult, Level, Manifest, Record, listed_indices
 from bench.storage import Place, exists, matching, sha256_of
 
 __all__ = ["Inspection", "inspect_board", "inspect_checkpoints"]
@@ -115,6 +115,8 @@ def _row(root: Place, path: Place, rows: dict[Place, Record]) -> Iterator[CheckR
         record = rows[path]
         yield _tried("suite", _name(root, path), lambda: _suite(record, root))
         yield from _files_of(root, path, record)
+        if record.certificate is not None:
+            yield _tried("certificate", _name(root, path), lambda: _contradiction(record))
         if record.unfinished:
             message = one_line(f"not run: {reasons_text(record.unfinished)}; the same `bench run` goes on from there")
             yield CheckResult(what="row", subject=_name(root, path), level=Level.WARN, evidence=message)
@@ -171,6 +173,14 @@ def _suite(record: Record, root: Place) -> str | None:
     except BenchError as error:
         return str(error)
     return None
+
+
+def _contradiction(record: Record) -> str | None:
+    """What is proved to hold and was broken."""
+    both = record.contradicted()
+    if not both:
+        return None
+    return f"examples {listed_indices(both)} are both certified and broken; either the bound or the break is wrong"
 
 
 def _evidence(path: Place, record: Record, kind: EvidenceKind) -> str | None:

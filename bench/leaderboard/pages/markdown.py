@@ -14,6 +14,7 @@ from bench.leaderboard.pages.share import Share
 from bench.leaderboard.pages.tables import Entry, Group
 from bench.leaderboard.pages.wording import (
     PROTOCOLS,
+    bracket,
     doubts,
     interval,
     link_of,
@@ -165,18 +166,21 @@ def _autoattack(entry: Entry) -> str:
 
 def _results(group: Group, base: str) -> str:
     beside = ["autoattack alone"] if any(entry.autoattack is not None for entry in group.entries) else []
+    proofs = ["[certified, attacked]"] if any(entry.certified is not None for entry in group.entries) else []
     rows = [
         [
             *_first_cells(entry, base=base),
             percent(entry.clean.fraction),
             f"**{percent(entry.robust.fraction)}**",
             percent(entry.mean),
+            *(_bracket(entry) for _ in proofs),
             *(_cell(entry.attack(name)) for name in group.attacks),
             *(_beside(entry.autoattack) for _ in beside),
         ]
         for entry in group.entries
     ]
-    return _table(["rank", "model", "clean", "robust", "WRA", *group.attacks, *beside], rows, left=("model",))
+    headers = ["rank", "model", "clean", "robust", "WRA", *proofs, *group.attacks, *beside]
+    return _table(headers, rows, left=("model",))
 
 
 def _first_cells(entry: Entry, base: str) -> list[str]:
@@ -235,6 +239,10 @@ def _attacks(suite: Suite) -> str:
 
 def _cell(share: Share | None) -> str:
     return percent(share.fraction) if share is not None else ""
+
+
+def _bracket(entry: Entry) -> str:
+    return escape(bracket(entry.certified, entry.robust)) if entry.certified is not None else ""
 
 
 def _beside(share: Share | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bench.core.statistics import Interval, wilson
 from bench.row import AttackResult, Record, Reported, unpack_verdicts
 
-__all__ = ["Share", "attack_share", "clean_share", "robust_share"]
+__all__ = ["Share", "attack_share", "certified_share", "clean_share", "robust_share"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,17 @@ class Share:
 def robust_share(record: Record, first: int | None = None) -> Share:
     """How many of the row's first examples (all, for None) withstood the suite and what others found."""
     found = record.verdicts()[:first]
+    return Share(count=sum(found), total=len(found))
+
+
+def certified_share(record: Record, first: int | None = None) -> Share | None:
+    """Of how many of the row's first examples (all, for None) nothing breaks them by proof; None without a certificate.
+
+    What nobody tried to prove counts as not proved, so that the share is a bound from below all the same.
+    """
+    if record.certificate is None:
+        return None
+    found = record.certified()[:first]
     return Share(count=sum(found), total=len(found))
 
 

@@ -8,7 +8,7 @@ import warnings
 from bench.core.errors import BenchError
 from bench.core.plain_text import first_line, plain
 from bench.leaderboard.pages.board import Board
-from bench.leaderboard.pages.share import clean_share, robust_share
+from bench.leaderboard.pages.share import certified_share, clean_share, robust_share
 from bench.leaderboard.pages.tables import Entry, Group
 from bench.leaderboard.pages.wording import percent, title_of
 
@@ -42,13 +42,15 @@ COLUMNS = (
     "model_digest",
 )
 _ATTACK = "n_robust:"
+_CERTIFIED = "n_certified"
 _KEY = ("suite", "dataset", "threat_model", "model")
 
 
 def to_csv(board: Board) -> str:
     """The whole board; after `COLUMNS`, for every attack the number of examples that withstood it.
 
-    Counts and percentages are of all the row's examples; ranks are on the first `n_ranked`.
+    Counts and percentages are of all the row's examples; ranks are on the first `n_ranked`. Where a row has a
+    certificate, a last column counts the examples that nothing breaks by proof.
 
     A field that a spreadsheet would take for a formula gets an apostrophe in front; control characters are
     written as escapes.
@@ -57,12 +59,16 @@ def to_csv(board: Board) -> str:
     import pandas
 
     attacks = tuple(dict.fromkeys(name for group in board.groups for name in group.attacks))
+    proofs = [_CERTIFIED] if any(entry.certified is not None for entry in board.entries) else []
     lines = []
     for group in board.groups:
         for entry in group.entries:
             counts = {attack.name: str(attack.n_robust) for attack in entry.record.result.attacks}
-            lines.append((*_fields(group, entry), *(counts.get(name, "") for name in attacks)))
-    frame = pandas.DataFrame(lines, columns=[*COLUMNS, *(_ATTACK + name for name in attacks)], dtype=str)
+            found = certified_share(entry.record)
+            proved = ["" if found is None else str(found.count) for _ in proofs]
+            lines.append((*_fields(group, entry), *(counts.get(name, "") for name in attacks), *proved))
+    columns = [*COLUMNS, *(_ATTACK + name for name in attacks), *proofs]
+    frame = pandas.DataFrame(lines, columns=columns, dtype=str)
     return str(frame.map(harmless).rename(columns=harmless).to_csv(index=False, lineterminator="\n"))
 
 

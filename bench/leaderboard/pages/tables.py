@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from bench.core.types import ThreatModel
 from bench.leaderboard.compare import Rank, rank
-from bench.leaderboard.pages.share import Share, attack_share, clean_share, robust_share
+from bench.leaderboard.pages.share import Share, attack_share, certified_share, clean_share, robust_share
 from bench.row import OWN_SUITE, Record, parse_indices, ranked_examples
 from bench.row.arrays import Gallery
 
@@ -49,6 +49,7 @@ class Entry:
         unranked: why it has none, a few words each; empty where it has one.
         clean: clean accuracy on the examples of the table.
         robust: robust accuracy on them.
+        certified: what of it is proved, or None where nobody tried.
         full: robust accuracy on all examples, where the row has more than the table ranks on.
         autoattack: what AutoAttack left of the first examples in another row of the same model, beside a row that is
             ranked on a whole split.
@@ -59,6 +60,7 @@ class Entry:
     unranked: tuple[str, ...]
     clean: Share
     robust: Share
+    certified: Share | None
     full: Share | None
     autoattack: Share | None = None
 
@@ -187,6 +189,7 @@ def _entry(row: Row, place: Rank | None, why: tuple[str, ...], n_ranked: int) ->
         unranked=why,
         clean=clean_share(row.record, first),
         robust=robust_share(row.record, first),
+        certified=certified_share(row.record, first),
         full=robust_share(row.record) if longer else None,
     )
 
@@ -202,6 +205,8 @@ def _obstacles(record: Record, n_ranked: int, usual_data: str) -> Iterable[str]:
     failed = [check.id for check in result.diagnostics if check.failed]
     if failed:
         yield f"upper bound only: {', '.join(failed)} failed"
+    if both := record.contradicted():
+        yield f"{len(both)} examples both certified and broken"
     missing = [check.id for check in result.diagnostics if not check.ran]
     if missing:
         yield f"checks not run: {', '.join(missing)}"

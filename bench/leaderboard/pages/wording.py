@@ -14,6 +14,7 @@ __all__ = [
     "PROTOCOLS",
     "QUESTIONS",
     "bibtex",
+    "bracket",
     "doubts",
     "found_by_doctor",
     "interval",
@@ -107,6 +108,15 @@ def interval(share: Share) -> str:
     """The 95 % interval in percent."""
     low, high = share.interval
     return f"{100 * low:.2f} to {100 * high:.2f}"
+
+
+def bracket(certified: Share, attacked: Share) -> str:
+    """Between what robust accuracy lies, in percent: what is proved, and what no attack broke.
+
+    >>> bracket(Share(count=1, total=4), Share(count=3, total=4))
+    '[25.00, 75.00]'
+    """
+    return f"[{percent(certified.fraction)}, {percent(attacked.fraction)}]"
 
 
 def millions(count: int) -> str:

@@ -54,8 +54,9 @@ def write(
 
     A row on more examples, which agrees with the one that is there on all of its examples, extends it. Else an existing
     row is replaced only by force, and never by one on fewer examples; one that the new row reproduces is replaced where
-    it lacks a part. What others broke stays with a row as long as weights, function and data are the same. The suite's
-    definition is stored beside its first row; a row of another definition under the same name is refused.
+    it lacks a part. What others broke and what is proved stays with a row as long as weights, function and data are the
+    same. The suite's definition is stored beside its first row; a row of another definition under the same name is
+    refused.
 
     Args:
         record: the new row.
@@ -94,6 +95,7 @@ def _write(
         _store(record, root, path, check, definition, contents)
         return Written(path=path, written=True, existed=False, reproduces=False)
     record, external = _with_external(path, record, old)
+    record = _with_certificate(record, old)
     contents |= external
     differences = _differences(old, record)
     there, here = old.result.n_examples, record.result.n_examples
@@ -122,13 +124,15 @@ def _write(
     )
 
 
-def amend(path: Place, record: Record, external: bytes, *, notify: Callable[[str], None] = lambda line: None) -> None:
-    """Store a row again, with what others broke; who read the row to make `record` of it holds the board since then.
+def amend(
+    path: Place, record: Record, external: bytes | None = None, *, notify: Callable[[str], None] = lambda line: None
+) -> None:
+    """Store a row again, with what others broke or what is proved; who read it to make `record` holds the board since.
 
     Args:
         path: where the row lies.
         record: the row, pointing to `external`.
-        external: the file of all external breaks.
+        external: the file of all external breaks, where there are others than before.
         notify: called before waiting for another writer, with a line that says for whom.
 
     Raises:
@@ -139,7 +143,7 @@ def amend(path: Place, record: Record, external: bytes, *, notify: Callable[[str
     if path.is_symlink():
         raise BenchError(f"Cannot use {path}: it is a symbolic link. Name the real file.")
     with locked(board_of(path), notify) as check:
-        _store_row(record, path, check, {files.EvidenceKind.EXTERNAL: external})
+        _store_row(record, path, check, {} if external is None else {files.EvidenceKind.EXTERNAL: external})
 
 
 def _store(
@@ -170,10 +174,7 @@ def _with_external(path: Place, record: Record, old: Record) -> tuple[Record, di
     Returns:
         The row, and the file of the breaks where it is another one than the old row's.
     """
-    same = ("model", "dataset")
-    if record.external_breaks or any(getattr(old.digests, name) != getattr(record.digests, name) for name in same):
-        return record, {}
-    if same_function(old.fingerprint, record.fingerprint) is False:
+    if record.external_breaks or not _same_model_and_data(record, old):
         return record, {}
     indices = set(parse_indices(record.result.indices))
     if all(indices.issuperset(found.indices) for found in old.external_breaks):
@@ -187,6 +188,24 @@ def _with_external(path: Place, record: Record, old: Record) -> tuple[Record, di
     if part is None:
         return kept, {}
     return replace(kept, external_evidence=part[0]), {files.EvidenceKind.EXTERNAL: part[1]}
+
+
+def _with_certificate(record: Record, old: Record) -> Record:
+    """The new row with what is proved of its examples in the old one, where weights, function and data are the same."""
+    certificate = old.certificate
+    if certificate is None or not _same_model_and_data(record, old):
+        return record
+    indices = set(parse_indices(record.result.indices))
+    tried = [index for index in parse_indices(certificate.indices) if index in indices]
+    return replace(record, certificate=certificate.of(tried, certificate.proved_indices()) if tried else None)
+
+
+def _same_model_and_data(record: Record, old: Record) -> bool:
+    same = ("model", "dataset")
+    return (
+        all(getattr(old.digests, name) == getattr(record.digests, name) for name in same)
+        and same_function(old.fingerprint, record.fingerprint) is not False
+    )
 
 
 def _lacks_evidence(path: Place, record: Record) -> bool:

@@ -17,14 +17,14 @@ import pytest
 
 from bench.core.errors import BenchError
 from bench.diagnostics import select
-from bench.leaderboard import write
+from bench.leaderboard import amend, read, write
 from bench.leaderboard.pages.board import load
 from bench.leaderboard.pages.literature import PUBLISHED
 from bench.leaderboard.pages.markdown import code, escape
 from bench.leaderboard.pages.publication import outdated, publish, render
 from bench.leaderboard.pages.tables import Row, arrange
 from bench.leaderboard.pages.wording import PROTOCOLS, QUESTIONS, bibtex, link_of, reproduce
-from bench.row import Card, Record, Reported, pack_verdicts
+from bench.row import Card, Certificate, Record, Reported, pack_verdicts
 
 Make = Callable[..., Record]
 EVIL = Card(
@@ -390,3 +390,23 @@ def test_a_row_can_be_cited(record: Make) -> None:
 def test_the_pages_questions_are_the_doctors() -> None:
     """Pages are made without torch, so they have the checks' questions once more."""
     assert {check.id: check.question for check in select()} == QUESTIONS
+
+
+def test_pages_show_between_what_a_certified_row_lies(board: Path) -> None:
+    """[certified, attacked] in its table, and in the numbers; a board without certificates has no such column."""
+    publish(board)
+    assert not any(b"certified, attacked" in content or b"n_certified" in content for content in files(board).values())
+    (path,) = board.glob("*/*/*/strong.json")
+    record = read(path)
+    proved = pack_verdicts([position < 90 for position in range(100)])
+    certificate = Certificate(
+        method="<b>by hand", code="c", model=record.digests.model, indices="0:100", n_proved=90, proved=proved
+    )
+    amend(path, dataclasses.replace(record, certificate=certificate))
+    publish(board)
+    table = (board / "standard-v1" / "README.md").read_text()
+    assert "[certified, attacked]" in table.replace("\\", "") and "[25.00, 97.22]" in table.replace("\\", "")
+    page = (board / "index.html").read_text()
+    assert "[25.00, 97.22]" in page and "&lt;b&gt;by hand" in page and "<b>by hand" not in page
+    lines = {line["model"]: line for line in csv.DictReader(io.StringIO((board / "results.csv").read_text()))}
+    assert (lines["strong"]["n_certified"], lines["evil"]["n_certified"]) == ("90", "")

@@ -15,6 +15,7 @@ from bench.core.statistics import most_missed
 from bench.leaderboard.compare.ranking import Rank
 from bench.leaderboard.pages.tables import Group, Row, arrange
 from bench.leaderboard.pages.wording import doubts
+from bench.row import Certificate, pack_verdicts
 from bench.row.record import Audit, Diagnostic, ExternalBreak, Record
 
 Make = Callable[..., Record]
@@ -158,3 +159,25 @@ def test_a_suite_of_ones_own_ranks_nothing(strong: Record) -> None:
     (entry,) = table(dataclasses.replace(strong, suite="own-standard-v1")).entries
     assert entry.rank is None
     assert entry.unranked == ("a suite of somebody's own",)
+
+
+def certified(record: Record, n_proved: int, n_tried: int) -> Record:
+    """The row with a certificate about its first examples."""
+    proved = pack_verdicts([position < n_proved for position in range(n_tried)])
+    certificate = Certificate(
+        method="by hand", code="c", model=record.digests.model, indices=f"0:{n_tried}", n_proved=n_proved, proved=proved
+    )
+    return dataclasses.replace(record, certificate=certificate)
+
+
+def test_a_certificate_bounds_a_row_from_below(strong: Record) -> None:
+    """Examples that nobody tried to certify count as not certified."""
+    (entry,) = table(certified(strong, 40, 100)).entries
+    assert entry.certified is not None and (entry.certified.count, entry.certified.total) == (40, 360)
+    assert entry.rank is not None and table(strong).entries[0].certified is None
+
+
+def test_what_is_certified_and_broken_takes_no_rank(strong: Record) -> None:
+    """Either the proof or the row is wrong."""
+    (entry,) = table(certified(strong, 352, 360)).entries
+    assert entry.unranked == ("2 examples both certified and broken",)

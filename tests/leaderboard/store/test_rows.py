@@ -16,6 +16,7 @@ from bench.core import digest
 from bench.core.errors import BenchError, ContradictionError
 from bench.leaderboard import Identity, amend, find, read, read_all, write
 from bench.leaderboard.store import evidence as files
+from bench.row import Certificate, pack_verdicts
 from bench.row.arrays import evidence_file
 from bench.row.arrays.adversarials import Breaks
 from bench.row.fingerprint import Fingerprint
@@ -347,3 +348,22 @@ def test_a_row_about_more_than_its_data_set_has_is_refused(record: Make) -> None
     assert record([True], dataset="digits", start=359)
     with pytest.raises(ContradictionError, match="digits below 360"):
         record([True], dataset="digits", start=360)
+
+
+def test_what_is_proved_stays_with_the_same_weights(tmp_path: Path, record: Make) -> None:
+    """Also where a row is extended; of examples that a row has not, and of other weights, nothing stays."""
+    first = record([True, True, False])
+    proved = Certificate(
+        method="by hand", code="c", model="m" * 64, indices="0:2", n_proved=1, proved=pack_verdicts([False, True])
+    )
+    path = write(first, tmp_path).path
+    amend(path, dataclasses.replace(first, certificate=proved))
+    assert write(record([True, True, False, True]), tmp_path).written
+    assert read(path).certificate == proved and read(path).certified() == (False, True, False, False)
+    others = record([True, True, True, True], start=1)
+    assert write(others, tmp_path, force=True).written
+    kept = read(path).certificate
+    assert kept is not None and (kept.indices, kept.proved_indices()) == ("1:2", {1})
+    retrained = dataclasses.replace(others, digests=dataclasses.replace(others.digests, model="n" * 64))
+    assert write(retrained, tmp_path, force=True).written
+    assert read(path).certificate is None

@@ -12,6 +12,7 @@ from bench.models.architectures import ARCHITECTURES
 from bench.models.building import build_empty
 
 SMALL = {"width": 4, "depth": 10, "blocks": [1, 1, 1], "channels": [8, 16, 12], "mean": [0.5], "std": [0.25]}
+SMALL |= {"strides": [1, 2, 2], "grid": 3, "hidden": 16}
 IMAGES = torch.linspace(0, 1, 3 * 12 * 12).reshape(3, 1, 12, 12).sin()
 MILLIONS = [
     ("resnet18", {}, 11.17),

@@ -91,6 +91,7 @@ def _environment() -> Environment:
     environment.globals.update(
         about=_about,
         bibtex=wording.bibtex,
+        bracket=wording.bracket,
         costs=_costs,
         digest=row_digest,
         found_by_doctor=wording.found_by_doctor,

@@ -1,0 +1,223 @@
+"""Prove of as many examples as time allows that no allowed input breaks them, and lay it beside the model's rows."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from bench import certification, data, leaderboard, models
+from bench.core import digest
+from bench.core.errors import FoundSomethingError
+from bench.core.types import Examples, ThreatModel
+from bench.data import Dataset, Preprocessing
+from bench.jobs.request import SAMPLES_ON_CPU, check_name, load_data, pick_device, row_name
+from bench.models import LoadedModel
+from bench.row import Certificate, Record, format_indices, listed_indices, pack_verdicts, parse_indices
+from bench.storage import Place
+
+__all__ = ["Certified", "CertifyRequest", "certify"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertifyRequest:
+    """What to certify, by name.
+
+    Args:
+        model: in any form of `bench.models.sources`.
+        dataset: a dataset, `file.npz` or `folder:PATH`.
+        leaderboard: folder of the rows that the certificate is laid beside, or its URL.
+        weights: a weights file for the model, or None.
+        weights_key: where in that file, a dotted path; None for anywhere.
+        name: what its rows call the model; None for what `bench run` calls it.
+        data_dir: where data is looked up first, or None.
+        class_names: a file with the model's classes, of which the user's own data may have some, or None.
+        preprocessing: from the images of a folder to pixels, or None for what the model asks for.
+        threat_model: such as "Linf:8/255"; None for the dataset's default.
+        samples: the first so many examples; None with `indices`, or for those of the longest row.
+        indices: a range `A:B` of examples, or None.
+        budget: seconds, above 0, after which no further example is begun; None for no limit.
+        device: torch device; None for a GPU where there is one.
+        no_row: leave the leaderboard alone.
+    """
+
+    model: str
+    dataset: str
+    leaderboard: Place
+    weights: Path | None = None
+    weights_key: str | None = None
+    name: str | None = None
+    data_dir: Path | None = None
+    class_names: Path | None = None
+    preprocessing: Preprocessing | None = None
+    threat_model: str | None = None
+    samples: int | None = None
+    indices: str | None = None
+    budget: float | None = None
+    device: str | None = None
+    no_row: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certified:
+    """What was proved.
+
+    Args:
+        model: what rows call it.
+        dataset: what it was asked on.
+        threat_model: what the attacker may do.
+        certificate: of the examples that were tried.
+        n_asked: how many could have been, with more time.
+        n_clean: of those tried, how many are classified correctly.
+        by: how many were proved by intervals, and how many by CROWN.
+        seconds: that it took.
+        rows: where it was stored, each with the row as it is now.
+    """
+
+    model: str
+    dataset: str
+    threat_model: str
+    certificate: Certificate
+    n_asked: int
+    n_clean: int
+    by: dict[str, int]
+    seconds: float
+    rows: tuple[tuple[Place, Record], ...]
+
+    @property
+    def n_tried(self) -> int:
+        """How many examples were tried."""
+        return len(parse_indices(self.certificate.indices))
+
+
+def certify(
+    request: CertifyRequest,
+    *,
+    notify: Callable[[str], None] = lambda line: None,
+    begin: Callable[[int], None] = lambda total: None,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Certified:
+    """Bound the margins of a model's examples from below.
+
+    Args:
+        request: what to certify.
+        notify: called with each thing that the user should know, one line.
+        begin: called once with the number of examples.
+        advance: called after each.
+
+    Raises:
+        BenchError: if something in the request does not exist, or the model has a layer that cannot be bounded.
+        FoundSomethingError: if an example is proved that a row has a break of; nothing is stored then.
+        WorkFailedError: if another writer holds the board for too long.
+    """
+    if request.name is not None:
+        check_name(request.name)
+    asked = ThreatModel.parse(request.threat_model) if request.threat_model is not None else None
+    device = pick_device(request.device)
+    dataset = load_data(
+        request.dataset,
+        models=[request.model],
+        data_dir=request.data_dir,
+        class_names=request.class_names,
+        prepare=request.preprocessing,
+        threat_model=asked,
+        notify=notify,
+    )
+    threat_model = asked or models.default_threat_model([request.model], dataset)
+    model = models.load(
+        request.model,
+        weights=request.weights,
+        weights_key=request.weights_key,
+        dataset=dataset,
+        threat_model=threat_model,
+        device=device,
+    )
+    name = request.name or row_name(model, request.weights)
+    certifier = certification.Certifier(model.module, threat_model, name=f"model {name!r}")
+    rows = () if request.no_row else _rows(request.leaderboard, name, model, dataset, threat_model)
+    examples = _examples(request, dataset, [record for _, record in rows])
+    begin(len(examples))
+    start = time.monotonic()
+    tried: list[int] = []
+    proved: list[int] = []
+    n_clean, by = 0, Counter[str]()
+    for position in range(len(examples)):
+        if tried and request.budget is not None and time.monotonic() - start > request.budget:
+            break
+        example = examples[position : position + 1].to(device)
+        tried.append(int(example.indices))
+        with torch.no_grad():
+            correct = int(model.module(example.inputs).argmax()) == int(example.labels)
+        n_clean += correct
+        if correct and (found := certifier.margin(example.inputs, int(example.labels))).least > 0:
+            proved.append(tried[-1])
+            by[found.by] += 1
+        advance(1)
+    certificate = Certificate(
+        method=certification.METHOD,
+        code=digest.of_sources(Path(certification.__file__).parent.glob("*.py")),
+        model=model.digest,
+        indices=format_indices(tried),
+        n_proved=len(proved),
+        proved=pack_verdicts([index in set(proved) for index in tried]),
+    )
+    return Certified(
+        model=name,
+        dataset=dataset.name,
+        threat_model=str(threat_model),
+        certificate=certificate,
+        n_asked=len(examples),
+        n_clean=n_clean,
+        by={"intervals": by["intervals"], "CROWN": by["CROWN"]},
+        seconds=time.monotonic() - start,
+        rows=_stored([path for path, _ in rows], certificate, notify),
+    )
+
+
+def _rows(
+    root: Place, name: str, model: LoadedModel, dataset: Dataset, threat_model: ThreatModel
+) -> tuple[tuple[Place, Record], ...]:
+    """The rows that are about this very model, whatever their suite."""
+    wanted = (name, dataset.name, str(threat_model), model.digest, dataset.digest)
+    return tuple(
+        (path, record)
+        for path, record in leaderboard.read_all(root)
+        if (record.model, record.dataset, record.threat_model, record.digests.model, record.digests.dataset) == wanted
+    )
+
+
+def _examples(request: CertifyRequest, dataset: Dataset, rows: list[Record]) -> Examples:
+    if request.samples is not None or request.indices is not None:
+        return data.select(dataset, samples=request.samples, indices=request.indices)
+    if not rows:
+        return dataset.examples[:SAMPLES_ON_CPU]
+    longest = max((record.result for record in rows), key=lambda result: result.n_examples)
+    return dataset.examples[torch.tensor(parse_indices(longest.indices))]
+
+
+def _stored(
+    paths: list[Place], certificate: Certificate, notify: Callable[[str], None]
+) -> tuple[tuple[Place, Record], ...]:
+    """Lay the certificate beside the rows, each about its own examples, with what was proved of them before."""
+    found = []
+    for path in paths:
+        with leaderboard.locked(leaderboard.board_of(path), notify):
+            record = leaderboard.read(path)
+            indices = set(parse_indices(record.result.indices))
+            tried = [index for index in parse_indices(certificate.indices) if index in indices]
+            if not tried or record.digests.model != certificate.model:
+                continue
+            own = certificate.of(tried, certificate.proved_indices())
+            record = replace(record, certificate=record.certificate.joined(own) if record.certificate else own)
+            if both := record.contradicted():
+                raise FoundSomethingError(
+                    f"Examples {listed_indices(both)} are certified, and row {path} has breaks of them: either the"
+                    " bound or the breaks are wrong. Nothing was stored; `bench verify` judges the breaks again."
+                )
+            leaderboard.amend(path, record)
+            found.append((path, record))
+    return tuple(found)

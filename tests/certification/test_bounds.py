@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench import data, models
+from bench.certification import Bounded, Box, Certifier
+from bench.core.errors import BenchError
+from bench.core.types import ThreatModel
+
+
+class Block(nn.Module):
+    """What residual networks are made of: convolutions with batch norm around a shortcut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(2, 6, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(6)
+        self.conv2 = nn.Conv2d(6, 6, 3, 1, 1)
+        self.bn2 = nn.BatchNorm2d(6)
+        self.shortcut = nn.Conv2d(2, 6, 1, 2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = functional.relu(self.bn1(self.conv1((inputs - 0.4) / 0.3)))
+        out = self.bn2(self.conv2(hidden))
+        out += self.shortcut(inputs)
+        return torch.relu(out)
+
+
+def small_network(seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = nn.Sequential(
+            Block(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(6, 8), nn.ReLU(inplace=True), nn.Linear(8, 3)
+        )
+        with torch.no_grad():
+            network.train()(torch.rand(64, 2, 4, 4))  # statistics that are not the defaults
+        for each in network.modules():
+            if isinstance(each, nn.BatchNorm2d):
+                nn.init.normal_(each.weight)
+    return network.eval()
+
+
+def margins(network: nn.Module, points: Tensor, label: int) -> Tensor:
+    logits = network(points)
+    others = logits.clone()
+    others[:, label] = -torch.inf
+    return logits[:, label] - others.amax(1)
+
+
+def nearby(inputs: Tensor, threat_model: ThreatModel, count: int, seed: int) -> Tensor:
+    """Points that the threat model allows, half of them as far out as it goes."""
+    generator = torch.Generator().manual_seed(seed)
+    moves = torch.randn(count, *inputs.shape[1:], generator=generator)
+    epsilon = float(threat_model.epsilon)
+    if threat_model.norm.value == "Linf":
+        moves = epsilon * moves.sign()
+    else:
+        moves = epsilon * moves / moves.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    moves[: count // 2] *= torch.rand(count // 2, 1, 1, 1, generator=generator)
+    return (inputs + moves).clamp(0, 1)
+
+
+@pytest.mark.parametrize("text", ["Linf:0.02", "L2:0.1"])
+def test_a_linear_classifier_is_certified_exactly(text: str) -> None:
+    """The bound of a linear classifier is its smallest margin, which the dual norm gives."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(4, 12, generator=generator)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 4))
+    network[1].weight.data, network[1].bias.data = weight, torch.zeros(4)
+    threat_model = ThreatModel.parse(text)
+    certifier = Certifier(network, threat_model)
+    inputs = 0.5 + 0.1 * torch.rand(8, 3, 2, 2, generator=generator)  # the box is out of reach
+    verdicts = set()
+    for each in inputs:
+        logits = network(each[None])[0]
+        label = int(logits.argmax())
+        apart = weight[label] - weight[[k for k in range(4) if k != label]]
+        dual = apart.abs().sum(1) if threat_model.norm.value == "Linf" else apart.norm(dim=1)
+        exact = (apart @ each.flatten() - float(threat_model.epsilon) * dual).min().item()
+        found = certifier.margin(each[None], label).least
+        assert found <= exact
+        assert found == pytest.approx(exact, abs=3e-4 * logits.abs().max().item())
+        verdicts.add(found > 0)
+    assert verdicts == {True, False}
+
+
+@pytest.mark.parametrize("text", ["Linf:0.01", "Linf:0.05", "L2:0.1"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_allowed_point_lies_below_the_bound(text: str, seed: int) -> None:
+    """On a network with every kind of operation, the corners of the ball included."""
+    network, threat_model = small_network(seed), ThreatModel.parse(text)
+    certifier = Certifier(network, threat_model)
+    inputs = torch.rand(6, 2, 4, 4, generator=torch.Generator().manual_seed(seed))
+    for each in inputs:
+        label = int(network(each[None]).argmax())
+        points = nearby(each[None], threat_model, 500, seed)
+        with torch.no_grad():
+            reached = margins(network, points, label).min().item()
+        assert certifier.margin(each[None], label).least <= reached
+
+
+def test_crown_proves_more_than_intervals_and_less_than_all() -> None:
+    """Some examples need CROWN, some are proved by intervals, and some margins can be proved by neither."""
+    network = small_network(0)
+    inputs = torch.rand(40, 2, 4, 4, generator=torch.Generator().manual_seed(3))
+    certifiers = [Certifier(network, ThreatModel.parse(text)) for text in ("Linf:0.02", "Linf:0.05", "Linf:0.2")]
+    found = [each.margin(one[None], int(network(one[None]).argmax())) for one in inputs for each in certifiers]
+    proved = [each.by for each in found if each.least > 0]
+    assert {"intervals", "CROWN"} == set(proved)
+    assert len(proved) < len(found)
+
+
+def test_intervals_pass_gradients_to_the_weights() -> None:
+    """What training on bounds needs."""
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3))
+    inputs = torch.rand(5, 1, 4, 4)
+    box = Bounded(network).intervals(Box(inputs, torch.full_like(inputs, 0.1)))
+    box.radius.sum().backward()
+    assert all(each.grad is not None for each in (network[0].weight, network[3].weight))
+
+
+def test_a_residual_network_of_the_zoo_is_bounded() -> None:
+    """A ResNet-18 with its batch norms: an epsilon that is small enough is proved, one of 1/10 is not."""
+    digits = data.load("digits")
+    model = models.load("pgd-at", dataset=digits)
+    image, label = digits.examples.inputs[:1], int(digits.examples.labels[0])
+    small, large = (
+        Certifier(model.module, ThreatModel.parse(text)).margin(image, label) for text in ("Linf:1/10000", "Linf:1/10")
+    )
+    assert small.least > 0 > large.least
+
+
+class Gated(nn.Module):
+    """A product of two things that depend on the input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.linear(inputs.flatten(1))
+        return hidden * hidden
+
+
+class Deciding(Gated):
+    """Other operations for other inputs."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.linear(inputs.flatten(1)) if inputs.sum() > 0 else inputs
+
+
+class Reused(Gated):
+    """A value that is changed in place, and used after."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.linear(inputs.flatten(1))
+        return torch.relu_(hidden) + hidden
+
+
+@pytest.mark.parametrize(
+    ("network", "named"),
+    [
+        (nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.GELU()), "GELU 2"),
+        (nn.Sequential(nn.MaxPool2d(1), nn.Flatten(), nn.Linear(4, 4)), "MaxPool2d 0"),
+        (nn.Sequential(nn.BatchNorm2d(1, track_running_stats=False), nn.Flatten()), "BatchNorm2d 0"),
+        (Gated(), "mul"),
+        (Reused(), "relu_"),
+        (Deciding(), "no fixed list of operations"),
+    ],
+)
+def test_what_cannot_be_bounded_is_named(network: nn.Module, named: str) -> None:
+    """In one line, with what can be."""
+    with pytest.raises(BenchError, match=f"Cannot bound model 'own'.*{named}.*Known: convolutions") as caught:
+        Certifier(network, ThreatModel.parse("Linf:0.1"), name="model 'own'")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_that_is_more_than_its_operations_is_refused() -> None:
+    """A hook changes the answers, and is no part of the graph."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)).eval()
+    network[1].register_forward_hook(lambda module, inputs, output: output + torch.tensor([9.0, 0.0, 0.0]))
+    with pytest.raises(BenchError, match="answers otherwise"):
+        Certifier(network, ThreatModel.parse("Linf:0.1")).margin(torch.rand(1, 1, 2, 2), 0)
