@@ -22,6 +22,7 @@ from bench.attacks.search import (
     Runs,
     ascend,
     gap,
+    judge,
     predict,
     random_start,
     rank,
@@ -130,6 +131,12 @@ class MarginAscent:
                 yield Try(schedule=schedule, start="random", target=number)
             if number < len(others):
                 yield Try(schedule=schedule, start=others[number])
+
+    def note(self, points: Tensor) -> Tensor:
+        """Take in a point of every example, found otherwise; return the positions that it breaks, int64 `(M,)`."""
+        left = self.best.open()
+        self.best.note(points, judge(predict(self.classifier, points), self.examples.labels))
+        return left[self.best.best.broken[left]]
 
     def make(self, each: Try, *, seed: int) -> Tensor:
         """Try it on every example that is not broken yet; return the positions of those that broke, int64 `(M,)`."""

@@ -111,7 +111,7 @@ def attacked_text(found: Attacked) -> str:
     ]
     shown = [each for place, each in enumerate(cells) if place < _SHOWN or each[3]]
     headers = ("example", "margin in the row", "smallest margin now", "broken by")
-    what = f"{found.n_tries} ascents of each of the {len(found.tried)} closest of {found.n_survivors} robust examples"
+    what = f"{found.n_tries} tries on each of the {len(found.tried)} closest of {found.n_survivors} robust examples"
     ended = ", ended by --budget" if found.out_of_time else ""
     stored = sum(each.n for each in found.kept)
     total = found.record.result.n_examples

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
+from torch import Tensor
 
 from bench.acceleration import FastForms
-from bench.attacks import MarginAscent
+from bench.attacks import ConstraintRelaxation, MarginAscent
 from bench.core.errors import BenchError
 from bench.core.types import ThreatModel
 from bench.evaluation import Judge, full_float32, guarded
@@ -31,6 +32,7 @@ from bench.storage import Place
 __all__ = ["Attacked", "attack", "parse_share"]
 
 _BY = "bench verify --attack"
+_RELAXATION = ConstraintRelaxation()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,7 @@ class Attacked:
         tried: official indices of those that were attacked, closest first.
         before: their smallest margins in the row.
         after: the same with what was found here.
-        n_tries: ascents of each of them that was not broken.
+        n_tries: attacks on each of them that was not broken.
         kept: what fell, as it was stored.
         how: the try that broke it, by official index.
         seconds: that it took.
@@ -100,8 +102,8 @@ def attack(
         lookup: where model and data are found, and the device.
         closest: which share of them, by the smallest margin.
         budget: seconds; rounds of tries with other draws go on until they are over. None for one round.
-        begin: called before each round with its name and how many ascents it has.
-        advance: called after each try with its number of ascents.
+        begin: called before each round with its name and how many attacks on an example it has.
+        advance: called after each try with its number of examples.
         notify: called with each break, and before waiting for another writer, one line.
 
     Raises:
@@ -123,7 +125,7 @@ def attack(
     breaks = search.confirmed()
     kept: tuple[ExternalBreak, ...] = ()
     if len(breaks):
-        source = f"margin ascent with momentum, {search.n_tries} tries of {search.steps} steps"
+        source = f"constraint relaxation, margin ascents with momentum of {search.steps} steps; {search.n_tries} tries"
         found = FoundBreaks(breaks=breaks, source=source, by=_BY)
         record, kept = store_found(path, record, [found], opened.dataset, notify=notify)
     before = tuple(margin for _, margin in tried)
@@ -187,21 +189,26 @@ class _Search:
             ascent = MarginAscent.on(form, here, self._threat_model, surrogates=self._others)
             seed, self.steps = 0, ascent.steps
             while not seed or (until is not None and not self.out_of_time and len(ascent.best.open())):
-                tries = ascent.tries(seed)
+                tries = (None, *ascent.tries(seed))
                 begin(f"round {seed + 1}", len(here) * len(tries))
                 for each in tries:
                     if until is not None and time.monotonic() >= until:
                         self.out_of_time = True
                         break
-                    for position in ascent.make(each, seed=seed).tolist():
+                    broken = ascent.make(each, seed=seed) if each is not None else self._relaxed(ascent, seed)
+                    for position in broken.tolist():
                         index = int(here.indices[position])
-                        self.how[index] = str(each)
-                        notify(f"example {index}: broken by {each}")
+                        self.how[index] = str(each or _RELAXATION.name)
+                        notify(f"example {index}: broken by {self.how[index]}")
                     self.n_tries += 1
                     advance(len(here))
                 seed += 1
         self._points = ascent.best.points.cpu()
         self._margins = ascent.best.best.margins.tolist()
+
+    def _relaxed(self, ascent: MarginAscent, seed: int) -> Tensor:
+        """A round begins with what is cheapest: the positions that it breaks."""
+        return ascent.note(_RELAXATION.perturb(ascent.classifier, ascent.examples, self._threat_model, seed=seed))
 
     def margins(self) -> list[float]:
         """The smallest seen of each example."""

@@ -50,3 +50,14 @@ def test_what_breaks_is_told_once(network, examples_of) -> None:
     wrong = BestSoFar.from_clean(network, examples)[0].best.broken
     assert set(positions) == set((broken & ~wrong).nonzero().squeeze(1).tolist())
     assert ((ascent.best.points - examples.inputs).abs() <= 0.25 + 1e-6).all()
+
+
+def test_what_another_search_breaks_counts(network, examples_of) -> None:
+    """Its points are judged, and those that break are told once."""
+    examples = examples_of(network)
+    ascent = MarginAscent.on(network, examples, ThreatModel.parse("Linf:1/4"), surrogates={})
+    points = (examples.inputs + 0.25).clamp(0, 1)
+    wrong = (network(points).argmax(1) != examples.labels).nonzero().squeeze(1).tolist()
+    assert ascent.note(points).tolist() == wrong != []
+    assert ascent.note(points).tolist() == []
+    assert torch.equal(ascent.best.points[wrong], points[wrong])

@@ -32,6 +32,7 @@ def test_what_falls_is_stored_and_lowers_the_headline(weak_row):
     assert row_digest(after) == row_digest(before)
     assert {check.what: check.level for check in verify(weak_row, CPU).checks}["external"] is Level.PASS
     assert len(lines) == 8 and all("broken by" in line for line in lines) and sum(told) == 8 * found.n_tries
+    assert "constraint-relaxation" in found.how.values()
 
 
 def test_what_is_broken_is_attacked_no_more(weak_row):
