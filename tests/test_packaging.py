@@ -84,5 +84,5 @@ def test_python_m_bench_is_the_command():
 
 def test_a_shell_completes_subcommands():
     """As bash asks for it."""
-    words = {"_BENCH_COMPLETE": "complete_bash", "COMP_WORDS": "bench co", "COMP_CWORD": "1"}
+    words = {"_BENCH_COMPLETE": "complete_bash", "COMP_WORDS": "bench comp", "COMP_CWORD": "1"}
     assert called(**words).split() == ["compare"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 __all__ = ["format_indices", "listed_indices", "parse_indices"]
 
@@ -29,6 +30,7 @@ def format_indices(indices: Sequence[int]) -> str:
     return ",".join(f"{start}:{stop}" for start, stop in ranges)
 
 
+@lru_cache(maxsize=8)  # the rows of a board have the same few
 def parse_indices(text: str) -> tuple[int, ...]:
     """Read what `format_indices` wrote.
 

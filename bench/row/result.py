@@ -223,6 +223,10 @@ class Result:
 
     def clean_verdicts(self) -> tuple[bool, ...]:
         """Whether each example is classified correctly without an attack."""
+        return self._clean
+
+    @cached_property
+    def _clean(self) -> tuple[bool, ...]:
         return unpack_verdicts(self.clean, self.n_examples)
 
     def robust_verdicts(self, attack: AttackResult) -> tuple[bool, ...]:
