@@ -2,7 +2,7 @@
 
 from bench.leaderboard.pages.data_frame import csv_of, frame_of, rows
 from bench.leaderboard.pages.publication import MODEL_INDEX, Publication, outdated, publish
-from bench.leaderboard.pages.report import report
+from bench.leaderboard.pages.report_page import report
 from bench.leaderboard.pages.wording import PROTOCOLS
 
 __all__ = ["MODEL_INDEX", "PROTOCOLS", "Publication", "csv_of", "frame_of", "outdated", "publish", "report", "rows"]
