@@ -7,6 +7,10 @@ from torch import fx, nn
 from bench.acceleration.forms import Silenced, inference_form, low_form
 from bench.acceleration.fused_convolutions import fused
 
+in_bfloat16 = pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="such calls in bfloat16 need AVX512"
+)
+
 
 class Residual(nn.Module):
     """Two blocks: one whose sum is the last to read its input, one whose input is read again later."""
@@ -32,7 +36,7 @@ def calls(form: nn.Module) -> list[nn.Module]:
 
 
 @pytest.mark.parametrize("read_again", [False, True])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=in_bfloat16)])
 def test_the_fused_network_gives_the_same_logits(read_again, dtype) -> None:
     """Every convolution ends in its ReLU; a sum takes the place of its input only where nothing reads that again."""
     torch.manual_seed(0)
@@ -83,7 +87,7 @@ def test_a_network_without_such_calls_has_no_fused_form() -> None:
     assert fused(traced(Plain())) is None
 
 
-@pytest.mark.parametrize("make", [inference_form, low_form])
+@pytest.mark.parametrize("make", [inference_form, pytest.param(low_form, marks=in_bfloat16)])
 def test_forms_use_it_only_without_gradients(make) -> None:
     """Logits agree up to rounding, and gradients still flow."""
     torch.manual_seed(0)
@@ -99,6 +103,19 @@ def test_forms_use_it_only_without_gradients(make) -> None:
     logits = form(leaf)
     torch.testing.assert_close(silent, logits.detach(), rtol=0.02, atol=0.02)
     assert torch.autograd.grad(logits.sum(), leaf)[0].abs().sum() > 0
+
+
+def test_a_network_without_a_fused_form_on_this_cpu_is_used_as_it_is(monkeypatch) -> None:
+    """Where a CPU refuses such calls, as those without AVX512 do in bfloat16, the form makes none."""
+
+    def refuse(network):
+        raise RuntimeError("bf16 path needs avx512")
+
+    monkeypatch.setattr("bench.acceleration.forms.fused", refuse)
+    torch.manual_seed(0)
+    form = low_form(Residual(read_again=False).eval(), torch.rand(3, 3, 8, 8))
+    assert form is not None
+    assert not any(isinstance(part, Silenced) for part in form.modules())
 
 
 @pytest.mark.parametrize("make", [inference_form, low_form])
