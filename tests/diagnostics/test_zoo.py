@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
 from bench import models
-from bench.attacks.pgd import PGD
-from bench.core.types import ThreatModel
+from bench.attacks import PGD, ConstraintRelaxation
+from bench.attacks.adaptive import Swift
+from bench.attacks.autoattack import ApgdT, Square
+from bench.core.types import AuditRules, ThreatModel
 from bench.diagnostics import diagnose, diagnose_briefly, select
 from bench.diagnostics.queries import is_wrong, predict
 from bench.diagnostics.traps import HONEST, TRAPS, withstand
+from bench.evaluation import evaluate
 from bench.evaluation.model_guard import device_of, guarded
+from bench.suites import AttackSuite
 
 EASY = ThreatModel.parse("Linf:1/5")
 """Where attacks on the robust network break most, so that what a trap hides is much."""
@@ -74,6 +79,25 @@ def test_a_run_doubts_a_trap(name, base, digits, others):
     doubts = {each.id: each.evidence for each in found.values() if each.status in ("warn", "fail")}
     assert doubts.keys() & NAMED[trap.kind], doubts
     assert found["R2"].status == "pass"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("one-hot and a linear term", "of 16 audited examples broke"),
+        ("classes that compete", "no gradient at 64 examples"),
+        ("nearest neighbours", "margins broke"),
+    ],
+)
+def test_an_audit_has_everything_tried_on_a_trap(name, why, base, digits):
+    """Gradients that lead nowhere, or are none, and a misled cross-entropy: its own measurements say so."""
+    stages = (ConstraintRelaxation(targets=2, cycles=2, rounds=1), ApgdT(steps=10, targets=2), Square(queries=200))
+    swift = Swift(stages=stages, cascade_rules=AuditRules(rate=Fraction(1, 4)))
+    suite = AttackSuite(name="short", version=1, attacks=(PGD(name="pgd-20"), swift))
+    module = BY_NAME[name].build(base, fresh(digits, 64)).eval()
+    found = evaluate(module, fresh(digits, 64), threat_model=EASY, suite=suite)
+    assert found.audit is not None and why in found.audit.escalated
+    assert found.audit.n_unaudited == 0
 
 
 @pytest.mark.parametrize("name", ["CrossMax", "nearest neighbours", "purification", "temperature"])

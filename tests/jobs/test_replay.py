@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ from torch import nn
 from bench import data, leaderboard
 from bench.core.types import Norm, ThreatModel
 from bench.evaluation.confirm import Judge
-from bench.jobs.replay import replay_breaks, replay_clean
+from bench.jobs.replay import Replayed, count_again, replay_breaks, replay_clean
 from bench.row.arrays.adversarials import Breaks
-from bench.row.check_result import Level
+from bench.row.check_result import CheckResult, Level
 from bench.row.packing import pack_verdicts
 
 
@@ -75,3 +76,19 @@ def test_a_clean_verdict_by_no_more_than_rounding_is_listed(grey, row):
     assert [each.index for each in replayed.marginal] == [0, 1, 2, 3]
     judge = Judge(Slope(-1), threat_model, device=torch.device("cpu"))
     assert replay_clean(dataclasses.replace(record, result=result), grey, judge).check.level is Level.FAIL
+
+
+def test_breaks_that_a_row_does_not_ship_are_taken_from_it():
+    """The check says how many; a break that is shipped and does not hold still fails it."""
+
+    def replayed(indices):
+        check = CheckResult(what="x", level=Level.PASS, evidence="")
+        return Replayed(check=check, confirmed=frozenset(indices), marginal=())
+
+    result = SimpleNamespace(broken=lambda: {1, 2, 1500}, shown=lambda: {1, 2}, n_robust=7)
+    record, clean = SimpleNamespace(result=result), replayed([*range(9), 1500])
+    n_robust, check = count_again(record, clean, replayed([1, 2]))
+    assert (n_robust, check.level) == (7, Level.PASS)
+    assert "and 1 that are neither audited nor of the first 1,000, as the row has it, leaves 7" in check.evidence
+    n_robust, check = count_again(record, clean, replayed([1]))
+    assert (n_robust, check.level) == (8, Level.FAIL) and "no break of 2 holds" in check.evidence
