@@ -107,7 +107,8 @@ def count_again(record: Record, clean: Replayed, breaks: Replayed | None) -> tup
     if n_robust == record.result.n_robust:
         says = f"{len(clean.confirmed)} correct less {len(clean.confirmed & broken)} broken"
         if left_out:
-            says += f" and {len(left_out)} that are neither audited nor of the first {RANKED_EXAMPLES:,}, as the row has it,"
+            others = f"neither audited nor of the first {RANKED_EXAMPLES:,}"
+            says += f" and {len(left_out)} that are {others}, as the row has it,"
         return n_robust, _check("counts", Level.PASS, f"{says} leaves {n_robust} robust")
     unconfirmed = record.result.shown() - broken
     says = f"the evidence leaves {n_robust} robust, but the row says {record.result.n_robust}"
