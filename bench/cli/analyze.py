@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.layout import table
+from bench.cli.layout import table, wrapped
 from bench.cli.options import (
     DEFAULT_LEADERBOARD,
     MODEL_HELP,
@@ -168,4 +168,4 @@ def _as_text(found: Analyzed) -> str:
     files = ", ".join(str(path) for path in (found.path, *found.figures))
     page = f"Page: {found.page}" if found.page is not None else None
     parts = (report.notice, f"{title}, {clock(report.seconds)}", *tables, "\n".join(claims), f"Written: {files}", page)
-    return "\n\n".join(part for part in parts if part)
+    return wrapped("\n\n".join(part for part in parts if part))

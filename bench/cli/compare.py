@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.layout import table
+from bench.cli.layout import table, wrapped
 from bench.cli.options import DEFAULT_LEADERBOARD, DatasetFilter, Json, Leaderboard, SuiteFilter, ThreatModelFilter
 from bench.cli.output import json_text, say
 from bench.cli.rows import Filter, single
@@ -64,7 +64,7 @@ def _as_text(comparison: Comparison) -> str:
         weights = "The same weights and architecture, which answer fixed inputs otherwise."
     verdict = " Every verdict and margin agrees." if comparison.same else ""
     parts = [table(headers, cells, right=("A", "B", "p")), _explained(comparison), weights + verdict]
-    return "\n\n".join(part for part in parts if part)
+    return wrapped("\n\n".join(part for part in parts if part))
 
 
 def _explained(comparison: Comparison) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.layout import table
+from bench.cli.layout import table, wrapped
 from bench.cli.options import (
     ClassNames,
     Crop,
@@ -138,7 +138,7 @@ def _as_text(found: Diagnosis) -> str:
         f"{each.id} {each.status}: {each.evidence}\n  Next: {each.next}" for each in found.diagnostics if each.next
     ]
     parts = (found.notice, title, table(headers, cells, right=headers[3:]), *doubts, _conclusion(found))
-    return "\n\n".join(part for part in parts if part)
+    return wrapped("\n\n".join(part for part in parts if part))
 
 
 def _number(value: float | None) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.layout import table
+from bench.cli.layout import table, wrapped
 from bench.cli.options import Json
 from bench.cli.output import json_text, say
 from bench.core.errors import BenchError
@@ -98,7 +98,8 @@ def _as_text(found: list[Kept], root: Path) -> str:
     ]
     headers = ("journal", "size", "entries", "last written", "goes on with")
     total = f"{len(found)} in {root}: {_size(sum(each.n_bytes for each in found))}."
-    return f"{table(headers, cells, right=('size', 'entries'))}\n\n{total} `bench journal remove NAME` removes one."
+    shown = table(headers, cells, right=("size", "entries"))
+    return wrapped(f"{shown}\n\n{total} `bench journal remove NAME` removes one.")
 
 
 def _size(n_bytes: int) -> str:

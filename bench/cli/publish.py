@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.layout import wrapped
 from bench.cli.options import DEFAULT_LEADERBOARD, Json, Leaderboard
 from bench.cli.output import json_text, remark, say
 from bench.core.errors import FoundSomethingError
@@ -74,4 +75,4 @@ def _as_text(done: Publication) -> str:
     lines += [f"  written: {path}" for path in done.written]
     lines += [f"  removed: {path}" for path in done.removed]
     lines += [f"  {change}" for change in done.changes]
-    return "\n".join(lines)
+    return wrapped("\n".join(lines))

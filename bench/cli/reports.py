@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 
-from bench.cli.layout import table
+from bench.cli.layout import table, wrapped
 from bench.cli.output import json_text
 from bench.row import CheckResult, Level
 from bench.storage import Place
@@ -35,7 +35,8 @@ def as_table(results: Sequence[CheckResult]) -> str:
     told = [f"{_WORD[each.level]}: {each.subject}: {each.evidence}" for each in results if each.level is not Level.PASS]
     told += [f"{each.what}: {each.subject}: {each.evidence}" for each in results if _worth_telling(each)]
     verdict = ("Nothing was found.", "Something was found.", "Something is not as a board must be.")[exit_code(results)]
-    return "\n\n".join(part for part in (table(headers, rows, right=headers[1:]), "\n".join(told), verdict) if part)
+    parts = (table(headers, rows, right=headers[1:]), "\n".join(told), verdict)
+    return wrapped("\n\n".join(part for part in parts if part))
 
 
 def as_json(results: Sequence[CheckResult]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.layout import table
+from bench.cli.layout import table, wrapped
 from bench.cli.tables import clock, percent
 from bench.core.plain_text import plain
 from bench.row import Level, to_json
@@ -53,7 +53,7 @@ def verification_text(found: Verification) -> str:
         shown = ", ".join(f"{each.index} ({each.of}, margin {each.margin:.2g})" for each in found.marginal[:_SHOWN])
         more = f" and {len(found.marginal) - _SHOWN} more" if len(found.marginal) > _SHOWN else ""
         parts.append(f"Marginal, decided by no more than rounding: {shown}{more}")
-    return "\n\n".join([*parts, _conclusion(found)])
+    return wrapped("\n\n".join([*parts, _conclusion(found)]))
 
 
 def added_values(added: Added) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def added_text(added: Added) -> str:
     total, path = added.record.result.n_examples, plain(str(added.path))
     headline = f"Robust accuracy {percent(added.record.n_robust / total)} ({added.record.n_robust} of {total})"
     changed = f"stored in {path}" if added.new else f"nothing new for {path}"
-    return f"{table(('breaks', 'n', 'examples', ''), cells)}\n\n{headline}, {changed}."
+    return wrapped(f"{table(('breaks', 'n', 'examples', ''), cells)}\n\n{headline}, {changed}.")
 
 
 def attacked_values(found: Attacked) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def attacked_text(found: Attacked) -> str:
     headline = f"Robust accuracy {percent(found.record.n_robust / total)} ({found.record.n_robust} of {total})"
     fell = f"{stored} fell and are stored in {plain(str(found.path))}" if stored else "none fell"
     lines = table(headers, shown, right=headers[:3])
-    return f"{lines}\n\n{what} in {clock(found.seconds)}{ended}: {fell}. {headline}."
+    return wrapped(f"{lines}\n\n{what} in {clock(found.seconds)}{ended}: {fell}. {headline}.")
 
 
 def transferred_values(each: Transferred) -> dict[str, Any]:

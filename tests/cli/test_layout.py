@@ -74,3 +74,12 @@ def test_what_is_too_long_is_cut_after_a_word():
     assert shortened("short", 24) == "short"
     cut = shortened("R16 Do the attacks' examples obey the threat model?", 24)
     assert len(cut) <= 24 and cut.endswith("\N{HORIZONTAL ELLIPSIS}")
+
+
+def test_a_table_that_fits_already_stays_as_it_is(terminal):
+    """Sentences below it are folded, its gaps are kept: a whole answer can be handed over."""
+    terminal(24)
+    shown = table(["name", "n"], [["first", "1"], ["second", "2"]])
+    folded = wrapped(f"{shown}\n\nA sentence that is longer than the terminal.")
+    assert folded.startswith(f"{shown}\n\nA sentence")
+    assert max(map(len, folded.splitlines())) <= 24
