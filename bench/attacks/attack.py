@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Collection, Sequence
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,7 +42,7 @@ class StepSize:
 
     Args:
         linf: length of a step as a fraction of epsilon, in Linf.
-        l2: the same, in L2.
+        l2: the same, in L2 and, OUR CHOICE, in L1.
     """
 
     linf: Fraction
@@ -57,7 +57,9 @@ class StepSize:
 class _Answers:
     """What an attack answers the harness unless it says otherwise (`bench.core.types.Attack` has the questions)."""
 
-    norms: ClassVar[frozenset[Norm]] = frozenset(Norm)
+    @property
+    def norms(self) -> frozenset[Norm]:
+        return frozenset({Norm.LINF, Norm.L2})
 
     @property
     def needs_gradients(self) -> bool:
@@ -90,7 +92,7 @@ class _Answers:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SingleAttack(_Answers):
-    """Base of attacks in one piece, for Linf and L2."""
+    """Base of attacks in one piece, for Linf and L2 unless they say otherwise."""
 
     @property
     def stages(self) -> Sequence[Attack]:
@@ -114,6 +116,11 @@ class Ensemble(_Answers):
 
     name: str
     stages: tuple[Attack, ...]
+
+    @property
+    def norms(self) -> frozenset[Norm]:
+        """Those that all stages know."""
+        return frozenset(Norm).intersection(*(stage.norms for stage in self.stages))
 
     @property
     def n_passes(self) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -35,7 +34,9 @@ class CarliniWagnerL2(SingleAttack):
         confidence: margin that a break has to reach.
     """
 
-    norms: ClassVar[frozenset[Norm]] = frozenset({Norm.L2})
+    @property
+    def norms(self) -> frozenset[Norm]:
+        return frozenset({Norm.L2})
 
     name: str = "carlini-wagner-l2"
     steps: int = 1_000

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.attacks.attack import SingleAttack
 from bench.attacks.search import Ball, FixedStep, Logits, Runs, ascend, untargeted
-from bench.core.types import Classifier, Examples, ThreatModel
+from bench.core.types import Classifier, Examples, Norm, ThreatModel
 from bench.ops import losses
 
 __all__ = ["FGSM"]
@@ -25,6 +25,11 @@ class FGSM(SingleAttack):
     """One step of length epsilon along the gradient of the cross-entropy."""
 
     name: str = "fgsm"
+
+    @property
+    def norms(self) -> frozenset[Norm]:
+        """All: the shared loop knows each ball."""
+        return frozenset(Norm)
 
     @property
     def logits_only(self) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench.attacks.attack import UNRECORDED, SingleAttack, StepSize
 from bench.attacks.search import Ball, Best, BestSoFar, FixedStep, Logits, Runs, ascend, random_start
-from bench.core.types import Classifier, Examples, Finish, ThreatModel
+from bench.core.types import Classifier, Examples, Finish, Norm, ThreatModel
 from bench.ops import losses
 from bench.ops.sampling import Stream
 
@@ -47,6 +47,11 @@ class PGD(SingleAttack):
     restarts: int = 1
     random_start: bool = True
     verdict_only: bool = field(default=False, metadata=UNRECORDED)
+
+    @property
+    def norms(self) -> frozenset[Norm]:
+        """All: the shared loop knows each ball."""
+        return frozenset(Norm)
 
     @property
     def logits_only(self) -> bool:

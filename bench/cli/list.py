@@ -13,6 +13,7 @@ from bench.cli.layout import table
 from bench.cli.options import DatasetFilter, Json
 from bench.cli.output import json_text, say
 from bench.core.errors import BenchError, UnknownNameError
+from bench.core.types import COMMON_THREAT_MODELS
 
 if TYPE_CHECKING:
     from bench.suites import AttackSuite
@@ -28,6 +29,7 @@ class Kind(str, enum.Enum):
 
     MODELS = "models"
     DATASETS = "datasets"
+    THREAT_MODELS = "threat-models"
     ATTACKS = "attacks"
     SUITES = "suites"
     RECIPES = "recipes"
@@ -43,7 +45,7 @@ def list_names(
     dataset: DatasetFilter = None,
     as_json: Json = False,
 ) -> None:
-    """List models, datasets, attacks, suites, recipes, the doctor's checks or analyses.
+    """List models, datasets, threat models, attacks, suites, recipes, the doctor's checks or analyses.
 
     \b
     Examples:
@@ -107,6 +109,19 @@ def _datasets() -> list[_Entry]:
             "summary": spec.summary,
         }
         for spec in data.DATASETS
+    ]
+
+
+def _threat_models() -> list[_Entry]:
+    from bench import data
+
+    return [
+        {
+            "name": str(threat_model),
+            "datasets": [spec.name for spec in data.DATASETS if threat_model in spec.threat_models],
+            "used by": used_by,
+        }
+        for threat_model, used_by in COMMON_THREAT_MODELS
     ]
 
 
@@ -176,6 +191,7 @@ def _analyses() -> list[_Entry]:
 
 _LISTINGS: dict[Kind, Callable[[], list[_Entry]]] = {
     Kind.DATASETS: _datasets,
+    Kind.THREAT_MODELS: _threat_models,
     Kind.ATTACKS: _attacks,
     Kind.SUITES: _suites,
     Kind.RECIPES: _recipes,

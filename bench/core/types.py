@@ -38,6 +38,7 @@ class Norm(str, enum.Enum):
 
     LINF = "Linf"
     L2 = "L2"
+    L1 = "L1"
 
     def __str__(self) -> str:
         return self.value
@@ -74,7 +75,7 @@ class ThreatModel:
 
     @classmethod
     def parse(cls, text: str) -> ThreatModel:
-        """Read `Linf:8/255` or `L2:0.5`.
+        """Read `Linf:8/255`, `L2:0.5` or `L1:12`.
 
         >>> ThreatModel.parse("Linf:8/255").epsilon
         Fraction(8, 255)
@@ -90,7 +91,7 @@ class ThreatModel:
         names = {norm.value.lower(): norm for norm in Norm}
         norm = names.get(match["norm"].lower())
         if norm is None:
-            raise BenchError(f"Unknown norm {match['norm']!r} in threat model {text!r}. Known: Linf, L2.")
+            raise BenchError(f"Unknown norm {match['norm']!r} in threat model {text!r}. Known: Linf, L2, L1.")
         number = match["epsilon"].strip()
         try:
             # An exponent of nine digits is quickly written, and never computed.
@@ -119,6 +120,19 @@ class ThreatModel:
         if self.epsilon.denominator > 1 and 255 % self.epsilon.denominator == 0:
             return f"{self.epsilon.numerator * 255 // self.epsilon.denominator}/255"
         return str(self.epsilon)
+
+
+COMMON_THREAT_MODELS = tuple(
+    (ThreatModel.parse(text), used_by)
+    for text, used_by in (
+        ("Linf:8/255", "RobustBench and most papers on CIFAR-10 and CIFAR-100"),
+        ("Linf:4/255", "RobustBench on ImageNet"),
+        ("L2:128/255", "Rice et al. 2020 on CIFAR-10, and our own on images of 32 x 32 and 64 x 64"),
+        ("L2:0.5", "RobustBench on CIFAR-10"),
+        ("L1:12", "Croce and Hein 2021 (AutoAttack in L1) and Maini et al. 2020 on CIFAR-10"),
+    )
+)
+"""The threat models that others report, and who; data sets have their own beside them."""
 
 
 @dataclass(frozen=True, kw_only=True)

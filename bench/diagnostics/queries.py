@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bench.core.types import Classifier, Norm, ThreatModel
+from bench.core.types import Classifier, ThreatModel
+from bench.ops import norms
 
 __all__ = ["BATCH", "Sloped", "is_wrong", "predict", "reach", "slope", "spread"]
 
@@ -59,9 +60,7 @@ def spread(logits: Tensor) -> Tensor:
 
 def reach(gradient: Tensor, threat_model: ThreatModel) -> Tensor:
     """How far the gradient promises to move the value within the ball, `(N,)`: epsilon times its dual norm."""
-    order = 1 if threat_model.norm is Norm.LINF else 2
-    length: Tensor = torch.linalg.vector_norm(gradient.flatten(1).double(), ord=order, dim=1)
-    return float(threat_model.epsilon) * length
+    return float(threat_model.epsilon) * norms.dual(gradient.double(), threat_model.norm)
 
 
 def _slope(classifier: Classifier, points: Tensor, value: Callable[[Tensor, slice], Tensor], rows: slice) -> Sloped:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -9,11 +10,11 @@ from torch import Tensor, nn
 
 from bench.core.errors import BenchError
 from bench.core.plain_text import reason_of
-from bench.core.types import Attack, Examples, ThreatModel
+from bench.core.types import Attack, Examples, Norm, ThreatModel
 from bench.models import check_repeated
-from bench.suites import AttackSuite
+from bench.suites import AttackSuite, with_engine
 
-__all__ = ["check_examples", "check_model", "check_suite"]
+__all__ = ["check_ball", "check_examples", "check_model", "check_suite"]
 
 _CUT_OFF = "torch.no_grad, inference_mode, detach or numpy in its forward pass cuts it off"
 
@@ -54,7 +55,28 @@ def check_suite(suite: AttackSuite, threat_model: ThreatModel) -> None:
     for attack in suite.attacks:
         if threat_model.norm not in attack.norms:
             known = ", ".join(sorted(map(str, attack.norms)))
-            raise BenchError(f"Attack {attack.name} does not know the norm {threat_model.norm}, only {known}.")
+            other = " Its authors' package does: --engine reference." if _known_elsewhere(attack, threat_model) else ""
+            raise BenchError(f"Attack {attack.name} does not know the norm {threat_model.norm}, only {known}.{other}")
+
+
+def _known_elsewhere(attack: Attack, threat_model: ThreatModel) -> bool:
+    """Whether the other engine knows the norm."""
+    from_package = with_engine(AttackSuite(name="any", version=1, attacks=(attack,)), "reference")
+    return any(threat_model.norm in each.norms for each in from_package.attacks)
+
+
+def check_ball(threat_model: ThreatModel, examples: Examples) -> None:
+    """Refuse an L1 ball that holds the whole box, in which nothing limits the attacker.
+
+    Raises:
+        BenchError: with the number of pixels, which is the box's size in L1.
+    """
+    pixels = math.prod(examples.shape)
+    if threat_model.norm is Norm.L1 and threat_model.epsilon >= pixels:
+        raise BenchError(
+            f"Expected an L1 epsilon below {pixels}, the sum of all pixels' ranges, but got {threat_model.epsilon}."
+            " Example: L1:12."
+        )
 
 
 def check_model(module: nn.Module, inputs: Tensor, attacks: Sequence[Attack]) -> None:

@@ -1,7 +1,7 @@
 """Judges what an attack returned. An attack's own idea of its success is never used.
 
 Linf: `max |x' - x| <= epsilon + 2^-23`, which is what float32 rounding of a saturated perturbation needs.
-L2: `||x' - x|| <= epsilon (1 + 1e-6)`. Both are computed in float64, and the box [0, 1] is exact.
+L2, L1: `||x' - x|| <= epsilon (1 + 1e-6)`. All are computed in float64, and the box [0, 1] is exact.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from bench.core.errors import BenchError
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.evaluation.precision import full_float32
 from bench.models import check_logits
+from bench.ops import norms
 from bench.ops.losses import margin
 from bench.row.arrays import NOT_FINITE
 
 __all__ = ["Judgement", "inside", "judge", "pull_back"]
 
 _LINF_TOLERANCE = 2.0**-23
-_L2_TOLERANCE = 1e-6
+_LENGTH_TOLERANCE = 1e-6
 # OUR CHOICE: batch, device and library move float32 logits by about 1e-6 of their size, in deep nets by some more.
 _ROUNDING = 1e-5
 
@@ -85,7 +86,7 @@ def inside(points: Tensor, inputs: Tensor, threat_model: ThreatModel) -> Tensor:
     if threat_model.norm is Norm.LINF:
         near = change.abs().amax(1) <= epsilon + _LINF_TOLERANCE
     else:
-        near = change.norm(dim=1) <= epsilon * (1 + _L2_TOLERANCE)
+        near = norms.size(change, threat_model.norm) <= epsilon * (1 + _LENGTH_TOLERANCE)
     return near & ((points >= 0) & (points <= 1)).flatten(1).all(1)
 
 
@@ -99,7 +100,7 @@ def pull_back(points: Tensor, inputs: Tensor, threat_model: ThreatModel) -> Tens
     if threat_model.norm is Norm.LINF:
         change = change.clamp(-epsilon, epsilon)
     else:
-        length = change.flatten(1).norm(dim=1).clamp_min(torch.finfo(torch.float64).tiny)
+        length = norms.size(change, threat_model.norm).clamp_min(torch.finfo(torch.float64).tiny)
         change = change * _per_example((epsilon / length).clamp_max(1), change)
     rounded = (origin + change).to(inputs.dtype)
     too_far = (rounded.double() - origin).abs() > change.abs()

@@ -92,11 +92,16 @@ def in_unit_ball(
 ) -> Tensor:
     """A point uniform in the unit ball of `norm`, float32 `(N, *shape)`; other arguments as in `random_bits`.
 
-    In L2 a uniform direction times u^(1/d), u uniform.
+    In L2 a uniform direction times u^(1/d), u uniform; in L1 the direction is one of exponential draws with signs.
     """
     if norm is Norm.LINF:
         return 2 * uniform(stream, indices, shape, step=step) - 1
-    heading = norms.direction(normal(stream, indices, shape, step=2 * step), norm)
+    if norm is Norm.L1:
+        signed = 2 * uniform(stream, indices, shape, step=2 * step) - 1
+        draws = -signed.sign() * torch.log1p(-signed.abs())
+        heading = draws / norms.per_example(norms.size(draws, norm).clamp_min(norms.SMALLEST_LENGTH), draws)
+    else:
+        heading = norms.direction(normal(stream, indices, shape, step=2 * step), norm)
     radius = uniform(stream, indices, (1,), step=2 * step + 1).squeeze(1) ** (1 / math.prod(shape))
     return heading * norms.per_example(radius, heading)
 

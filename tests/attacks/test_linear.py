@@ -6,6 +6,8 @@ for Linf, L2 for L2), so an example is robust exactly if every margin is larger 
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -43,7 +45,7 @@ class Structured(torch.nn.Module):
 def exactly_robust(linear, examples, threat_model):
     weight, logits = linear[1].weight, linear(examples.inputs)
     own = examples.labels
-    dual = 1 if threat_model.norm is Norm.LINF else 2
+    dual = {Norm.LINF: 1, Norm.L2: 2, Norm.L1: torch.inf}[threat_model.norm]
     reach = float(threat_model.epsilon) * torch.linalg.vector_norm(weight[own][:, None] - weight[None], ord=dual, dim=2)
     gaps = logits.gather(1, own[:, None]) - logits
     return ((gaps > reach) | torch.nn.functional.one_hot(own, logits.shape[1]).bool()).all(1)
@@ -88,3 +90,22 @@ def test_with_two_classes_every_gradient_attack_is_exact(examples_of, name, thre
     exact = exactly_robust(model, examples, threat_model)
     assert 0 < exact.sum() < len(examples)
     assert torch.equal(still_robust(model, examples, attacks.get(name), threat_model), exact)
+
+
+@pytest.mark.parametrize("epsilon", ["L1:0.05", "L1:0.1"])
+def test_in_l1_pgd_is_exact_with_two_classes_where_the_box_is_far(examples_of, epsilon):
+    """The dual norm is the largest weight; no example that is robust by it is broken, and all others are."""
+    torch.manual_seed(3)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(36, 2)).requires_grad_(False)
+    model[1].bias.copy_(-model[1].weight.sum(1) / 2)
+    threat_model, examples = ThreatModel.parse(epsilon), examples_of(model)
+    examples = dataclasses.replace(examples, inputs=0.4 + 0.2 * examples.inputs)
+    examples = dataclasses.replace(examples, labels=model(examples.inputs).argmax(1))
+    exact = exactly_robust(model, examples, threat_model)
+    assert 0 < exact.sum() < len(examples)
+    pgd = attacks.get("pgd-100")
+    found = still_robust(model, examples, pgd, threat_model)
+    assert found[exact].all()
+    # Steps move the two largest weights of 36, which is a little less than the largest alone.
+    slack = ThreatModel(norm=threat_model.norm, epsilon=threat_model.epsilon * 8 / 10)
+    assert not found[~exactly_robust(model, examples, slack)].any()

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from bench import attacks, data, models, suites
+from bench.core.types import COMMON_THREAT_MODELS
 from bench.training.recipes import RECIPES
 
 
@@ -14,6 +15,7 @@ from bench.training.recipes import RECIPES
     [
         ("models", models.names),
         ("datasets", data.names),
+        ("threat-models", lambda: tuple(str(threat_model) for threat_model, _ in COMMON_THREAT_MODELS)),
         ("attacks", attacks.names),
         ("suites", suites.names),
         ("recipes", RECIPES.names),

@@ -5,6 +5,9 @@ stage on the examples still robust, after seeding torch with the run's seed. So 
 on the same chunk and seed. The package draws for a whole batch at once, so verdicts depend on the batch; chunks are
 therefore never joined (see `per_chunk`).
 
+In L1 the package's standard version has numbers of its own (Croce and Hein 2021, arXiv 2103.01208): five restarts of
+APGD-CE and five targets, each beginning in larger balls. They take the place of the suite's.
+
 Differences: the number of targets is at most K - 1. The targeted DLR loss needs the fourth largest logit; with fewer
 classes the plain difference of logits `z_t - z_y` takes its place (OUR CHOICE, the same as in our own engine: it does
 not saturate, and a ratio over two or three logits is constant for one of the targets). FAB's `backward()` fills
@@ -25,12 +28,19 @@ from torch import Tensor
 
 from bench.attacks.isolation import IsolatedClassifier
 from bench.attacks.search import DLR_CLASSES, gap
-from bench.core.types import Classifier, Examples, ThreatModel
+from bench.core.types import Classifier, Examples, Norm, ThreatModel
 
 __all__ = ["InPackage"]
 
 # Without a handler of its own, Python would print its warnings.
 logging.getLogger("auto-attack").addHandler(logging.NullHandler())
+
+
+_L1_SETTINGS: dict[str, dict[str, Any]] = {
+    "apgd": {"use_largereps": True, "n_restarts": 5},
+    "apgd_targeted": {"use_largereps": True, "n_target_classes": 5},
+}
+"""What the package's standard version sets for L1 alone; a suite's own numbers are those of Linf and L2."""
 
 
 class InPackage:
@@ -57,7 +67,8 @@ class InPackage:
             version="custom",
         )
         search = vars(package)[self._attack]
-        for name, value in self._values.items():
+        settings = _L1_SETTINGS if threat_model.norm is Norm.L1 else {}
+        for name, value in {**self._values, **settings.get(self._attack, {})}.items():
             setattr(search, name, value)
         search.seed = seed
         if "n_target_classes" in self._values:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.attacks.attack import UNRECORDED, SingleAttack
 from bench.attacks.autoattack.reference import InPackage
-from bench.core.types import Classifier, Engine, Examples, Finish, ThreatModel
+from bench.core.types import Classifier, Engine, Examples, Finish, Norm, ThreatModel
 
 __all__ = ["AutoAttackStage"]
 
@@ -34,6 +34,11 @@ class AutoAttackStage(SingleAttack, ABC):
     def __post_init__(self) -> None:
         if self.engine not in get_args(Engine):
             raise ValueError(f"Expected `engine` to be one of {', '.join(get_args(Engine))}, but got {self.engine!r}.")
+
+    @property
+    def norms(self) -> frozenset[Norm]:
+        """L1 is the package's alone."""
+        return frozenset(Norm) if self.engine == "reference" else frozenset({Norm.LINF, Norm.L2})
 
     @property
     def per_chunk(self) -> bool:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bench.core.types import Examples, Norm, ThreatModel
 from bench.ops import norms, sampling
+from bench.ops.projections import onto_l1
 
 __all__ = ["Ball", "length", "random_start"]
 
@@ -26,7 +27,7 @@ class Ball:
 
     Args:
         center: the inputs, `(N, C, H, W)`.
-        lower: least value of each pixel, `(N, C, H, W)`; for L2 that of the box alone.
+        lower: least value of each pixel, `(N, C, H, W)`; for L2 and L1 that of the box alone.
         upper: greatest value of each pixel, likewise.
         norm: norm of the ball.
         radius: epsilon, in input units.
@@ -57,6 +58,8 @@ class Ball:
 
     def project(self, moved: Tensor) -> Tensor:
         """Bring `moved`, `(N, C, H, W)`, into the ball, as `bench.ops.projections.project` does."""
+        if self.norm is Norm.L1:
+            return onto_l1(moved, self.center, self.radius)
         if self.norm is Norm.L2:
             delta = moved - self.center
             length = norms.size(delta, Norm.L2).clamp_min(norms.SMALLEST_LENGTH)
@@ -70,7 +73,7 @@ class Ball:
     def surface_noise(self, stream: sampling.Stream, indices: Tensor) -> Tensor:
         """A random perturbation of length `radius` for each row, drawn for the examples `indices`, `(N,)`.
 
-        For Linf the direction is uniform in the cube, for L2 uniform on the sphere.
+        For Linf the direction is uniform in the cube, else uniform on the sphere of L2.
         """
         shape = self.center.shape[1:]
         if self.norm is Norm.LINF:

@@ -48,6 +48,8 @@ def _examine(subject: Subject) -> CheckResult:
 def _radii(threat_model: ThreatModel, inputs: Tensor) -> tuple[ThreatModel, ...]:
     """Epsilon twice and four times as large, and one that reaches the grey image; none larger than that."""
     certain = Fraction(1, 2)
+    if threat_model.norm is Norm.L1:
+        certain *= inputs[0].numel()
     if threat_model.norm is Norm.L2:
         certain *= math.isqrt(inputs[0].numel()) + 1
     sizes = {min(factor * threat_model.epsilon, certain) for factor in (2, 4)} | {certain}

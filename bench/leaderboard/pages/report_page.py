@@ -79,8 +79,9 @@ def _threat(threat_model: ThreatModel, group: Group) -> str:
     epsilon = str(threat_model).partition(":")[2]
     moved = {
         Norm.LINF: f"change every pixel by up to {epsilon} of its range",
+        Norm.L1: f"change all pixels together by up to {epsilon}, pixels being 0 to 1",
         Norm.L2: f"change the image by up to {epsilon} in Euclidean length, pixels being 0 to 1",
-    }.get(threat_model.norm, f"change the image by up to {epsilon} in {threat_model.norm}")
+    }[threat_model.norm]
     return f"The attacker knows the network and may {moved}. The images are of the test split of {group.dataset}."
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from bench.attacks.autoattack import ApgdT, AutoAttack, FabT, Square
 from bench.core.types import Examples, ThreatModel
 
-CASES = [("Linf:1/50", "Linf", 0), ("Linf:1/50", "Linf", 5), ("L2:0.1", "L2", 0)]
+CASES = [("Linf:1/50", "Linf", 0), ("Linf:1/50", "Linf", 5), ("L2:0.1", "L2", 0), ("L1:0.4", "L1", 0)]
 
 
 @pytest.mark.parametrize(("threat", "norm", "seed"), CASES)
