@@ -213,6 +213,20 @@ def test_progress_on_a_terminal_moves(monkeypatch, capsys, columns):
     assert all(part in shown for part in ("fgsm", "1/2", "40/64 robust", "1:05 left"))
 
 
+def test_a_line_of_progress_has_less_than_80_columns(monkeypatch, capsys):
+    """Also of the longest stage, with the largest counts and times; the name gives way."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    stage = {"attack": "adaptive-routes", "stage": "frozen-adversarial-image", "chunk": 100, "n_chunks": 157}
+    event = Progress(**stage, n_robust=9999, n_examples=10_000, seconds=4000, eta=7265.0)
+    with RunDisplay(quiet=False) as display:
+        display.update(event)
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", capsys.readouterr().err)
+    lines = [line.strip() for line in shown.replace("\r", "\n").splitlines()]
+    assert any(line.endswith("2:01:05 left") for line in lines)
+    assert max(map(len, lines)) < 80
+
+
 def test_a_budget_is_planned_said_and_recorded(run, here):
     """Before it starts in words, in the JSON as numbers, and in the row."""
     result = run("--budget", "10m", "--json")

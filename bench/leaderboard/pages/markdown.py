@@ -189,7 +189,7 @@ def _first_cells(entry: Entry, base: str) -> list[str]:
 
 
 def _origins(group: Group, base: str) -> str:
-    headers = ["model", "paper", "architecture", "extra data", "evidence"]
+    headers = ["model", "paper", "architecture", "evidence"]
     rows = []
     for entry in group.entries:
         card = entry.record.card
@@ -198,7 +198,6 @@ def _origins(group: Group, base: str) -> str:
                 code(entry.record.model),
                 _source(card.reference) if card is not None else "",
                 escape(card.architecture) if card is not None else "",
-                escape(card.extra_data or "not stated") if card is not None else "",
                 f"[breaks]({base}{entry.row.evidence})" if entry.row.evidence is not None else "none",
             ]
         )
