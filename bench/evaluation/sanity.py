@@ -52,7 +52,7 @@ def check_suite(suite: AttackSuite, threat_model: ThreatModel) -> None:
     names = [attack.name for attack in suite.attacks]
     if len(set(names)) < len(names):
         raise ValueError(f"Expected `suite` to name every attack differently, but got {names}.")
-    for attack in suite.attacks:
+    for attack in suite.attacks_for(()):
         if threat_model.norm not in attack.norms:
             known = ", ".join(sorted(map(str, attack.norms)))
             other = " Its authors' package does: --engine reference." if _known_elsewhere(attack, threat_model) else ""

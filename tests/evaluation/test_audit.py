@@ -183,10 +183,19 @@ def test_a_model_of_one_class_is_refused(examples):
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_norm_is_refused(linear, examples):
-    """One line with the norms that there are."""
-    with pytest.raises(BenchError, match="Linf") as caught:
-        evaluate(linear, examples, threat_model="L1:1/20", suite="swift-v1")
+@pytest.mark.parametrize(
+    ("suite", "threat", "message"),
+    [
+        ("swift-v1", "L3:1/20", "Unknown norm 'L3'"),
+        ("swift-v1", "L1:1/20", "Attack swift does not know the norm L1"),
+        ("adaptive-v2", "L1:1/20", "Attack constraint-relaxation does not know the norm L1"),
+    ],
+)
+def test_an_unknown_norm_is_refused(linear, examples, suite, threat, message):
+    """One line with the norms that there are, before anything runs."""
+    linear.forward = None
+    with pytest.raises(BenchError, match=f"{message}.*Linf") as caught:
+        evaluate(linear, examples, threat_model=threat, suite=suites.get(suite, engine="reference"))
     assert "\n" not in str(caught.value)
 
 

@@ -34,6 +34,8 @@ PROTOCOLS = {
     "apgd-ce": "APGD-CE, of half of AutoAttack's steps",
     "autoattack": "AutoAttack, standard version (RobustBench); the PGD of verification benchmarks such as VNN-COMP",
     "cascade": "AutoAttack's, as an interval",
+    "constraint-relaxation": "constraint relaxation (Pan and Yao 2025), with four targets",
+    "swift": "AutoAttack: constraint relaxation, which AutoAttack audits",
 }
 """Beside which published numbers an attack's column stands; `docs/numbers.md` says why."""
 
