@@ -15,7 +15,8 @@ from bench.attacks.autoattack import ApgdCe, ApgdT
 from bench.attacks.cw import CW
 from bench.attacks.fgsm import FGSM
 from bench.attacks.pgd import PGD
-from bench.core.types import Examples
+from bench.certification import Certifier
+from bench.core.types import Examples, ThreatModel
 from bench.evaluation import evaluate
 from bench.jobs.closed_forms import Array, Layers, differences, smallest_margin
 from bench.suites import AttackSuite
@@ -76,3 +77,17 @@ def test_robust_accuracy_lies_between_proof_and_attack(seed: int) -> None:
     assert found.n_robust - exact.sum() <= 1
     best = np.min([attack.margin for attack in found.attacks], axis=0)
     np.testing.assert_array_less(margins, best + 1e-5)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_bench_certifies_holds_exactly(seed: int) -> None:
+    """No bound exceeds the exact margin, and more is proved than by intervals alone."""
+    net, layers, examples = make(seed)
+    lows, highs = box(examples.inputs)
+    labels = examples.labels.tolist()
+    certifier = Certifier(net, ThreatModel.parse(f"Linf:{EPSILON}"))
+    found = [certifier.margin(image[None], label).least for image, label in zip(examples.inputs, labels, strict=True)]
+    exact = [smallest_margin(layers, *each) for each in zip(lows, highs, labels, strict=True)]
+    by_intervals = [certified(layers, *each) for each in zip(lows, highs, labels, strict=True)]
+    assert all(least <= margin for least, margin in zip(found, exact, strict=True))
+    assert sum(by_intervals) < sum(least > 0 for least in found) <= sum(margin > 0 for margin in exact)

@@ -25,7 +25,8 @@ def rows(leaderboard: str | os.PathLike[str] | Place = "leaderboard") -> pandas.
     """The rows of a leaderboard as a data frame, a line each, sorted by where they lie.
 
     Accuracies are fractions of 1, with the ends of their 95 % intervals. `n_robust:ATTACK` is how many examples
-    withstood an attack, and missing where the row has it not. `upper_bound_only` says that a diagnostic failed.
+    withstood an attack, and missing where the row has it not; `n_certified`, where any row has a certificate, how many
+    nothing breaks by proof. `upper_bound_only` says that a diagnostic failed.
 
     Args:
         leaderboard: the folder of the rows, or its URL.
@@ -47,6 +48,9 @@ def frame_of(records: Iterable[Record]) -> pandas.DataFrame:
     for name in dict.fromkeys(attack.name for record in found for attack in record.result.attacks):
         counts = [{each.name: each.n_robust for each in record.result.attacks}.get(name) for record in found]
         frame[_ATTACK + name] = pandas.array(counts, dtype="Int64")
+    if any(record.certificate is not None for record in found):
+        proved = [sum(record.certified()) if record.certificate is not None else None for record in found]
+        frame["n_certified"] = pandas.array(proved, dtype="Int64")
     return frame
 
 

@@ -33,6 +33,13 @@ def test_a_line_for_each_row_of_the_board():
         assert line["robust_low"] <= line["robust"] <= line["robust_high"]
 
 
+def test_what_is_certified_is_a_column_where_there_are_certificates():
+    """Missing where nobody tried, and never above what attacks left."""
+    frame = bench.rows(ROOT / "leaderboard")
+    certified = frame[frame["n_certified"].notna()]
+    assert 0 < len(certified) < len(frame) and (certified["n_certified"] <= certified["n_robust"]).all()
+
+
 def test_a_table_that_a_spreadsheet_opens_holds_no_formula():
     """Whatever a card says of itself, and also in the name of an attack."""
     record = load_row(FROZEN.read_bytes())
