@@ -62,6 +62,10 @@ def _told(group: Group, entry: Entry) -> dict[str, Any]:
         f" still when every attack of {record.suite} has tried to change the answer:"
         f" {percent(robust.fraction)} % robust (95 % interval {interval(robust)})."
     )
+    if entry.certified is not None:
+        verdict += (
+            f" Of {entry.certified.count:,} it is proved that no attack can ({percent(entry.certified.fraction)} %)."
+        )
     row = entry.row.path
     checks = [
         (f"bench verify {row}", "Judge the stored breaks again, without an attack"),

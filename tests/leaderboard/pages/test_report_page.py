@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import BenchError
-from bench.leaderboard import write
+from bench.leaderboard import amend, read, write
 from bench.leaderboard.pages import report
-from bench.row import Card, Diagnostic, Record
+from bench.row import Card, Certificate, Diagnostic, Record, pack_verdicts
 
 Make = Callable[..., Record]
 TITLE = "<b>Strong</b>"
@@ -55,3 +55,16 @@ def test_a_row_on_no_board_has_a_report_too(rows: tuple[Path, Path], tmp_path: P
     """A file that somebody sent."""
     sent = Path(shutil.copy(rows[1], tmp_path / "sent.json"))
     assert "weak <span>robustness report</span>" in report(sent)
+
+
+def test_a_certificate_is_part_of_the_verdict(rows: tuple[Path, Path]) -> None:
+    """What is proved stands beside what no attack broke."""
+    assert "it is proved" not in report(rows[1])
+    row = read(rows[1])
+    proved = pack_verdicts([True] * 36)
+    certificate = Certificate(
+        method="by hand", code="c", model=row.digests.model, indices="0:36", n_proved=36, proved=proved
+    )
+    amend(rows[1], dataclasses.replace(row, certificate=certificate))
+    text = report(rows[1])
+    assert "Of 36 it is proved that no attack can (10.00 %)." in text and "[10.00, 83.33]" in text
