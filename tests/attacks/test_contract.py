@@ -17,7 +17,7 @@ from bench.core.types import Attack, Norm, ThreatModel
 from bench.evaluation.counting import CountingClassifier
 from bench.ops import norms
 
-THREAT = {Norm.LINF: ThreatModel.parse("Linf:1/20"), Norm.L2: ThreatModel.parse("L2:0.2")}
+THREAT = {norm: ThreatModel.parse(text) for norm, text in zip(Norm, ("Linf:1/20", "L2:0.2", "L1:1"), strict=True)}
 CASES = [(name, norm) for name in attacks.names() for norm in sorted(attacks.get(name).norms)]
 KEYED = ["constraint-relaxation", "fgsm", "pgd-20", "pgd-100", "cw"]
 
