@@ -125,7 +125,7 @@ def attack(
     breaks = search.confirmed()
     kept: tuple[ExternalBreak, ...] = ()
     if len(breaks):
-        source = f"constraint relaxation, margin ascents with momentum of {search.steps} steps; {search.n_tries} tries"
+        source = "; ".join(sorted({search.how[index] for index in breaks.indices.tolist()}))
         found = FoundBreaks(breaks=breaks, source=source, by=_BY)
         record, kept = store_found(path, record, [found], opened.dataset, notify=notify)
     before = tuple(margin for _, margin in tried)
@@ -171,7 +171,7 @@ class _Search:
         self._examples = opened.dataset.examples[torch.tensor(indices)]
         self._others = load_surrogates(opened.model, opened.dataset, self._device)
         self._points, self._margins = self._examples.inputs, [math.inf] * len(indices)
-        self.n_tries = self.steps = 0
+        self.n_tries = 0
         self.out_of_time = False
         self.how: dict[int, str] = {}
 
@@ -187,7 +187,7 @@ class _Search:
         with guarded(self._module, self._device), full_float32():
             form = FastForms(self._module, here.inputs).exact
             ascent = MarginAscent.on(form, here, self._threat_model, surrogates=self._others)
-            seed, self.steps = 0, ascent.steps
+            seed = 0
             while not seed or (until is not None and not self.out_of_time and len(ascent.best.open())):
                 tries = (None, *ascent.tries(seed))
                 begin(f"round {seed + 1}", len(here) * len(tries))

@@ -27,7 +27,7 @@ def test_what_falls_is_stored_and_lowers_the_headline(weak_row):
     after = leaderboard.read(weak_row)
     (entry,) = after.external_breaks
     assert (entry,) == found.kept and set(entry.indices) == set(found.tried) == set(found.how)
-    assert entry.by == "bench verify --attack" and "200 steps" in entry.source
+    assert entry.by == "bench verify --attack" and "constraint-relaxation" in entry.source
     assert after.n_robust == before.n_robust - 8 and after.result == before.result
     assert row_digest(after) == row_digest(before)
     assert {check.what: check.level for check in verify(weak_row, CPU).checks}["external"] is Level.PASS
