@@ -93,7 +93,9 @@ def test_a_model_and_a_suite_that_were_added_make_a_row(trained: Path) -> None:
 def test_an_attack_that_was_added_can_stand_in_a_suite(copy: Path) -> None:
     """It needs no more than its name there."""
     suite = FILES["bench/suites/demo_v1.py"].replace('name="demo"', 'name="noisy"').replace("FGSM(), ", "Noise(), ")
-    text = suite.replace("from bench.attacks.fgsm import FGSM", "from bench.attacks.noise import Noise")
+    imports = "from bench.attacks import PGD\nfrom bench.attacks.noise import Noise"
+    text = suite.replace("from bench.attacks import FGSM, PGD", imports)
+    assert imports in text
     (copy / "bench" / "suites" / "noisy_v1.py").write_text(text)
     words = ["run", "--model", "net.py:make", "--dataset", "digits", "--suite", "noisy-v1", "--samples", "16"]
     row = json.loads(call(copy, *words, "--device", "cpu", "--json", "--quiet"))["row"]
