@@ -187,9 +187,10 @@ class _Search:
         with guarded(self._module, self._device), full_float32():
             form = FastForms(self._module, here.inputs).exact
             ascent = MarginAscent.on(form, here, self._threat_model, surrogates=self._others)
+            first = (None,) if self._threat_model.norm in _RELAXATION.norms else ()
             seed = 0
             while not seed or (until is not None and not self.out_of_time and len(ascent.best.open())):
-                tries = (None, *ascent.tries(seed))
+                tries = (*first, *ascent.tries(seed))
                 begin(f"round {seed + 1}", len(here) * len(tries))
                 for each in tries:
                     if until is not None and time.monotonic() >= until:

@@ -11,7 +11,7 @@ from bench.ops import losses, norms
 SMALL = {Norm.LINF: ThreatModel.parse("Linf:1/1000"), Norm.L2: ThreatModel.parse("L2:1/200")}
 
 
-@pytest.mark.parametrize("norm", list(Norm))
+@pytest.mark.parametrize("norm", list(SMALL))
 def test_a_linear_margin_is_found(linear, examples_of, norm) -> None:
     """Every try of a round ends at a corner of the ball, and the closest class's is the smallest margin there is."""
     examples, epsilon = examples_of(linear), float(SMALL[norm].epsilon)

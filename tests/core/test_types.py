@@ -50,7 +50,7 @@ def test_printed_threat_models_are_read_back(norm: Norm, epsilon: Fraction) -> N
         ("Linf:300/255", "below 1"),
         ("Linf:8/0", "number or a fraction"),
         ("Linf:nan", "number or a fraction"),
-        ("L1:8/255", "Unknown norm 'L1'"),
+        ("L3:8/255", "Unknown norm 'L3'"),
         ("Linf:8:255", "NORM:EPSILON"),
     ],
 )

@@ -7,6 +7,7 @@ from fractions import Fraction
 import pytest
 
 from bench import leaderboard
+from bench.attacks import ConstraintRelaxation
 from bench.jobs.lookup import Lookup
 from bench.jobs.second_opinion import attack, parse_share
 from bench.jobs.verify import verify
@@ -41,6 +42,14 @@ def test_what_is_broken_is_attacked_no_more(weak_row):
     second = attack(weak_row, CPU, closest=Fraction(1, 16))
     assert second.n_survivors == first.n_survivors - len(first.how) and not set(first.tried) & set(second.tried)
     assert len(leaderboard.read(weak_row).external_breaks) == 2
+
+
+def test_a_norm_that_relaxation_does_not_know_has_the_ascents_alone(weak_row, monkeypatch):
+    """As in L1, where constraint relaxation has no return to the ball."""
+    monkeypatch.setattr(ConstraintRelaxation, "norms", frozenset())
+    monkeypatch.delattr(ConstraintRelaxation, "perturb")
+    found = attack(weak_row, CPU, closest=Fraction(1, 16))
+    assert found.how and not any("relaxation" in each for each in found.how.values())
 
 
 def test_a_budget_ends_it_between_two_tries(row):

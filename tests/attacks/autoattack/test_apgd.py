@@ -13,7 +13,7 @@ GENTLE = {Norm.LINF: ThreatModel.parse("Linf:1/500"), Norm.L2: ThreatModel.parse
 ROUNDING = 2e-6
 
 
-@pytest.mark.parametrize("norm", list(Norm))
+@pytest.mark.parametrize("norm", [Norm.LINF, Norm.L2])
 def test_cross_entropy_iterates_are_those_of_the_reference(net, digits, record, norm) -> None:
     """From the same start, 50 steps of APGD-CE visit the same points as pyautoattack's."""
     threat_model, steps = GENTLE[norm], 50
@@ -39,7 +39,7 @@ def agreement(ours, theirs, *, epsilon) -> None:
     assert (gaps.amax(0) <= 0.01 * epsilon).float().mean() >= 0.8
 
 
-@pytest.mark.parametrize("norm", list(Norm))
+@pytest.mark.parametrize("norm", [Norm.LINF, Norm.L2])
 def test_targeted_iterates_are_those_of_the_reference(net, digits, record, norm) -> None:
     """From the same starts, APGD-T follows pyautoattack's targets and visits the same points."""
     threat_model, steps = GENTLE[norm], 40

@@ -33,7 +33,7 @@ def smallest_perturbation(linear, examples, norm) -> torch.Tensor:
     return distances.scatter(1, examples.labels[:, None], float("inf")).amin(1)
 
 
-@pytest.mark.parametrize("norm", list(Norm))
+@pytest.mark.parametrize("norm", [Norm.LINF, Norm.L2])
 @pytest.mark.parametrize("classes", [2, 3, 4, 10])
 @pytest.mark.parametrize("name", GRADIENT_STAGES)
 def test_on_a_linear_classifier_verdicts_are_exact(linear, name, classes, norm) -> None:
@@ -54,7 +54,7 @@ def test_on_a_linear_classifier_verdicts_are_exact(linear, name, classes, norm) 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
 @pytest.mark.parametrize("name", STAGES)
-@pytest.mark.parametrize("norm", list(Norm))
+@pytest.mark.parametrize("norm", [Norm.LINF, Norm.L2])
 def test_the_smallest_margin_of_a_survivor_is_that_of_the_corner(linear, name, classes, norm) -> None:
     """On survivors targeted APGD attains the least margin that exists, and nothing comes lower."""
     classifier, examples = linear(classes)
@@ -77,7 +77,7 @@ def test_the_smallest_margin_of_a_survivor_is_that_of_the_corner(linear, name, c
         torch.testing.assert_close(margins, least, rtol=0, atol=2e-3)
 
 
-@pytest.mark.parametrize("norm", list(Norm))
+@pytest.mark.parametrize("norm", [Norm.LINF, Norm.L2])
 @pytest.mark.parametrize("name", STAGES)
 def test_results_do_not_depend_on_batch_order_or_subset(net, digits, name, norm) -> None:
     """Every example gets the same point alone, reversed, in parts and with the others, up to rounding."""
@@ -91,7 +91,7 @@ def test_results_do_not_depend_on_batch_order_or_subset(net, digits, name, norm)
         assert ((other - whole[which]).abs().flatten(1).amax(1) < 1e-4).float().mean() >= 0.75
 
 
-@pytest.mark.parametrize("norm", list(Norm))
+@pytest.mark.parametrize("norm", [Norm.LINF, Norm.L2])
 @pytest.mark.parametrize("name", STAGES)
 def test_points_stay_inside_the_ball_and_the_box(net, digits, name, norm) -> None:
     """Every returned point is one that the threat model allows."""

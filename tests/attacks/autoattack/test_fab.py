@@ -10,7 +10,7 @@ from bench.core.types import Norm, ThreatModel
 GENTLE = {Norm.LINF: ThreatModel.parse("Linf:1/500"), Norm.L2: ThreatModel.parse("L2:1/100")}
 
 
-@pytest.mark.parametrize("norm", list(Norm))
+@pytest.mark.parametrize("norm", [Norm.LINF, Norm.L2])
 def test_iterates_are_those_of_the_reference(net, digits, record, norm) -> None:
     """FAB-T evaluates the same points as pyautoattack's, target by target, for 15 iterations."""
     threat_model, steps = GENTLE[norm], 15
@@ -30,7 +30,7 @@ def test_iterates_are_those_of_the_reference(net, digits, record, norm) -> None:
         assert (gaps.amax(0) < 1e-3).float().mean() >= 0.9
 
 
-@pytest.mark.parametrize("norm", list(Norm))
+@pytest.mark.parametrize("norm", [Norm.LINF, Norm.L2])
 def test_the_returned_point_lies_inside_the_ball(net, digits, norm) -> None:
     """Whatever FAB walks through, what it returns is a point that the threat model allows."""
     threat_model = {Norm.LINF: ThreatModel.parse("Linf:1/20"), Norm.L2: ThreatModel.parse("L2:1/4")}[norm]

@@ -101,7 +101,7 @@ class Replayed:
         return (row + 0.5) / (self.length - side + 1)
 
 
-@pytest.mark.parametrize("norm", list(Norm))
+@pytest.mark.parametrize("norm", [Norm.LINF, Norm.L2])
 @pytest.mark.parametrize("number", [0, 7])
 def test_queries_are_those_of_the_reference(net, digits, record, norm, number) -> None:
     """Given the same random choices, every query of one example is the same point as pyautoattack's."""

@@ -22,7 +22,7 @@ def reference(net, norm) -> Package:
     return package
 
 
-@pytest.mark.parametrize("norm", list(Norm))
+@pytest.mark.parametrize("norm", [Norm.LINF, Norm.L2])
 @pytest.mark.parametrize("name", ["apgd-ce", "apgd-t", "fab-t", "square"])
 def test_each_stage_breaks_as_many_as_the_reference(net, digits, name, norm) -> None:
     """On a trained network a stage run on all examples misses at most one break that pyautoattack finds."""

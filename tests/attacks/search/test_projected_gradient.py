@@ -25,7 +25,7 @@ class Still:
         return current
 
 
-@pytest.mark.parametrize("norm", list(Norm))
+@pytest.mark.parametrize("norm", [Norm.LINF, Norm.L2])
 @pytest.mark.parametrize("kind", ["fixed", "halving", "momentum"])
 def test_all_rules_reach_the_corner_of_a_linear_classifier(linear, examples_of, record, norm, kind) -> None:
     """Of two classes, the least margin in the ball is the clean one less epsilon times a dual norm."""
