@@ -11,7 +11,6 @@ from bench.cli.options import DEFAULT_LEADERBOARD, DatasetFilter, Leaderboard, S
 from bench.cli.output import say
 from bench.cli.rows import Filter, locate
 from bench.core.errors import BenchError
-from bench.leaderboard.pages import report as page_of
 from bench.storage import write_durably
 
 __all__ = ["report"]
@@ -41,6 +40,8 @@ def report(
       bench report aw-net for-review.html --against pgd-at --against trades --dataset cifar10 --suite standard-v1
       bench report leaderboard/standard-v1/digits/Linf-1_10/pgd-at.json
     """
+    from bench.leaderboard.pages import report as page_of
+
     wanted = Filter(dataset=dataset, threat_model=threat_model, suite=suite)
     path = locate(row, wanted, leaderboard)
     target = file if file is not None else Path(f"{path.stem}.html")
