@@ -31,6 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.core.errors import BenchError
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation import FLOAT32, LADDER, CountingClassifier, Forms, Passes, full_float32
+from bench.ops.precision import has_bfloat16
 from bench.ops.waiting import wait_for
 
 KINDS = ("forward", "gradient")
@@ -167,10 +168,12 @@ def cost_of(rows: Sequence[Mapping[str, Any]], passes: Passes) -> list[dict[str,
 
 
 def forms_of(module: nn.Module, inputs: Tensor) -> list[Form]:
-    """The model as it was handed in, its form in float32, and that in bfloat16 where there is one."""
+    """The model as it was handed in, its form in float32, and that in bfloat16 where device and model have one."""
     forms = [Form("as handed in", module, torch.float32)]
     exact = Forms.of(module, inputs, engine="fast", precision=FLOAT32).exact.module
     forms.append(Form("float32", exact, torch.float32))
+    if not has_bfloat16(inputs.device):
+        return forms
     try:
         low = Forms.of(module, inputs, engine="fast", precision=LADDER).low
     except BenchError:
