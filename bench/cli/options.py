@@ -46,7 +46,7 @@ __all__ = [
 
 DEFAULT_LEADERBOARD: Place = Path("leaderboard")
 
-MODEL_HELP = "timm:, hf:, torchvision: or robustbench:NAME, net.py:factory, or a name of `bench list models`"
+MODEL_HELP = "timm:, hf:, torchvision: or robustbench:NAME, net.py:factory, onnx:FILE, or a name of `bench list models`"
 
 Model = Annotated[
     str,

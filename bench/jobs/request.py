@@ -280,7 +280,7 @@ def row_name(model: LoadedModel, weights: Path | None) -> str:
     So two weights files for a model of the zoo never share a row, nor do two models out of files of one name: of other
     weights, or of the same under other code.
     """
-    stem = Path(plain(model.name)).name.replace(".py:", "-")
+    stem = Path(plain(model.name).removeprefix("onnx:")).name.replace(".py:", "-")
     stem = re.sub(r"[^A-Za-z0-9._+=]+", "-", stem).strip("-.")[:80]
     if model.spec is not None:
         return stem if weights is None else f"{stem}-{model.digest[:8]}"

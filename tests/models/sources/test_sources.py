@@ -17,6 +17,7 @@ from bench.models.sources import SOURCES, source_of
         ("hf:google/vit-base-patch16-224@main", "hf"),
         ("hf:./snapshot", "hf"),
         ("robustbench:Wong2020Fast", "robustbench"),
+        ("onnx:folder/net.onnx", "onnx"),
         ("folder/net.py:make", "file"),
         ("net.py:make", "file"),
         ("net.py", "file"),
