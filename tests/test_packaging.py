@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import configparser
+import io
 import os
 import re
 import runpy
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+from setuptools import Distribution
 
 import bench
 
@@ -46,6 +49,24 @@ def test_nothing_is_linked_to_a_place_that_nobody_named(monkeypatch):
     assert given["project_urls"] == {}
     assert [url for url in LINK.findall(given["long_description"]) if not url.startswith("https://")] == []
     assert "How it is built" in given["long_description"]
+
+
+def test_a_wheel_beside_its_weights_is_code_and_one_megabyte(monkeypatch):
+    """Rows, evidence, logs of trainings and networks at full width stay in a checkout: a download is small."""
+    wheel = Distribution({"script_name": "setup.py", **packaged(monkeypatch, "")})
+    wheel.parse_config_files()
+    built = wheel.get_command_obj("build_py")
+    built.ensure_finalized()
+    sources = [Path(path) for path in built.get_output_mapping().values()]
+    weights = [path for path in sources if path.suffix == ".safetensors"]
+    assert weights and not [path for path in weights if path.parent.name.endswith("-r18")]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sources:
+            assert path.suffix in {".py", ".typed", ".json", ".html", ".css", ".js", ".txt", ".safetensors"}, path
+            if path not in weights:
+                archive.write(path)
+    assert len(packed.getvalue()) < 1.25 * 2**20
 
 
 def test_the_version_is_said_once():

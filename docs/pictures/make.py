@@ -1,7 +1,7 @@
 """The pictures of the README and the start page, from real output.
 
 python docs/pictures/make.py run       `bench run`, as a terminal shows it: run.svg
-python docs/pictures/make.py board     the board's page in Chromium, at 1,200 pixels: board.png
+python docs/pictures/make.py board     the top of the board in Chromium, with the whole chart: board.png
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def board() -> None:
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
-    for word in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1200,900"):
+    for word in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1200,1115"):
         options.add_argument(word)
     with webdriver.Chrome(options=options) as browser:
         browser.get(BOARD.as_uri())
