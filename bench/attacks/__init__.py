@@ -6,6 +6,7 @@ from bench.attacks.attack import Ensemble, SingleAttack, StepSize, parameters
 from bench.attacks.carlini_wagner_l2 import CarliniWagnerL2
 from bench.attacks.constraint_relaxation import ConstraintRelaxation
 from bench.attacks.cw import CW
+from bench.attacks.eot import EoT, FrozenDraws
 from bench.attacks.fgsm import FGSM
 from bench.attacks.margin_ascent import MarginAscent
 from bench.attacks.pgd import PGD, PGD_20_STEP, TENTH
@@ -22,6 +23,8 @@ __all__ = [
     "CarliniWagnerL2",
     "ConstraintRelaxation",
     "Ensemble",
+    "EoT",
+    "FrozenDraws",
     "MarginAscent",
     "SingleAttack",
     "StepSize",

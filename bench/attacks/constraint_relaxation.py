@@ -188,7 +188,7 @@ class Relaxation:
         """Break what is easy by steps of half epsilon; return the view's outputs `(N, K')` where the steps ended."""
         labels = self.examples.labels
         everyone = torch.arange(len(labels), device=labels.device)
-        outputs = predict(functools.partial(self.view.outputs, rows=everyone), self.examples.inputs)
+        outputs = self._predicted(self.examples.inputs, everyone)
         self.best.note(self.examples.inputs, judge(self.view.decided(outputs), labels))
         positions = self.best.open()
         zeros = torch.zeros_like(positions)
@@ -271,6 +271,7 @@ class Relaxation:
             functools.partial(self.view.outputs, rows=runs.positions),
             runs.current,
             lambda outputs: loss(outputs, runs.labels, runs.targets),
+            passes=self.view.passes,
         )
         runs.gradient = seen.gradient
         slope = norms.dual(seen.gradient, self.threat_model.norm) * self._epsilon
@@ -280,10 +281,14 @@ class Relaxation:
 
     def _end(self, runs: _Runs) -> Tensor:
         """Judge the last iterate, and enter what the runs found; return the view's outputs there."""
-        outputs = predict(functools.partial(self.view.outputs, rows=runs.positions), runs.current)
+        outputs = self._predicted(runs.current, runs.positions)
         runs.found.note(runs.current, judge(self.view.decided(outputs), runs.labels))
         self.best.settle(runs)
         return outputs
+
+    def _predicted(self, points: Tensor, rows: Tensor) -> Tensor:
+        """The view's outputs at `points` of the examples `rows`, without a graph."""
+        return predict(functools.partial(self.view.outputs, rows=rows), points, passes=self.view.passes)
 
     def _stepped(self, runs: _Runs, length: float, radius: float) -> Tensor:
         """A step of `length` along the gradient, inside the ball of `radius`, both in units of epsilon."""

@@ -35,6 +35,7 @@ __all__ = [
     "Resize",
     "RowDataset",
     "RowModel",
+    "Stochastic",
     "Suite",
     "SuiteFilter",
     "ThreatModel",
@@ -94,6 +95,9 @@ ThreatModel = Annotated[
 ]
 Suite = Annotated[
     str, typer.Option(metavar="NAME", help="A suite of `bench list suites`, or one of your own, suite.py:ENTRY.")
+]
+Stochastic = Annotated[
+    bool, typer.Option("--stochastic", help="The model draws random numbers in eval mode: --suite rand-v1.")
 ]
 Indices = Annotated[str | None, typer.Option(metavar="A:B", help="Examples A to B-1 of the official split.")]
 Device = Annotated[

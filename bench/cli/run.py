@@ -33,6 +33,7 @@ from bench.cli.options import (
     NoRow,
     Quiet,
     Resize,
+    Stochastic,
     Suite,
     ThreatModel,
     Weights,
@@ -79,6 +80,7 @@ def run(
     interpolation: Interpolation = None,
     threat_model: ThreatModel = None,
     suite: Suite = DEFAULT_SUITE,
+    stochastic: Stochastic = False,
     samples: Annotated[
         int | None, typer.Option(metavar="N", help="The first N examples; by default all on a GPU, 256 on a CPU.")
     ] = None,
@@ -160,6 +162,7 @@ def run(
         preprocessing=Preprocessing.asked(resize, crop, interpolation),
         threat_model=threat_model,
         suite=suite,
+        stochastic=stochastic,
         samples=samples,
         indices=indices,
         budget=parse_duration(budget) if budget is not None else None,

@@ -37,7 +37,7 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson(n_correct: int, n_examples: int) -> Interval:
+def wilson(n_correct: float, n_examples: int) -> Interval:
     """The 95 % Wilson score interval of a fraction (Wilson 1927).
 
     >>> [round(end, 3) for end in wilson(5, 10)]

@@ -1,7 +1,8 @@
 """What a model can declare about how it decides, so that attacks can aim at it.
 
 A declaration is methods of the model, no base class: `raw` for dummy classes (DUCAT), `route` and `routed` for a router
-(AW-Net). The harness holds each declaration against the model's own logits before it relies on it.
+(AW-Net). The harness holds each declaration against the model's own logits before it relies on it. A model that draws
+random numbers says so by an attribute, `stochastic = True`.
 
 This module needs no torch; the tensors that pass through it are only named in annotations.
 """
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["DummyClasses", "Route", "Routed", "Structure", "structures_of"]
+__all__ = ["DummyClasses", "Route", "Routed", "Structure", "is_stochastic", "structures_of"]
 
 Structure = Literal["raw-pairs", "routes"]
 
@@ -71,3 +72,8 @@ def structures_of(classifier: object) -> tuple[Structure, ...]:
         for structure in get_args(Structure)
         if all(callable(getattr(classifier, method, None)) for method in _METHODS[structure])
     )
+
+
+def is_stochastic(classifier: object) -> bool:
+    """Whether a classifier declares that it draws random numbers: equal inputs, other logits."""
+    return getattr(classifier, "stochastic", False) is True

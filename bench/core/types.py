@@ -192,7 +192,7 @@ class Examples:
 
 
 class Classifier(Protocol):
-    """A deterministic map from inputs `(N, C, H, W)` in [0, 1] to logits `(N, num_classes)`."""
+    """From inputs `(N, C, H, W)` in [0, 1] to logits `(N, num_classes)`, deterministic unless it says otherwise."""
 
     def __call__(self, inputs: Tensor, /) -> Tensor: ...
 

@@ -35,6 +35,7 @@ class Check:
         last: looks at the model after all other checks have used it.
         needs_logits: without outputs that can be read as logits it does not apply.
         needs_correct: without an example that is classified correctly it does not apply.
+        of_stochastic: its answer counts of a model that draws random numbers, too.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Check:
     last: bool = False
     needs_logits: bool = True
     needs_correct: bool = True
+    of_stochastic: bool = False
 
     @property
     def number(self) -> int:

@@ -20,6 +20,7 @@ from bench.diagnostics.registry import quick, select
 from bench.diagnostics.subject import Subject
 from bench.evaluation import device_of, full_float32, guarded
 from bench.models import adapted
+from bench.ops.generators import seed_generators
 from bench.row import Accuracy, Diagnostic
 
 __all__ = ["SHORT_EXAMPLES", "diagnose", "diagnose_briefly", "short_form", "short_passes"]
@@ -73,6 +74,7 @@ def diagnose(
     if attacks is None:
         attacks = suites.get(_ATTACKS).attacks
     with guarded(module, place), full_float32():
+        seed_generators(seed, "doctor")
         tried = _copied(examples, place)
         subject = Subject(
             module=adapted(module, tried[:_FEW].inputs),
@@ -121,6 +123,7 @@ def diagnose_briefly(
     """
     place = torch.device(device) if device is not None else device_of(module)
     with guarded(module, place), full_float32():
+        seed_generators(seed, "doctor")
         tried = _copied(examples[:SHORT_EXAMPLES], place)
         subject = Subject(
             module=adapted(module, tried[:_FEW].inputs),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bench.core.structure import is_stochastic
 from bench.diagnostics.check import Check, not_applicable, not_run
 from bench.diagnostics.deadline import ModelFailedError, OutOfTimeError
 from bench.diagnostics.subject import Subject
@@ -113,6 +114,8 @@ def unexamined(checks: Sequence[Check], error: Exception) -> tuple[Diagnostic, .
 
 def _finding(check: Check, subject: Subject) -> CheckResult:
     try:
+        if is_stochastic(subject.module) and not check.of_stochastic:
+            return not_applicable("The model is declared stochastic, and this check needs passes that do not differ.")
         if check.needs_logits and not subject.is_readable:
             return not_applicable("The outputs cannot be read as logits of the dataset's classes (see R5).")
         if check.needs_logits and check.needs_correct and not len(subject.correct):

@@ -9,11 +9,14 @@ from typing import TypeVar
 import torch
 
 from bench.attacks import parameters
+from bench.core.statistics import wilson
 from bench.core.types import Attack
 from bench.evaluation.evaluation import AttackOutcome, Evaluation
 from bench.evaluation.plan import RunPlan
 from bench.evaluation.result_store import ResultStore
 from bench.evaluation.schedule import Schedule, Scheduled
+from bench.row import Reported, pack_verdicts
+from bench.suites import VERDICT_PASSES
 
 __all__ = ["assemble"]
 
@@ -47,7 +50,49 @@ def assemble(plan: RunPlan, store: ResultStore) -> Evaluation:
         batch_size=min(result.batch_size for result in results),
         breaks=store.breaks,
         audit=found.audit,
+        reported=_over_draws(found, order) if plan.suite.stochastic else (),
     )
+
+
+def _over_draws(found: Scheduled, order: Sequence[int]) -> tuple[Reported, ...]:
+    """What of a stochastic model is reported beside its verdicts, on clean inputs and on the worst points found.
+
+    The worst point of an example is that on which the fewest passes are right; of equal ones the first. The one-shot
+    number is a single pass over each, as papers report it. The expected accuracy is the mean share of right passes;
+    Wilson's interval of as many verdicts contains it more surely than it says, since shares vary less than verdicts.
+    """
+    clean = _pick(found.clean.right, order)
+    columns = [found.clean, *found.stages.values()]
+    tried = [
+        [right for right, seen in zip(rights, attacked, strict=True) if seen]
+        for rights, attacked in zip(
+            zip(*(stage.right for stage in columns), strict=True),
+            zip(*(stage.attacked for stage in columns), strict=True),
+            strict=True,
+        )
+    ]
+    worst = _pick([min(rights, key=int.bit_count) for rights in tried], order)
+    robust = [bool(right & 1) for right in worst]
+    once = Reported(
+        name="one-shot",
+        parameters={"passes": 1},
+        n_robust=sum(robust),
+        robust=pack_verdicts(robust),
+        statistics={"clean_accuracy": sum(right & 1 for right in clean) / len(clean)},
+    )
+    expected = Reported(
+        name="expected-accuracy",
+        parameters={"passes": VERDICT_PASSES},
+        statistics={**_share_of_right("clean", clean), **_share_of_right("robust", worst)},
+    )
+    return once, expected
+
+
+def _share_of_right(name: str, passes: Sequence[int]) -> dict[str, float]:
+    """The mean share of right passes, and its interval."""
+    share = sum(map(int.bit_count, passes)) / (VERDICT_PASSES * len(passes))
+    low, high = wilson(share * len(passes), len(passes))
+    return {f"{name}_accuracy": share, f"{name}_from": low, f"{name}_to": high}
 
 
 def _outcome(attack: Attack, found: Scheduled, order: Sequence[int]) -> AttackOutcome:

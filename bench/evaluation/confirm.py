@@ -27,6 +27,7 @@ class Judge:
         module: the original model.
         threat_model: what the attacker may do.
         device: where to compute.
+        seed: of a stochastic model's draws.
         advance: called after each batch with its number of examples.
     """
 
@@ -36,11 +37,13 @@ class Judge:
         threat_model: ThreatModel,
         *,
         device: torch.device,
+        seed: int = 0,
         advance: Advance = lambda count: None,
     ) -> None:
         self._module = module
         self._threat_model = threat_model
         self._device = device
+        self._seed = seed
         self._advance = advance
 
     def judge(self, points: Tensor, examples: Examples) -> Judgement:
@@ -68,7 +71,9 @@ class Judge:
         with guarded(self._module, self._device):
             for number, (batch, judgement) in enumerate(self._batches(points, examples)):
                 clear = replace(judgement, robust=judgement.robust | judgement.marginal)
-                found = new_breaks(self._module, batch, clear, self._threat_model, known=strongest.margins)
+                found = new_breaks(
+                    self._module, batch, clear, self._threat_model, known=strongest.margins, seed=self._seed
+                )
                 strongest.add(number, found)
         return strongest.breaks
 
@@ -76,5 +81,6 @@ class Judge:
         for start in range(0, len(examples), CHUNK_SIZE):
             rows = slice(start, start + CHUNK_SIZE)
             batch = examples[rows].to(self._device)
-            yield batch, judge(self._module, points[rows].to(self._device), batch, self._threat_model)
+            moved = points[rows].to(self._device)
+            yield batch, judge(self._module, moved, batch, self._threat_model, seed=self._seed)
             self._advance(len(batch))

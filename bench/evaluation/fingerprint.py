@@ -17,6 +17,7 @@ from bench.core.plain_text import reason_of
 from bench.evaluation.model_guard import guarded
 from bench.evaluation.precision import full_float32
 from bench.models import check_logits
+from bench.ops.generators import seed_generators
 from bench.ops.sampling import Stream, random_bits, uniform
 from bench.row import Fingerprint, pack_logits
 
@@ -33,6 +34,9 @@ _DIGITS = 12
 def take_fingerprint(module: nn.Module, images: Tensor) -> Fingerprint:
     """Return the logits of `module` on fixed inputs; it is handed back as it was.
 
+    A stochastic model draws from generators that are seeded, so that its logits are the same in every run on one kind
+    of device.
+
     Args:
         module: inputs `(N, C, H, W)` in [0, 1] to logits `(N, num_classes)`.
         images: `(N, C, H, W)`, the first of the split, or of those of it that there are; eight are looked at. The
@@ -43,6 +47,7 @@ def take_fingerprint(module: nn.Module, images: Tensor) -> Fingerprint:
     """
     inputs = fixed_inputs(images[:FINGERPRINT_IMAGES].cpu())
     with guarded(module, images.device), full_float32(), torch.no_grad():
+        seed_generators("fingerprint")
         try:
             logits = module(inputs.clone().to(images.device))
         except Exception as error:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from bench.acceleration import FastForms
 from bench.attacks.search import ModelForms, Searched, search_and_settle
 from bench.core.errors import BenchError
+from bench.core.structure import is_stochastic
 from bench.core.types import Attack, Classifier, Examples, ThreatModel
 from bench.evaluation.counting import CountingClassifier, Passes
 from bench.evaluation.search_precision import LADDER
@@ -40,7 +41,7 @@ class Forms:
         Args:
             module: the model, in eval mode, on its device.
             inputs: some examples' inputs, `(N, C, H, W)`, on that device; their shape alone matters.
-            engine: "reference" keeps every attack on the model itself.
+            engine: "reference" keeps every attack on the model itself, as on a stochastic model all are.
             precision: of the search.
 
         Raises:
@@ -51,7 +52,7 @@ class Forms:
     @classmethod
     def chosen(cls, made: FastForms, *, engine: str, precision: str) -> Forms:
         """Of the forms of a model those that a run needs; raises as `of` does."""
-        if engine == "reference":
+        if engine == "reference" or is_stochastic(made.module):
             return cls(made.module)
         if precision != LADDER:
             return cls(made.module, exact=made.exact)

@@ -50,7 +50,8 @@ def evaluate(
     The model is handed back as it was: mode, gradients, device, memory format, random state.
 
     Args:
-        module: inputs `(N, C, H, W)` in [0, 1] to logits `(N, num_classes)`; deterministic in eval mode.
+        module: inputs `(N, C, H, W)` in [0, 1] to logits `(N, num_classes)`; in eval mode
+            deterministic, or declared stochastic (`stochastic = True`) and with a suite for that.
         examples: what it is tried on.
         threat_model: what the attacker may do; text such as "Linf:8/255" will do.
         suite: the attacks, or the name of a suite.

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import random
 from collections.abc import Iterator
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bench.models import check_values, set_to_eval
+from bench.ops.generators import generators_kept
 
 __all__ = ["device_of", "guarded"]
 
@@ -38,14 +36,13 @@ def guarded(module: nn.Module, device: torch.device) -> Iterator[nn.Module]:
     modes = [(part, part.training) for part in moded]
     parameters = [(each, each.data, each.requires_grad, each.grad) for each in module.parameters()]
     buffers = [(part, dict(part._buffers), _copies(part)) for part in module.modules()]
-    generators = _generator_states()
     try:
         for each, *_ in parameters:
             each.grad = None
             each.requires_grad_(False)
         set_to_eval(module)
         module.to(device)
-        with torch.inference_mode(False), torch.enable_grad():
+        with generators_kept(), torch.inference_mode(False), torch.enable_grad():
             yield module
     finally:
         for each, data, needs_gradient, gradient in parameters:
@@ -56,7 +53,6 @@ def guarded(module: nn.Module, device: torch.device) -> Iterator[nn.Module]:
             _put_back(part, tensors, values)
         for part, training in modes:
             part.training = training
-        _set_generator_states(generators)
 
 
 def _copies(part: nn.Module) -> dict[str, Tensor]:
@@ -71,17 +67,3 @@ def _put_back(part: nn.Module, tensors: dict[str, Tensor | None], values: dict[s
     with torch.no_grad():
         for name, value in values.items():
             part._buffers[name].copy_(value)  # type: ignore[union-attr]
-
-
-def _generator_states() -> tuple[Any, ...]:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
-    return random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda
-
-
-def _set_generator_states(states: tuple[Any, ...]) -> None:
-    plain, numpy, cpu, cuda = states
-    random.setstate(plain)
-    np.random.set_state(numpy)
-    torch.set_rng_state(cpu)
-    if cuda is not None:
-        torch.cuda.set_rng_state_all(cuda)

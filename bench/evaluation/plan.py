@@ -27,7 +27,7 @@ from bench.evaluation.journal.header import Header, InputDigests, code_digest, e
 from bench.evaluation.journal.journal import peek
 from bench.evaluation.model_guard import device_of, guarded
 from bench.evaluation.precision import full_float32
-from bench.evaluation.sanity import check_ball, check_examples, check_model, check_suite
+from bench.evaluation.sanity import check_ball, check_examples, check_model, check_stochastic, check_suite
 from bench.evaluation.search_precision import AUTO, FLOAT32, MEASURED, choose_precision, precision_of_suite
 from bench.evaluation.structure import checked_structures
 from bench.models import adapted, check_values
@@ -175,6 +175,7 @@ def make_plan(
     check_values(module)
     check_examples(examples)
     check_suite(suite, threat_model)
+    check_stochastic(module, suite)
     check_ball(threat_model, examples)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"Expected `batch_size` to be at least 1, but got {batch_size}.")

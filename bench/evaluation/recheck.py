@@ -9,14 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import BenchError
-from bench.core.types import Examples
+from bench.core.types import Examples, ThreatModel
 from bench.evaluation.execution.computing import Computer
 from bench.evaluation.execution.task import Task
 from bench.evaluation.journal.journal import Journal
 from bench.evaluation.results import StageResult
 from bench.evaluation.schedule import CLEAN
-from bench.models import check_logits
-from bench.ops.losses import margin
+from bench.evaluation.verify import judge
 from bench.row import FINGERPRINT_TOLERANCE
 
 __all__ = ["refuse_other_function"]
@@ -46,7 +45,8 @@ def refuse_other_function(
     for chunk, found in zip(task.chunks, results, strict=True):
         judged, margins = _judged(task, examples[chunk.rows], found)
         known = dict(zip(judged.indices.tolist(), margins, strict=True))
-        same = computer.ask(functools.partial(_as_known, known=known), judged, task.what)
+        question = functools.partial(_as_known, known=known, threat_model=computer.threat_model, seed=computer.seed)
+        same = computer.ask(question, judged, task.what)
         differing += [index for index, fits in zip(known, same, strict=True) if not fits]
     if len(differing) > 1:
         shown = ", ".join(map(str, differing[:3])) + (", ..." if len(differing) > 3 else "")
@@ -69,14 +69,12 @@ def _judged(task: Task, examples: Examples, found: StageResult) -> tuple[Example
     return judged, found.breaks.margins.tolist()
 
 
-def _as_known(module: nn.Module, batch: Examples, *, known: Mapping[int, float]) -> Tensor:
+def _as_known(
+    module: nn.Module, batch: Examples, *, known: Mapping[int, float], threat_model: ThreatModel, seed: int
+) -> Tensor:
     """Whether the margins of a batch are those known by index, but for rounding: bool `(N,)`."""
-    with torch.no_grad():
-        logits = module(batch.inputs)
-    check_logits(logits, len(batch))
-    logits = logits.float()
-    margins = torch.where(logits.isfinite().all(1), margin(logits, batch.labels), -torch.inf)
-    before = torch.tensor([known[index] for index in batch.indices.tolist()]).to(margins)
+    found = judge(module, batch.inputs, batch, threat_model, seed=seed)
+    before = torch.tensor([known[index] for index in batch.indices.tolist()]).to(found.margin)
     # A margin is the difference of two logits.
-    near: Tensor = (margins - before).abs() <= 2 * FINGERPRINT_TOLERANCE * logits.abs().amax(1)
-    return near.logical_or(margins == before)
+    near: Tensor = (found.margin - before).abs() <= 2 * FINGERPRINT_TOLERANCE * found.size
+    return near.logical_or(found.margin == before)

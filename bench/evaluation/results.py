@@ -32,6 +32,7 @@ class StageResult:
         robust: of those, which withstood it.
         margin: `z_y - max_{k != y} z_k` of the verified candidate.
         finite: whether logits were finite.
+        right: bit j says whether pass j of the verdict was right; a deterministic model has one pass.
         moved: whether the candidate lay outside the threat model and was pulled back.
         claimed: whether a search in lower precision claimed a break.
         rejected: whether it claimed one that did not hold in float32.
@@ -47,6 +48,7 @@ class StageResult:
     robust: tuple[bool, ...] = field(metadata={"unseen": False})
     margin: tuple[float, ...] = field(metadata={"unseen": math.inf})
     finite: tuple[bool, ...] = field(metadata={"unseen": True})
+    right: tuple[int, ...] = field(metadata={"unseen": 0})
     moved: tuple[bool, ...] = field(metadata={"unseen": False})
     claimed: tuple[bool, ...] = field(metadata={"unseen": False})
     rejected: tuple[bool, ...] = field(metadata={"unseen": False})

@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from bench.core.errors import BenchError
 from bench.core.plain_text import reason_of
+from bench.core.structure import is_stochastic
 from bench.core.types import Attack, Examples, Norm, ThreatModel
-from bench.models import check_repeated
-from bench.suites import AttackSuite, with_engine
+from bench.models import check_repeated, differs
+from bench.ops.generators import seed_generators
+from bench.suites import VERDICT_PASSES, AttackSuite, with_engine
 
-__all__ = ["check_ball", "check_examples", "check_model", "check_suite"]
+__all__ = ["check_ball", "check_examples", "check_model", "check_stochastic", "check_suite"]
 
 _CUT_OFF = "torch.no_grad, inference_mode, detach or numpy in its forward pass cuts it off"
 
@@ -79,8 +81,28 @@ def check_ball(threat_model: ThreatModel, examples: Examples) -> None:
         )
 
 
+def check_stochastic(module: nn.Module, suite: AttackSuite) -> None:
+    """Refuse a model that says it is stochastic where the suite is for deterministic ones, and the reverse.
+
+    Raises:
+        BenchError: naming the suite to use.
+    """
+    if is_stochastic(module) and not suite.stochastic:
+        raise BenchError(
+            f"The model declares itself stochastic, and suite {suite.label} is for deterministic ones: choose --suite"
+            " rand-v1."
+        )
+    if suite.stochastic and not is_stochastic(module):
+        raise BenchError(
+            f"Suite {suite.label} is for stochastic models, and this one does not declare itself one: choose --suite"
+            " standard-v1, or declare it by --stochastic or an attribute `stochastic = True`."
+        )
+
+
 def check_model(module: nn.Module, inputs: Tensor, attacks: Sequence[Attack]) -> None:
     """Refuse a model that fails, or gives probabilities, other logits the second time, or no gradient to who needs one.
+
+    One that is declared stochastic is refused where it does not differ from pass to pass, or does so under one seed.
 
     Args:
         module: the model, in eval mode.
@@ -97,10 +119,34 @@ def check_model(module: nn.Module, inputs: Tensor, attacks: Sequence[Attack]) ->
         raise BenchError(f"The model fails on images of shape {tuple(inputs.shape)}: {reason_of(error)}") from error
     if not isinstance(first, Tensor) or not isinstance(second, Tensor) or first.ndim != 2:
         return  # The clean judgement names what is wrong with the output.
-    check_repeated(first, second)
+    check_repeated(first, second, stochastic=is_stochastic(module))
+    if is_stochastic(module):
+        _check_draws(module, inputs)
     needing = [part.name for each in attacks for part in each.stages if part.needs_gradients]
     if needing:
         _check_gradient(module, inputs[:1], needing[0])
+
+
+def _check_draws(module: nn.Module, inputs: Tensor) -> None:
+    """Passes of other draws differ, and those of equal draws are equal."""
+
+    def drawn(number: int) -> Tensor:
+        seed_generators("sanity", number)
+        with torch.no_grad():
+            logits: Tensor = module(inputs)
+        return logits
+
+    first = drawn(0)
+    if differs(first, drawn(0)):
+        raise BenchError(
+            "Expected the model to draw from torch's, NumPy's or Python's global generators, but with these seeded"
+            " alike it gives different logits for the same inputs: it has a generator or a state of its own."
+        )
+    if not any(differs(first, drawn(number)) for number in range(1, VERDICT_PASSES)):
+        raise BenchError(
+            f"The model is declared stochastic, but {VERDICT_PASSES} passes over the same inputs gave the same logits:"
+            " leave the declaration out, and choose --suite standard-v1."
+        )
 
 
 def _check_gradient(module: nn.Module, inputs: Tensor, attack: str) -> None:

@@ -59,7 +59,8 @@ def precision_of_suite(asked: str, suite: AttackSuite) -> Choice:
     """
     if asked not in PRECISIONS:
         raise UnknownNameError("precision", asked, PRECISIONS)
-    if engine_of(suite) == "fast" and any(part.finish is not None for part in _stages(suite)):
+    in_less = any(part.finish is not None for part in _stages(suite)) and not suite.stochastic
+    if engine_of(suite) == "fast" and in_less:
         return Choice(asked, _REASONS.get(asked, "asked for"))
     if asked == LADDER:
         raise BenchError(

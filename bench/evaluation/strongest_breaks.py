@@ -54,7 +54,13 @@ class StrongestBreaks:
 
 
 def new_breaks(
-    module: nn.Module, batch: Examples, judgement: Judgement, threat_model: ThreatModel, *, known: Mapping[int, float]
+    module: nn.Module,
+    batch: Examples,
+    judgement: Judgement,
+    threat_model: ThreatModel,
+    *,
+    known: Mapping[int, float],
+    seed: int,
 ) -> Breaks:
     """The breaks of a batch that show more than what is known, ready to be stored.
 
@@ -64,16 +70,17 @@ def new_breaks(
         judgement: of one candidate for each.
         threat_model: what the attacker may do.
         known: by official index, the margin of the strongest break so far.
+        seed: of a stochastic model's draws.
     """
     margins = np.array([known.get(index, math.inf) for index in batch.indices.tolist()], np.float32)
     better = torch.from_numpy(stronger(_array(judgement.margin), margins)).to(judgement.robust.device)
     which = ~judgement.robust & better
     if not bool(which.any()):
         return Breaks.none(tuple(batch.inputs.shape[1:]))
-    return _compact(module, batch[which], _pick(judgement, which), threat_model)
+    return _compact(module, batch[which], _pick(judgement, which), threat_model, seed)
 
 
-def _compact(module: nn.Module, batch: Examples, found: Judgement, threat_model: ThreatModel) -> Breaks:
+def _compact(module: nn.Module, batch: Examples, found: Judgement, threat_model: ThreatModel, seed: int) -> Breaks:
     """Write each break in 8 bits where that keeps it, else in float32. Every example of the batch is broken."""
     clean, points = _array(batch.inputs), _array(found.points)
     margins, predicted = _array(found.margin), _array(found.predicted)
@@ -85,7 +92,7 @@ def _compact(module: nn.Module, batch: Examples, found: Judgement, threat_model:
             break
         part = batch[torch.from_numpy(left).to(batch.labels.device)]
         inputs = torch.from_numpy(apply_deltas(candidate[left], clean[left])).to(batch.inputs.device)
-        again = judge(module, inputs, part, threat_model)
+        again = judge(module, inputs, part, threat_model, seed=seed)
         kept = _array(~again.robust & ~again.moved & ~again.marginal)
         chosen = left[kept]
         rounded[chosen], deltas[chosen] = True, candidate[chosen]

@@ -20,6 +20,7 @@ from bench.attacks import parameters
 from bench.core import digest
 from bench.core.errors import BenchError
 from bench.core.plain_text import plain
+from bench.core.structure import is_stochastic
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset, Preprocessing
 from bench.evaluation import code_digest, full_float32
@@ -218,6 +219,8 @@ def _subject(request: AnalyzeRequest, chosen: Analysis, notify: Callable[[str], 
             threat_model=threat_model,
             device=device,
         )
+        if is_stochastic(model.module):
+            raise BenchError(f"Model {each.shown!r:.80} is stochastic, and analyses are of deterministic ones.")
         rows.setdefault(each.shown, each.name or row_name(model, each.weights))
         return replace(fingerprinted(model, dataset, device), name=each.shown)  # figures print it
 

@@ -210,7 +210,13 @@ def _judged(opened: Opened, claims: Claims, lookup: Lookup, advance: Advance) ->
     if opened.model is None:
         raise ValueError("Expected `opened` to have a model, but it has none.")
     threat_model = ThreatModel.parse(opened.record.threat_model)
-    judge = Judge(opened.model.module, threat_model, device=pick_device(lookup.device), advance=advance)
+    judge = Judge(
+        opened.model.module,
+        threat_model,
+        device=pick_device(lookup.device),
+        seed=opened.record.result.seed,
+        advance=advance,
+    )
     examples = opened.dataset.examples[claims.indices]
     allowed = inside(claims.points, examples.inputs, threat_model)
     return judge.confirm(claims.points, examples), tuple(claims.indices[~allowed].tolist())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from bench import suites
 from bench.core.errors import BenchError
 from bench.evaluation import ProgressCallback
 from bench.jobs.lookup import Lookup
@@ -87,6 +88,7 @@ def _request(request: ProbeRequest, folder: Path) -> RunRequest:
         preprocessing=prepared_as(record, lookup),
         threat_model=record.threat_model,
         suite=record.suite,
+        stochastic=suites.for_stochastic(record.suite),
         indices=_first(record, request.n_examples),
         seed=record.result.seed,
         device=lookup.device,

@@ -59,6 +59,7 @@ class RunRequest:
         dataset: a dataset, `file.npz` or `folder:PATH`.
         leaderboard: folder of the rows, or its URL.
         suite: such as "standard-v1".
+        stochastic: declare that the model is, whatever it says itself.
         weights: a weights file for the model, or None.
         weights_key: where in that file, a dotted path; None for anywhere.
         name: what the row calls the model; None for `row_name`.
@@ -84,6 +85,7 @@ class RunRequest:
     dataset: str
     leaderboard: Place
     suite: str = "standard-v1"
+    stochastic: bool = False
     weights: Path | None = None
     weights_key: str | None = None
     name: str | None = None
@@ -159,6 +161,7 @@ def resolve(request: RunRequest, notify: Callable[[str], None], *, computed_on: 
         dataset=dataset,
         threat_model=threat_model,
         device=device,
+        stochastic=request.stochastic,
     )
     for remark in model.remarks:
         notify(remark)

@@ -18,6 +18,7 @@ from torch import Tensor
 from bench.acceleration import FastForms
 from bench.attacks import ConstraintRelaxation, MarginAscent
 from bench.core.errors import BenchError
+from bench.core.structure import is_stochastic
 from bench.core.types import ThreatModel
 from bench.evaluation import Judge, full_float32, guarded
 from bench.jobs.contribute import FoundBreaks, refuse_failed, robust_in, sound, store_found, stored_external
@@ -114,6 +115,8 @@ def attack(
     start = time.monotonic()
     record = sound(path)
     opened = open_row(record, lookup)
+    if opened.model is not None and is_stochastic(opened.model.module):
+        raise BenchError(f"Row {path} is of a stochastic model, and these attacks are for deterministic ones.")
     refuse_failed(opened.checks)
     stored_external(path, record, opened.dataset)
     survivors = _by_margin(record)

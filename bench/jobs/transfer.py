@@ -126,7 +126,13 @@ def _try(
         says = next(check.evidence for check in opened.checks if check.level is Level.FAIL)
         return Transferred(path=target.path, record=target.record, skipped=says)
     threat_model = ThreatModel.parse(target.record.threat_model)
-    judge = Judge(opened.model.module, threat_model, device=pick_device(lookup.device), advance=advance)
+    judge = Judge(
+        opened.model.module,
+        threat_model,
+        device=pick_device(lookup.device),
+        seed=target.record.result.seed,
+        advance=advance,
+    )
     found: list[FoundBreaks] = []
     n_tried = 0
     for source in sources:

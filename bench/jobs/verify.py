@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bench import data, models
+from bench import data, models, suites
 from bench.core.errors import BenchError, OtherFileError
 from bench.core.structure import structures_of
 from bench.core.types import ThreatModel
@@ -134,7 +134,13 @@ def _verify(path: Place, record: Record, lookup: Lookup, begin: Callable[[int], 
         return _Found((*checks, CheckResult(what="breaks", level=Level.NOT_APPLICABLE, evidence=says)), None, None, ())
     begin(record.result.n_examples + len(breaks or ()) + len(external or ()))
     threat_model = ThreatModel.parse(record.threat_model)
-    judge = Judge(opened.model.module, threat_model, device=pick_device(lookup.device), advance=advance)
+    judge = Judge(
+        opened.model.module,
+        threat_model,
+        device=pick_device(lookup.device),
+        seed=record.result.seed,
+        advance=advance,
+    )
     clean = replay_clean(record, opened.dataset, judge)
     own = replay_breaks(breaks, opened.dataset, judge, name="breaks") if breaks else None
     others = replay_breaks(external, opened.dataset, judge, name="external") if external else None
@@ -168,6 +174,7 @@ def open_row(record: Record, lookup: Lookup) -> Opened:
             threat_model=ThreatModel.parse(record.threat_model),
             device=pick_device(lookup.device),
             check=False,
+            stochastic=suites.for_stochastic(record.suite),
         )
     except OtherFileError as error:
         checks.append(CheckResult(what="weights", level=Level.FAIL, evidence=str(error)))

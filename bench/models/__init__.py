@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.models.adapting import Adapted, adapted
-from bench.models.answers import check_logits, check_repeated
+from bench.models.answers import check_logits, check_repeated, differs
 from bench.models.blueprint import Blueprint, blueprint_of, dump_state, load_state, rebuild
 from bench.models.building import build_empty
 from bench.models.checkpoint import (
@@ -43,6 +43,7 @@ __all__ = [
     "check_repeated",
     "check_values",
     "default_threat_model",
+    "differs",
     "dump_state",
     "imported_anew",
     "imported_by",

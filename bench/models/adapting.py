@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.ops.generators import generators_kept
+
 __all__ = ["Adapted", "Needs", "adapted", "remarks_on"]
 
 _ASKED = ("raw", "route", "routed")
@@ -72,19 +74,18 @@ def adapted(module: nn.Module, inputs: Tensor) -> nn.Module:
     """Find out by asking how `module` has to be asked; one that needs nothing, or always fails, is returned as it is.
 
     Args:
-        module: in eval mode; it is not changed, nor is the global random state.
+        module: in eval mode; it is not changed, nor are the global random generators.
         inputs: `(N, C, H, W)` in [0, 1], float32, on its device; a few images.
     """
     dtypes = {each.dtype for each in module.parameters() if each.is_floating_point()}
     ways = [Needs(), Needs(gradients=True)]
     if len(dtypes) == 1 and torch.float32 not in dtypes:
         ways.insert(1, Needs(dtype=dtypes.pop()))
-    devices = [inputs.device] if inputs.is_cuda else []
     for needs in ways:
         given = inputs.clone()
         version = given._version
         try:
-            with torch.random.fork_rng(devices=devices):
+            with generators_kept():
                 answer = Adapted(module, needs)(given)
         except Exception:  # noqa: BLE001 - a user's model may raise anything; whoever asks it next says what
             continue

@@ -1,17 +1,18 @@
-"""Does a model answer as a deterministic classifier must? Whoever asks one refuses it by these."""
+"""Does a model answer as a classifier must, and unless it says that it is stochastic, alike every time?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from bench.core.errors import BenchError
 from bench.core.plain_text import reason_of
+from bench.core.structure import is_stochastic
+from bench.ops.generators import generators_kept
 
-__all__ = ["check_answers", "check_logits", "check_repeated"]
+__all__ = ["check_answers", "check_logits", "check_repeated", "differs"]
 
 # Two passes over the same batch differ by nothing on a CPU and by rounding on a GPU.
 SAME = 1e-4
@@ -28,7 +29,7 @@ def check_answers(
     dataset: str,
     advice: Callable[[int], str] = lambda n_logits: "",
 ) -> None:
-    """Check what `module` answers on images of the dataset; the global random state is left as it was.
+    """Check what `module` answers on images of the dataset; the global random generators are left as they were.
 
     Args:
         module: in eval mode.
@@ -39,11 +40,12 @@ def check_answers(
         advice: what to do about another number of logits, for the message.
 
     Raises:
-        BenchError: if the model fails, or returns no tensor, another shape, non-finite numbers, probabilities,
-            different logits for the same images, or logits that depend on the other images of the batch.
+        BenchError: if the model fails, or returns no tensor, another shape, non-finite numbers, probabilities, or,
+            unless it is declared stochastic, different logits for the same images or logits that depend on the other
+            images of the batch.
     """
     who = f"model {name!r}"
-    with _random_state_kept(inputs.device), torch.no_grad():
+    with generators_kept(), torch.no_grad():
         logits = _answer(module, inputs, who, dataset)
         if logits.shape[1] != num_classes:
             raise BenchError(
@@ -52,7 +54,9 @@ def check_answers(
             )
         if not torch.isfinite(logits).all():
             raise BenchError(f"Expected {who} to return finite logits on images of {dataset}, but got NaN or infinity.")
-        check_repeated(logits, _answer(module, inputs, who, dataset), who)
+        check_repeated(logits, _answer(module, inputs, who, dataset), who, stochastic=is_stochastic(module))
+        if is_stochastic(module):
+            return
         alone = _answer(module, inputs[:1], who, dataset)
         apart = (logits[:1] - alone).abs().max() if alone.shape == (1, num_classes) else torch.inf
         if apart > ALONE * (1 + logits[:1].abs().max()):
@@ -87,8 +91,14 @@ def check_logits(logits: object, count: int, who: str = "the model") -> None:
         )
 
 
-def check_repeated(first: Tensor, second: Tensor, who: str = "the model") -> None:
+def check_repeated(first: Tensor, second: Tensor, who: str = "the model", *, stochastic: bool = False) -> None:
     """Refuse logits `(N, K)` that are probabilities, or others at the second pass over the same images.
+
+    Args:
+        first: of the first pass.
+        second: of the second.
+        who: returned them, for messages.
+        stochastic: whether the model says that its passes differ.
 
     Raises:
         BenchError: saying which.
@@ -99,12 +109,19 @@ def check_repeated(first: Tensor, second: Tensor, who: str = "the model") -> Non
             f"Expected {who} to return logits, but got probabilities (each row is at least 0 and sums to 1)."
             " Leave out its last softmax."
         )
-    apart = (first - second).abs().nan_to_num(0, 0, 0)
-    if bool((apart > SAME * first.abs().nan_to_num(0, 0, 0).amax().clamp_min(1)).any()):
+    if not stochastic and differs(first, second):
+        apart = (first - second).abs().nan_to_num(0, 0, 0)
         raise BenchError(
             f"Expected a deterministic model, but {who} is stochastic: it gives different logits for the same inputs"
-            f" (by up to {apart.max().item():.3g}). Fix its noise, or evaluate its mean."
+            f" (by up to {apart.max().item():.3g}). Declare it, by --stochastic or an attribute `stochastic = True`,"
+            " and evaluate it with --suite rand-v1."
         )
+
+
+def differs(first: Tensor, second: Tensor) -> bool:
+    """Whether two passes over the same images gave other logits `(N, K)`, by more than rounding."""
+    apart = (first - second).abs().nan_to_num(0, 0, 0)
+    return bool((apart > SAME * first.abs().nan_to_num(0, 0, 0).amax().clamp_min(1)).any())
 
 
 def _answer(module: nn.Module, inputs: Tensor, who: str, dataset: str) -> Tensor:
@@ -117,9 +134,3 @@ def _answer(module: nn.Module, inputs: Tensor, who: str, dataset: str) -> Tensor
         ) from error
     check_logits(logits, len(inputs), who)
     return logits
-
-
-@contextmanager
-def _random_state_kept(device: torch.device) -> Iterator[None]:
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        yield

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import BenchError
+from bench.core.structure import is_stochastic
 from bench.core.types import ThreatModel
 from bench.models import digest
 from bench.models.adapting import Adapted, Needs
@@ -40,6 +41,7 @@ class Blueprint:
         threat_model: such as "Linf:8/255".
         factory_digest: of the sources that build it.
         needs: how it has to be asked, where that is not the plain way.
+        stochastic: whether it is declared to draw random numbers.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Blueprint:
     threat_model: str
     factory_digest: str
     needs: Needs | None = None
+    stochastic: bool = False
 
 
 def blueprint_of(model: LoadedModel, *, dataset: str, threat_model: ThreatModel) -> Blueprint:
@@ -61,6 +64,7 @@ def blueprint_of(model: LoadedModel, *, dataset: str, threat_model: ThreatModel)
         threat_model=str(threat_model),
         factory_digest=model.factory_digest,
         needs=model.module.needs if isinstance(model.module, Adapted) else None,
+        stochastic=is_stochastic(model.module),
     )
 
 
@@ -76,6 +80,8 @@ def rebuild(blueprint: Blueprint, *, device: torch.device) -> nn.Module:
             f"Model {blueprint.name!r} is built by other code here ({built_by[:12]}) than where the run was started"
             f" ({blueprint.factory_digest[:12]}). Put the same files on every machine."
         )
+    if blueprint.stochastic:
+        module.stochastic = True  # type: ignore[assignment]
     return Adapted(module, blueprint.needs) if blueprint.needs is not None else module
 
 

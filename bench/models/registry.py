@@ -68,6 +68,7 @@ def load(
     threat_model: ThreatModel | None = None,
     device: str | torch.device = "cpu",
     check: bool = True,
+    stochastic: bool = False,
 ) -> LoadedModel:
     """Load a model, in eval mode and with frozen parameters.
 
@@ -79,6 +80,7 @@ def load(
         threat_model: picks RobustBench's list; the default where None. Other models do not depend on it.
         device: where the module goes.
         check: probe the model on a few images (see `bench.models.answers`).
+        stochastic: declare that it is, whatever it says itself.
 
     Raises:
         UnknownNameError: if there is no such model.
@@ -96,6 +98,8 @@ def load(
         weights_key=weights_key,
     )
     loaded = source_of(name).load(wanted)
+    if stochastic:
+        loaded.module.stochastic = True  # type: ignore[assignment]
     inputs = dataset.examples[:PROBE_EXAMPLES].inputs.to(device)
     module = adapted(loaded.module, inputs)
     if check:

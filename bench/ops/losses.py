@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["cross_entropy", "margin", "negative_margin", "targeted_dlr"]
+__all__ = ["cross_entropy", "dlr", "margin", "negative_margin", "targeted_dlr"]
 
 SMALLEST_GAP = 1e-12
+_RANKED = 3
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -36,6 +37,21 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
 def negative_margin(logits: Tensor, labels: Tensor) -> Tensor:
     """`max_{k != y} z_k - z_y`, `(N,)`: above 0 where the example is misclassified."""
     return -margin(logits, labels)
+
+
+def dlr(logits: Tensor, labels: Tensor) -> Tensor:
+    """DLR, `-(z_y - max_{k != y} z_k) / (z_(1) - z_(3))`, `(N,)` (Croce and Hein 2020, equation 6).
+
+    OUR CHOICE for two classes, where there is no third logit: `negative_margin`.
+
+    Args:
+        logits: `(N, K)`, K at least 2.
+        labels: int64 `(N,)`.
+    """
+    if logits.shape[1] < _RANKED:
+        return negative_margin(logits, labels)
+    top = logits.topk(_RANKED, dim=1).values
+    return negative_margin(logits, labels) / (top[:, 0] - top[:, 2] + SMALLEST_GAP)
 
 
 def targeted_dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:

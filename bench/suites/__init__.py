@@ -10,9 +10,19 @@ from bench.core.types import Engine
 from bench.models import is_user_file
 from bench.row import OWN_SUITE
 from bench.suites import own
-from bench.suites.suite import AttackSuite, with_engine
+from bench.suites.suite import VERDICT_PASSES, AttackSuite, with_engine
 
-__all__ = ["DEFAULT_ENGINE", "ENGINES", "SUITES", "AttackSuite", "get", "names", "with_engine"]
+__all__ = [
+    "DEFAULT_ENGINE",
+    "ENGINES",
+    "SUITES",
+    "VERDICT_PASSES",
+    "AttackSuite",
+    "for_stochastic",
+    "get",
+    "names",
+    "with_engine",
+]
 
 ENGINES: tuple[str, ...] = get_args(Engine)
 DEFAULT_ENGINE = "fast"
@@ -43,6 +53,11 @@ def get(name: str, *, engine: str = DEFAULT_ENGINE) -> AttackSuite:
 def names() -> tuple[str, ...]:
     """All suites with their versions, sorted."""
     return SUITES.names()
+
+
+def for_stochastic(label: str) -> bool:
+    """Whether the suite of that name and version is for stochastic models; of one of somebody's own nobody knows."""
+    return label in names() and get(label).stochastic
 
 
 def _newest(name: str) -> AttackSuite:

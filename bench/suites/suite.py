@@ -1,7 +1,8 @@
 """What a suite is: a frozen, versioned list of attacks with all their parameters.
 
 An adaptive suite is another one with rules: what else runs on a model that declares a structure. Its digest covers all
-rules, whatever model is evaluated; on a model without structure it is the suite that it extends.
+rules, whatever model is evaluated; on a model without structure it is the suite that it extends. A suite is for
+deterministic models or for stochastic ones, never for both: how a verdict is reached is a part of what it means.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from bench.core import digest
 from bench.core.structure import Structure
 from bench.core.types import Attack
 
-__all__ = ["AttackSuite", "Rule", "with_engine"]
+__all__ = ["VERDICT_PASSES", "AttackSuite", "Rule", "with_engine"]
+
+VERDICT_PASSES = 32
+"""Passes that decide whether a stochastic model withstands a candidate; it is broken where half of them err."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,7 @@ class AttackSuite:
         extends: for an adaptive suite, the suite that all models get, with the same attacks.
         rules: what else a model gets for each structure that it declares.
         sources: of a suite with attacks that are not bench's, a digest of the files that they are in.
+        stochastic: whether it is for models that draw random numbers.
     """
 
     name: str
@@ -56,6 +61,7 @@ class AttackSuite:
     extends: AttackSuite | None = None
     rules: tuple[Rule, ...] = ()
     sources: str = ""
+    stochastic: bool = False
 
     def __post_init__(self) -> None:
         if (self.extends is None) == bool(self.rules):
@@ -73,12 +79,14 @@ class AttackSuite:
         attacks = description["attacks"]
         if self.sources:
             return digest.of_json({**description, "sources": self.sources})
+        if self.stochastic:
+            return digest.of_json([description["verdict"], attacks])
         return digest.of_json({"attacks": attacks, "rules": description["rules"]} if self.rules else attacks)
 
     @property
     def description(self) -> dict[str, Any]:
         """The suite as JSON values."""
-        described = {"name": self.name, "version": self.version, "attacks": _described(self.attacks)}
+        described = {"name": self.name, "version": self.version, "attacks": _described(self.attacks), **self._verdict}
         if not self.rules:
             return described
         rules = [
@@ -94,7 +102,7 @@ class AttackSuite:
     @property
     def published(self) -> dict[str, Any]:
         """What `suite.json` pins: the digest, and name and parameters of every attack, as rows record them."""
-        pinned = {"suite": self.label, "digest": self.digest, "attacks": _pinned(self.attacks)}
+        pinned = {"suite": self.label, "digest": self.digest, "attacks": _pinned(self.attacks), **self._verdict}
         if not self.rules:
             return pinned
         rules = [
@@ -102,6 +110,10 @@ class AttackSuite:
             for rule in self.rules
         ]
         return {**pinned, "rules": rules}
+
+    @property
+    def _verdict(self) -> dict[str, Any]:
+        return {"verdict": {"passes": VERDICT_PASSES, "broken_from": VERDICT_PASSES // 2}} if self.stochastic else {}
 
     @property
     def plain(self) -> AttackSuite:

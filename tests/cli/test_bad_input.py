@@ -76,6 +76,9 @@ def zoo(here, monkeypatch):
         (("--dataset", "digit"), ("Unknown dataset 'digit'", "Did you mean 'digits'?")),
         (("--suite", "standart-v1"), ("Unknown suite 'standart-v1'", "Did you mean 'standard-v1'?")),
         (("--suite", "standard-v9"), ("Unknown suite 'standard-v9'", "Did you mean 'standard-v1'?")),
+        (("--suite", "rand-v1"), ("does not declare itself", "--suite standard-v1", "--stochastic")),
+        (("--stochastic",), ("declares itself stochastic", "--suite rand-v1")),
+        (("--suite", "rand-v1", "--stochastic"), ("the same logits", "--suite standard-v1")),
         (("--engine", "warp"), ("Unknown engine 'warp'", "reference")),
         (("--threat-model", "Linf:0"), ("above 0", "Linf:8/255")),
         (("--threat-model", "Linf:-8/255"), ("above 0", "Linf:8/255")),
@@ -114,7 +117,7 @@ def test_a_wrong_name_or_value(refused, words, says):
         ("nets.py:probabilities", ("probabilities", "logits")),
         ("nets.py:pair", ("tuple", "logits")),
         ("nets.py:three_classes", ("10 logits", "3")),
-        ("nets.py:restless", ("stochastic",)),
+        ("nets.py:restless", ("is stochastic", "--stochastic", "--suite rand-v1")),
     ],
 )
 def test_a_model_that_is_none(refused, factory, says):

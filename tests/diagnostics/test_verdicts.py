@@ -21,6 +21,7 @@ def stage(name, n_robust):
         robust=verdicts,
         margin=(0.0,) * N,
         finite=(True,) * N,
+        right=tuple(map(int, verdicts)),
         moved=none,
         claimed=none,
         rejected=none,

@@ -23,6 +23,7 @@ def result(n_examples: int, **values: object) -> StageResult:
         "robust": robust,
         "margin": tuple(1.0 if held else -1.0 for held in robust),
         "finite": (True,) * n_examples,
+        "right": tuple(map(int, robust)),
         "moved": tuple(position % 2 > 0 for position in range(n_examples)),
         "claimed": tuple(not held for held in robust),
         "rejected": (False,) * n_examples,

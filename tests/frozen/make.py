@@ -44,6 +44,7 @@ SHORT = {
     "cycles": 2,
     "rounds": 1,
     "binary_search_steps": 3,
+    "passes": 4,
     "weights": (Fraction(-1), Fraction(1, 2)),
 }
 SHORT_CASCADE = {"least_closest": 2, "least_audited": 3, "largest_gap": Fraction(1)}
@@ -65,6 +66,7 @@ class Case:
         n: how many examples: fewer where many withstand what is slow.
         short: with few steps, so that every stage sees many examples.
         restarts: of attacks that have them.
+        noise: deviation of Gaussian noise on the model's input; 0 for none.
     """
 
     model: str
@@ -76,6 +78,20 @@ class Case:
     n: int = 64
     short: bool = False
     restarts: int = 1
+    noise: float = 0.0
+
+
+class Noisy(nn.Module):
+    """A model behind Gaussian noise."""
+
+    stochastic = True
+
+    def __init__(self, module: nn.Module, noise: float) -> None:
+        super().__init__()
+        self.module, self.noise = module, noise
+
+    def forward(self, inputs: Tensor) -> Any:
+        return self.module(inputs + self.noise * torch.randn_like(inputs))
 
 
 ALL = "adaptive-v1", "cascade-v1", "quick-v1", "standard-v1"
@@ -104,6 +120,9 @@ CASES = {
     "audit, short": Case(model="pgd-at", threat_model="Linf:1/10", suites=("swift-v1",), short=True),
     "audit, dummy classes": Case(model="ducat", threat_model="Linf:1/10", suites=("swift-v1",), n=24, short=True),
     "audit, router": Case(model="aw-net", threat_model="Linf:1/10", suites=("swift-v1",), n=24, short=True),
+    "stochastic, short": Case(
+        model="pgd-at", threat_model="Linf:1/5", suites=("rand-v1",), n=16, short=True, noise=0.1
+    ),
     "carlini-wagner": Case(model="pgd-at", threat_model="L2:1", attacks=("carlini-wagner-l2",), short=True),
     "dummy classes, short": Case(
         model="ducat", threat_model="Linf:1/10", attacks=("adaptive-pairs", *ON_PAIRS), n=24, short=True
@@ -155,7 +174,7 @@ def compute(case: Case) -> dict[str, Any]:
         found = {}
         for suite in chosen:
             run = bench.evaluate(
-                model.module,
+                Noisy(model.module, case.noise) if case.noise else model.module,
                 examples,
                 threat_model=case.threat_model,
                 suite=_suite_of(case, suite),
@@ -228,6 +247,8 @@ def _attacks_of(case: Case, chosen: Sequence[Any]) -> tuple[Any, ...]:
 def _attack_of(case: Case, attack: Any) -> Any:
     fields = {field.name for field in dataclasses.fields(attack)}
     changed = {"engine": case.engine, "restarts": case.restarts, **(SHORT if case.short else {})}
+    if "attack" in fields:
+        changed["attack"] = _attack_of(case, attack.attack)
     if "stages" in fields:
         changed["stages"] = _attacks_of(case, attack.stages)
     if "cascade_rules" in fields and case.short:

@@ -12,6 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from bench.attacks.search import View
 from bench.core.errors import BenchError
 from bench.core.structure import DummyClasses, structures_of
 from bench.core.types import Classifier
@@ -44,7 +45,7 @@ def with_dummies(classifier: Classifier, attack: str) -> DummyClasses:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairView:
+class PairView(View):
     """Raw logits to climb; recovered ones decide."""
 
     classifier: DummyClasses

@@ -8,6 +8,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor
 
+from bench.attacks.search import View
 from bench.core.errors import BenchError
 from bench.core.structure import Route, Routed, structures_of
 from bench.core.types import Classifier
@@ -62,7 +63,7 @@ def rows_of(route: Route, rows: Tensor) -> Route:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrozenView:
+class FrozenView(View):
     """The static network of each example's own fixed route to climb; the full model decides.
 
     Args:
@@ -86,7 +87,7 @@ class FrozenView:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SteerableView:
+class SteerableView(View):
     """The full model with its router's opinion: logits, then log-probabilities of the two types, `(M, C + 2)`."""
 
     classifier: Routed

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bench.attacks.autoattack.apgd import ApgdCe, ApgdT
+from bench.attacks.autoattack.apgd import ApgdCe, ApgdDlr, ApgdT
 from bench.attacks.autoattack.ensemble import AutoAttack, Cascade
 from bench.attacks.autoattack.fab import FabT
 from bench.attacks.autoattack.square import Square
 
-__all__ = ["ENTRY", "ApgdCe", "ApgdT", "AutoAttack", "Cascade", "FabT", "Square"]
+__all__ = ["ENTRY", "ApgdCe", "ApgdDlr", "ApgdT", "AutoAttack", "Cascade", "FabT", "Square"]
 
 ENTRY = (AutoAttack(), ApgdCe(), ApgdT(), FabT(), Square())

@@ -1,4 +1,4 @@
-"""APGD on cross-entropy and on the targeted DLR loss: projected gradient ascent that sets its own step size.
+"""APGD on cross-entropy and on DLR losses: projected gradient ascent that sets its own step size.
 
 Croce and Hein 2020, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks",
 arXiv 2003.01690, algorithm 1. Step by step it follows the reference implementation (pyautoattack), which the tests use
@@ -21,7 +21,10 @@ from bench.attacks.search import RHO, ApgdSearch, Logits, rank, targeted_loss, u
 from bench.core.types import Classifier, Examples, Finish, ThreatModel
 from bench.ops import losses
 
-__all__ = ["ApgdCe", "ApgdT"]
+__all__ = ["ApgdCe", "ApgdDlr", "ApgdT"]
+
+
+_LOSSES = {"ce": losses.cross_entropy, "dlr": losses.dlr}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,7 @@ class ApgdCe(AutoAttackStage):
         rho: share of improving steps below which the step size is halved.
     """
 
+    _loss = "ce"
     _finish: ClassVar[Finish] = "cross-entropy"  # OUR CHOICE: margins here would hide how far the two losses differ
 
     name: str = "apgd-ce"
@@ -47,14 +51,25 @@ class ApgdCe(AutoAttackStage):
         return 2 * self.steps * self.restarts
 
     def _search(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
-        search = ApgdSearch.of(Logits(classifier=classifier), examples, threat_model, seed=seed, attack="apgd-ce")
+        key = f"apgd-{self._loss}"
+        search = ApgdSearch.of(Logits(classifier=classifier), examples, threat_model, seed=seed, attack=key)
         search.note(examples.inputs)
-        search.climb(untargeted(losses.cross_entropy), steps=self.steps, restarts=self.restarts, rho=self.rho)
+        search.climb(untargeted(_LOSSES[self._loss]), steps=self.steps, restarts=self.restarts, rho=self.rho)
         return search.points
 
     @property
     def _in_package(self) -> InPackage:
-        return InPackage("apgd", n_iter=self.steps, n_restarts=self.restarts, thr_decr=self.rho, loss="ce")
+        return InPackage("apgd", n_iter=self.steps, n_restarts=self.restarts, thr_decr=self.rho, loss=self._loss)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApgdDlr(ApgdCe):
+    """APGD on the DLR loss, without a target: half of AutoAttack's version `rand`; the arguments are those above."""
+
+    _loss = "dlr"
+    _finish: ClassVar[Finish] = "margin"
+
+    name: str = "apgd-dlr"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from bench.attacks.search.best_so_far import Best, BestSoFar, Verdict, judge
 from bench.attacks.search.gradients import Evaluated, differentiate, predict
 from bench.attacks.search.mixed_precision import ModelForms, Searched, search_and_settle
 from bench.attacks.search.projected_gradient import ApgdSearch, Logits, Loss, Runs, View, ascend, untargeted
+from bench.attacks.search.redrawn import Redrawn
 from bench.attacks.search.step_rules import RHO, FixedStep, MomentumStep
 from bench.attacks.search.targets import DLR_CLASSES, gap, rank, targeted_loss
 
@@ -23,6 +24,7 @@ __all__ = [
     "ModelForms",
     "MomentumStep",
     "Part",
+    "Redrawn",
     "Runs",
     "Searched",
     "Verdict",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -20,8 +21,15 @@ LOWEST = float(torch.finfo(torch.float32).min)
 """The margin of logits that are not finite."""
 LOOK_EVERY = 8
 """On an accelerator, how many steps pass between two looks at what is broken: each look waits for the device."""
+SURE = 0.75
+"""OUR CHOICE: share of a stochastic model's passes that err where a search believes that a point breaks it."""
+ERRORS = 2.0
+"""OUR CHOICE: standard errors of the mean margin that a later iterate may lie above the best one and take its place. An
+ascent goes down in the mean, and an iterate that was lucky would stay: of 192 examples at a noisy net's boundary the
+luckiest iterates of PGD broke 145 to 150, these 152, as many as the last iterates."""
 NO_RUN = 2**62
 """Later than every run."""
+_OF_PASSES = 3
 
 
 class Verdict(NamedTuple):
@@ -29,14 +37,30 @@ class Verdict(NamedTuple):
 
     Broken is what torch's argmax says, ties included. Logits that are not finite count as broken, with the lowest
     margin, since the harness never counts them as robust.
+
+    Of a stochastic model `chance`, `(N,)`, is by how much passes of other draws may move the margin.
     """
 
     margins: Tensor
     broken: Tensor
+    chance: Tensor | float = 0.0
 
 
 def judge(logits: Tensor, labels: Tensor) -> Verdict:
-    """Judge logits `(N, K)` against labels `(N,)`."""
+    """Judge logits `(N, K)` against labels `(N,)`.
+
+    Of several passes, `(N, passes, K)`, the margin is the mean, and three quarters have to err: more than decide the
+    harness's verdict, since the best of many points is a lucky one, and other passes will judge it.
+    """
+    if logits.ndim == _OF_PASSES:
+        count = logits.shape[1]
+        each = judge(logits.flatten(0, 1), labels.repeat_interleave(count))
+        rows = each.margins.view(-1, count)
+        margins = rows.mean(dim=1)
+        # Not torch's own deviation, which warns of batches without rows.
+        errors = ((rows - margins[:, None]).square().sum(dim=1) / (count * (count - 1))).sqrt()
+        broken = each.broken.view(-1, count).sum(dim=1) >= math.ceil(SURE * count)
+        return Verdict(margins=margins, broken=broken, chance=ERRORS * errors)
     finite = logits.abs().amax(dim=1) < float("inf")
     margins = torch.where(finite, losses.margin(logits, labels), LOWEST)
     return Verdict(margins=margins, broken=(logits.argmax(dim=1) != labels) | ~finite)
@@ -70,14 +94,14 @@ class Best:
         )
 
     def note(self, points: Tensor, verdict: Verdict, *, allowed: Tensor | None = None) -> None:
-        """Take in points where they are better.
+        """Take in points where they are better; of a stochastic model, where they are not surely worse.
 
         Args:
             points: `(N, C, H, W)`.
             verdict: of their logits.
             allowed: bool `(N,)`, which points lie inside the ball; None means all.
         """
-        better = verdict.margins < self.margins
+        better = verdict.margins < self.margins + verdict.chance
         if self.until_broken:
             better = (verdict.broken | better) & ~self.broken
         if allowed is not None:

@@ -1,4 +1,8 @@
-"""How the engine asks the model: forward alone, or forward with the gradient at the input."""
+"""How the engine asks the model: forward alone, or forward with the gradient at the input.
+
+A stochastic model is asked several times at every look: the objective and its gradient are means over the passes
+(expectation over transformation, Athalye et al. 2018, arXiv 1707.07397, equation 3), the logits are those of all.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +18,23 @@ __all__ = ["Evaluated", "differentiate", "predict"]
 
 
 class Evaluated(NamedTuple):
-    """Logits `(N, K)`, the objective `(N,)` and its gradient at the inputs `(N, C, H, W)`."""
+    """Logits `(N, K)`, or of several passes `(N, passes, K)`; the objective `(N,)`; its gradient `(N, C, H, W)`."""
 
     logits: Tensor
     values: Tensor
     gradient: Tensor
 
 
-def predict(classifier: Classifier, points: Tensor) -> Tensor:
-    """Float32 logits `(N, K)` at `points` `(N, C, H, W)`, without a graph."""
+def predict(classifier: Classifier, points: Tensor, *, passes: int = 1) -> Tensor:
+    """Float32 logits `(N, K)` at `points` `(N, C, H, W)`, without a graph; of several passes `(N, passes, K)`."""
     with torch.no_grad():
-        return classifier(points).float()
+        seen = [classifier(points).float() for _ in range(passes)]
+    return seen[0] if passes == 1 else torch.stack(seen, dim=1)
 
 
-def differentiate(classifier: Classifier, points: Tensor, objective: Callable[[Tensor], Tensor]) -> Evaluated:
+def differentiate(
+    classifier: Classifier, points: Tensor, objective: Callable[[Tensor], Tensor], *, passes: int = 1
+) -> Evaluated:
     """Evaluate an objective and its gradient at `points`; nothing is accumulated anywhere.
 
     A model through which no gradient flows has gradient 0, and so do components that are not finite: the iterate must
@@ -37,7 +44,16 @@ def differentiate(classifier: Classifier, points: Tensor, objective: Callable[[T
         classifier: the model.
         points: `(N, C, H, W)`, in [0, 1].
         objective: from logits `(N, K)` to one value per example, `(N,)`.
+        passes: of the model; objective and gradient are means over them.
     """
+    seen = [_once(classifier, points, objective) for _ in range(passes)]
+    if passes == 1:
+        return seen[0]
+    logits, values, gradients = (torch.stack(each, dim=1) for each in zip(*seen, strict=True))
+    return Evaluated(logits=logits, values=values.mean(1), gradient=gradients.mean(1))
+
+
+def _once(classifier: Classifier, points: Tensor, objective: Callable[[Tensor], Tensor]) -> Evaluated:
     leaf = points.detach().requires_grad_()
     with torch.enable_grad():
         logits = classifier(leaf).float()

@@ -19,6 +19,7 @@ from bench.attacks.search.ball import Ball
 from bench.attacks.search.batching import Part, batches, joined
 from bench.attacks.search.best_so_far import Best, BestSoFar, judge
 from bench.attacks.search.gradients import differentiate, predict
+from bench.attacks.search.redrawn import Redrawn
 from bench.attacks.search.step_rules import RHO, HalvingStep, StepRule
 from bench.core.types import Classifier, Examples, ThreatModel
 from bench.ops.sampling import Stream
@@ -30,7 +31,15 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class View(Protocol):
-    """What an attack sees of a model."""
+    """What an attack sees of a model.
+
+    Attributes:
+        passes: how many of the model's passes a look takes: several where it is stochastic.
+    """
+
+    @property
+    def passes(self) -> int:
+        return 1
 
     def outputs(self, inputs: Tensor, rows: Tensor) -> Tensor:
         """What is climbed, `(M, K')`, at `inputs` `(M, C, H, W)` of the batch's examples `rows`, int64 `(M,)`."""
@@ -42,10 +51,15 @@ class View(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Logits:
+class Logits(View):
     """The model's logits are climbed, and decide."""
 
     classifier: Classifier
+
+    @property
+    def passes(self) -> int:
+        """As many as the classifier asks for."""
+        return self.classifier.passes if isinstance(self.classifier, Redrawn) else 1
 
     def outputs(self, inputs: Tensor, rows: Tensor) -> Tensor:
         """Logits `(M, K)`."""
@@ -141,15 +155,17 @@ def ascend(view: View, runs: Runs, loss: Loss, *, steps: int, best: BestSoFar | 
         if not len(runs.positions):
             return runs
         outputs = functools.partial(view.outputs, rows=runs.positions)
-        seen = differentiate(outputs, runs.current, functools.partial(_values, loss=loss, runs=runs))
+        objective = functools.partial(_values, loss=loss, runs=runs)
+        seen = differentiate(outputs, runs.current, objective, passes=view.passes)
         runs.values, runs.gradient = seen.values, seen.gradient
         if best is not None:
             runs.found.note(runs.current, judge(view.decided(seen.logits), runs.labels))
             runs = best.dismiss(runs, step=step)
         runs.current = runs.rule.step(runs.current, runs.values, runs.gradient, number=step)
     if best is not None and len(runs.positions):
-        logits = view.decided(predict(functools.partial(view.outputs, rows=runs.positions), runs.current))
-        runs.found.note(runs.current, judge(logits, runs.labels))
+        outputs = functools.partial(view.outputs, rows=runs.positions)
+        logits = predict(outputs, runs.current, passes=view.passes)
+        runs.found.note(runs.current, judge(view.decided(logits), runs.labels))
         best.settle(runs)
     return runs
 
@@ -192,7 +208,7 @@ class ApgdSearch:
     def note(self, points: Tensor) -> Tensor:
         """Score one point of every example, `(N, C, H, W)` inside the ball; return the view's outputs `(N, K')`."""
         rows = torch.arange(len(points), device=points.device)
-        outputs = predict(functools.partial(self.view.outputs, rows=rows), points)
+        outputs = predict(functools.partial(self.view.outputs, rows=rows), points, passes=self.view.passes)
         self.best.note(points, judge(self.view.decided(outputs), self.examples.labels))
         return outputs
 

@@ -15,13 +15,14 @@ def rank(logits: Tensor, labels: Tensor, count: int) -> Tensor:
     """The classes other than the label, strongest first.
 
     Args:
-        logits: of the clean inputs, `(N, K)`.
+        logits: of the clean inputs, `(N, K)`; of several passes, `(N, passes, K)`, their means count.
         labels: int64 `(N,)`.
         count: how many are wanted; there are at most K - 1.
 
     Returns:
         int64 `(N, min(count, K - 1))`.
     """
+    logits = logits.mean(1) if logits.ndim > labels.ndim + 1 else logits
     others = logits.scatter(1, labels[:, None], float("-inf"))
     return others.topk(min(count, logits.shape[1] - 1), dim=1).indices
 

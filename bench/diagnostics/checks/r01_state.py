@@ -57,4 +57,5 @@ ENTRY = Check(
     last=True,
     needs_logits=False,
     needs_correct=False,
+    of_stochastic=True,
 )

@@ -54,7 +54,7 @@ ENTRY = Check(
     id="R2",
     question="Does it answer the same images alike, every time?",
     examine=_examine,
-    next="Attack the mean of many passes (expectation over transformation), with PGD of 100 steps and 20 samples each.",
+    next="Declare it (--stochastic, or an attribute `stochastic = True`), and evaluate it with --suite rand-v1.",
     effort=10,
     short=4,
     last=True,

@@ -55,8 +55,8 @@ class Computer:
         self.module = module
         self._batch_size = batch_size
         self._forms = forms
-        self._threat_model = threat_model
-        self._seed = seed
+        self.threat_model = threat_model
+        self.seed = seed
         self.device = device
 
     @classmethod
@@ -150,20 +150,21 @@ class Computer:
         self._forms.reset()
         searched = Searched.without_claims(batch.inputs)
         if stage.attack is not None:
-            searched = self._forms.search(stage.attack, batch, self._threat_model, seed=self._seed)
-        judgement = judge(self.module, searched.points, batch, self._threat_model)
+            searched = self._forms.search(stage.attack, batch, self.threat_model, seed=self.seed)
+        judgement = judge(self.module, searched.points, batch, self.threat_model, seed=self.seed)
         if stage == GRADIENTS:
             has = has_gradient(self.module, batch)
             judgement = dataclasses.replace(judgement, robust=has, margin=torch.zeros_like(judgement.margin))
         passes, breaks = self._forms.passes, None
         if stage.attack is not None:
-            breaks = new_breaks(self.module, batch, judgement, self._threat_model, known=known)
+            breaks = new_breaks(self.module, batch, judgement, self.threat_model, known=known, seed=self.seed)
         return StageResult(
             name=stage.name,
             attacked=(True,) * len(batch),
             robust=_items(judgement.robust),
             margin=_items(judgement.margin),
             finite=_items(judgement.finite),
+            right=_items(judgement.right),
             moved=_items(judgement.moved),
             claimed=_items(searched.claimed),
             rejected=_items(searched.rejected),

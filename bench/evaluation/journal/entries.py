@@ -12,6 +12,7 @@ from bench.evaluation.journal.chunks import Chunk
 from bench.evaluation.results import StageResult
 from bench.row import from_json, to_json
 from bench.row.arrays import Breaks, dump_evidence, load_evidence, most_evidence_bytes
+from bench.suites import VERDICT_PASSES
 
 __all__ = ["as_entry", "read_entry"]
 
@@ -54,7 +55,7 @@ def _refuse_contradictions(result: StageResult, n_examples: int) -> None:
     Raises:
         ValueError: saying why not.
     """
-    counts = (result.moved, result.claimed, result.rejected)
+    counts = (result.right, result.moved, result.claimed, result.rejected)
     columns = (result.attacked, result.robust, result.margin, result.finite, *counts)
     if any(len(column) != n_examples for column in columns):
         raise ValueError(f"Expected {n_examples} examples.")
@@ -65,5 +66,7 @@ def _refuse_contradictions(result: StageResult, n_examples: int) -> None:
             raise ValueError("An example withstood what broke it.")
         if attacked and not robust and margin > 0:
             raise ValueError("An example was broken that withstood.")
+        if not 0 <= counted[0] < 2**VERDICT_PASSES:
+            raise ValueError(f"Expected `right` to be of at most {VERDICT_PASSES} passes.")
     if min(result.forwards, result.backwards, result.batch_size - 1) < 0 or not 0 <= result.seconds < math.inf:
         raise ValueError("Expected what it took to be at least 0.")

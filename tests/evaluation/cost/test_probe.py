@@ -53,6 +53,7 @@ class PlantedRunner:
             robust=robust,
             margin=(0.0,) * len(robust),
             finite=(True,) * len(robust),
+            right=tuple(map(int, robust)),
             moved=none,
             claimed=none,
             rejected=none,

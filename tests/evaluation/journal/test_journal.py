@@ -433,6 +433,7 @@ def test_a_journal_without_fingerprint_is_not_believed(
             robust=verdicts,
             margin=(1.0,) * 64,
             finite=verdicts,
+            right=(1,) * 64,
             moved=(False,) * 64,
             claimed=(False,) * 64,
             rejected=(False,) * 64,
