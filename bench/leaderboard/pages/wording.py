@@ -35,6 +35,8 @@ PROTOCOLS = {
     "autoattack": "AutoAttack, standard version (RobustBench); the PGD of verification benchmarks such as VNN-COMP",
     "cascade": "AutoAttack's, as an interval",
     "constraint-relaxation": "constraint relaxation (Pan and Yao 2025), with four targets",
+    "eot-apgd-ce": "AutoAttack's rand, judged otherwise: 32 fresh passes decide, not the last one",
+    "eot-apgd-dlr": "the same",
     "swift": "AutoAttack: constraint relaxation, which AutoAttack audits",
 }
 """Beside which published numbers an attack's column stands; `docs/numbers.md` says why."""
