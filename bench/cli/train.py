@@ -28,7 +28,7 @@ def train(
         str | None,
         typer.Option(metavar="paper|medium|small|tiny", help="By default tiny for images below 32 pixels, else small."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(metavar="N", min=1, help="Another number of epochs.")] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Another number of epochs.")] = None,
     minutes: Annotated[
         float | None,
         typer.Option(metavar="M", help="As many epochs as fit in M minutes; trying the weights comes after them."),
@@ -41,7 +41,7 @@ def train(
     device: Device = None,
     test_samples: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Try the finished weights on the first N test examples; by default all."),
+        typer.Option(metavar="N", help="Try the finished weights on the first N test examples; by default all."),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,

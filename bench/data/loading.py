@@ -11,7 +11,7 @@ from typing import get_args
 from bench.core.errors import BenchError, UnknownNameError
 from bench.core.registry import Registry
 from bench.core.types import Examples, ThreatModel
-from bench.data import classes, files, folder, npz
+from bench.data import classes, files, folder, lookup, npz
 from bench.data import content as contents
 from bench.data.dataset import IMAGE_THREAT_MODELS, Content, Dataset, DatasetSpec, FileContent, Split
 from bench.data.preprocessing import Preprocessing
@@ -68,6 +68,8 @@ def load(
     """
     if split not in get_args(Split):
         raise BenchError(f"Unknown split {split!r}. Known: test, train.")
+    if data_dir is not None:
+        lookup.existing(data_dir)  # also where the dataset needs none, and nothing would be looked up in it
     if is_own(name):
         return _load_own(name, split, classes.read(class_names) if class_names is not None else None, preprocessing)
     if name not in DATASETS and Path(name).is_dir():

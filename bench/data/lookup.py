@@ -10,7 +10,7 @@ import platformdirs
 from bench.core.errors import BenchError
 from bench.storage import expanded
 
-__all__ = ["DATA_DIR_VARIABLE", "find", "folders", "listing"]
+__all__ = ["DATA_DIR_VARIABLE", "existing", "find", "folders", "listing"]
 
 DATA_DIR_VARIABLE = "BENCH_DATA_DIR"
 
@@ -25,8 +25,24 @@ def folders(data_dir: Path | None) -> tuple[Path, ...]:
         BenchError: if a folder that the user named does not exist.
     """
     named = [("--data-dir", data_dir), (DATA_DIR_VARIABLE, os.environ.get(DATA_DIR_VARIABLE) or None)]
-    found = [_existing(Path(value), origin) for origin, value in named if value is not None]
+    found = [existing(Path(value), origin) for origin, value in named if value is not None]
     return (*found, Path(platformdirs.user_cache_dir("bench", appauthor=False)) / "data")
+
+
+def existing(folder: Path, origin: str = "--data-dir") -> Path:
+    """A folder that the user named.
+
+    Args:
+        folder: the name; `~` is the home folder.
+        origin: where the user named it, for the message.
+
+    Raises:
+        BenchError: if there is none.
+    """
+    folder = expanded(folder)
+    if not folder.is_dir():
+        raise BenchError(f"No such data folder: {folder} (from {origin}). Create it, or name the one that holds data.")
+    return folder
 
 
 def find(entry: str, *, data_dir: Path | None) -> Path | None:
@@ -37,10 +53,3 @@ def find(entry: str, *, data_dir: Path | None) -> Path | None:
 def listing(data_dir: Path | None) -> str:
     """The folders to look in, for a message."""
     return ", ".join(str(folder) for folder in folders(data_dir))
-
-
-def _existing(folder: Path, origin: str) -> Path:
-    folder = expanded(folder)
-    if not folder.is_dir():
-        raise BenchError(f"No such data folder: {folder} (from {origin}). Create it, or name the one that holds data.")
-    return folder

@@ -95,7 +95,7 @@ def known_answers(*, samples: int, folder: Path | None = None, data_dir: Path | 
     Raises:
         BenchError: if `folder` does not hold it, or there are not so many examples.
     """
-    digits = data.load("digits")
+    digits = data.load("digits", data_dir=data_dir)
     examples = data.select(digits, samples=samples)
     found = [*_closed_forms(samples), *(_of_zoo(trap, digits, examples) for trap in TRAPS)]
     return (*(_published(folder, data_dir) if folder is not None else ()), *found)

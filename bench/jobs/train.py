@@ -17,6 +17,7 @@ from torch import nn
 from bench import data, models, suites
 from bench.core import digest
 from bench.core.errors import BenchError
+from bench.core.types import Examples
 from bench.data import Dataset
 from bench.evaluation import evaluate
 from bench.jobs.provenance import collect_provenance
@@ -122,6 +123,8 @@ def train(
     if request.epochs is not None:
         plan = replace(plan, epochs=request.epochs)
     schedule = _schedule(request, plan)
+    if request.test_samples is not None:
+        _test_images(request)  # so that a number which cannot be is told before the training
     name = model_name(recipe.name, scale)
     folder = request.out / name
     snapshot = _prepare(folder, dataset.name, request.force)
@@ -177,6 +180,8 @@ def _schedule(request: TrainRequest, plan: Plan) -> str:
     Raises:
         BenchError: if both or no sensible numbers are given.
     """
+    if plan.epochs < 1:
+        raise BenchError(f"Expected at least 1 epoch, but got {plan.epochs}.")
     if request.minutes is None:
         return f"{plan.epochs} epochs"
     if request.epochs is not None:
@@ -307,9 +312,8 @@ def _accuracies(
 
 def _on_test(module: nn.Module, request: TrainRequest) -> list[Accuracy]:
     """Clean and PGD-20 accuracy on the test split, by the harness itself."""
-    test = data.load(request.dataset, data_dir=request.data_dir, split="test")
+    test, examples = _test_images(request)
     pgd = next(attack for attack in suites.get("standard-v1").attacks if attack.name == "pgd-20")
-    examples = data.select(test, samples=request.test_samples)
     evaluation = evaluate(
         module,
         examples,
@@ -320,6 +324,11 @@ def _on_test(module: nn.Module, request: TrainRequest) -> list[Accuracy]:
     counts = (("clean", evaluation.n_clean), ("pgd20", evaluation.n_robust))
     total = len(examples)
     return [Accuracy(name=n, checkpoint="best", split="test", n_examples=total, n_correct=c) for n, c in counts]
+
+
+def _test_images(request: TrainRequest) -> tuple[Dataset, Examples]:
+    test = data.load(request.dataset, data_dir=request.data_dir, split="test")
+    return test, data.select(test, samples=request.test_samples)
 
 
 def _hardware(device: torch.device) -> str:

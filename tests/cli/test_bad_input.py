@@ -96,6 +96,7 @@ def zoo(here, monkeypatch):
         (("--device", "tpu"), ("No device 'tpu'", "cpu")),
         (("--device", "cuda:77"), ("No device 'cuda:77'", "cpu")),
         (("--data-dir", "nowhere", "--dataset", "cifar10"), ("No such data folder", "nowhere")),
+        (("--data-dir", "nowhere"), ("No such data folder", "nowhere")),
         (("--weights", "nowhere.pth"), ("nowhere.pth",)),
         (("--dataset", "nowhere.npz"), ("nowhere.npz",)),
         (("--dataset", "folder:nowhere"), ("nowhere",)),

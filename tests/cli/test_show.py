@@ -86,9 +86,12 @@ def test_json_gives_back_the_row(bench, board, record):
 def test_filters(bench, board, record):
     """`--suite`, `--dataset` and `--threat-model` narrow down, in any spelling of the same radius."""
     assert bench("show", "--dataset", record.dataset, "--threat-model", record.threat_model.lower()).code == 0
-    refused = bench("show", "--dataset", "nothing")
+    refused = bench("show", "--dataset", f"{record.dataset}s")
     assert refused.code == 2
-    assert "No such rows in leaderboard" in refused.message
+    assert (
+        f"Unknown dataset of rows in leaderboard '{record.dataset}s'. Did you mean '{record.dataset}'?"
+        in refused.message
+    )
 
 
 @pytest.mark.parametrize(

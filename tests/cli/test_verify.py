@@ -71,7 +71,13 @@ def test_changed_evidence_is_exit_code_1(bench, row):
         ((), "Say which row"),
         (("absent.json",), "no such file"),
         (("nobody",), "Unknown row 'nobody'"),
-        (("ROW", "--dataset", "cifar10"), "No such rows"),
+        (("ROW", "--dataset", "digit"), "Unknown dataset of rows in leaderboard 'digit'. Did you mean"),
+        (("ROW", "--suite", "quick-v9"), "Unknown suite of rows in leaderboard 'quick-v9'. Did you mean"),
+        (("ROW", "--threat-model", "Linf:1/9"), "Unknown threat model of rows in leaderboard 'Linf:1/9'. Did you mean"),
+        (("PATH", "--dataset", "digit"), "Expected dataset 'digits', which row"),
+        (("PATH", "--suite", "quick"), "Expected suite '"),
+        (("PATH", "--threat-model", "Linf:1/9"), "Expected threat model 'Linf:1/10', which row"),
+        (("PATH", "--threat-model", "Linf"), "NORM:EPSILON"),
         (("ROW", "--leaderboard", "nowhere"), "No such rows in nowhere"),
         (("ROW", "--device", "abacus"), "No device 'abacus'"),
         (("ROW", "--by", "me"), "name the file"),
@@ -89,7 +95,7 @@ def test_changed_evidence_is_exit_code_1(bench, row):
 )
 def test_what_the_user_can_mend_is_exit_code_2(bench, row, words, says):
     """One line each."""
-    words = [row.stem if word == "ROW" else word for word in words]
+    words = [{"ROW": row.stem, "PATH": str(row)}.get(word, word) for word in words]
     extra = () if "--model" in words or "--transfer" in words or "--device" in words else OWN
     if "--device" in words:
         extra = OWN[:2]

@@ -168,10 +168,16 @@ def test_weights_are_float16_and_what_is_reported_is_theirs(tmp_path):
         (("--minutes", "nan"), "Expected --minutes to be a number above 0, but got nan."),
         (("--minutes", "1", "--epochs", "2"), "Expected --epochs or --minutes, but got both"),
         (("--scale", "medium", "--epochs", "1"), "Expected at least 5000 examples"),
+        (("--epochs", "0"), "Expected at least 1 epoch, but got 0."),
+        (("--epochs", "1", "--test-samples", "0"), "Expected at least 1 sample, but got 0."),
+        (("--epochs", "1", "--test-samples", "361"), "Expected at most 360 samples, but got 361"),
     ],
 )
-def test_a_time_that_makes_no_sense_is_one_line(tmp_path, monkeypatch, more, expected):
-    """Too few minutes, no number, two answers to one question, too large a batch: one line, exit 2, nothing written."""
+def test_a_number_that_makes_no_sense_is_one_line(tmp_path, monkeypatch, more, expected):
+    """Too few minutes, no number, two answers to one question, too large a batch: one line, exit 2, nothing written.
+
+    It is told before the training, also what is about the time after it.
+    """
     scales = RECIPES.get("pgd-at").scales
     monkeypatch.setitem(scales, "medium", dataclasses.replace(scales["medium"], batch_size=5000))
     done = bench("train", "--recipe", "pgd-at", "--dataset", "digits", "--out", str(tmp_path / "out"), *more)
