@@ -1,7 +1,7 @@
 """Attacks on stochastic models: any search of ours on means over passes, or on the model with its draws held fixed.
 
 A search on means takes the gradient of the expected loss, estimated by `passes` passes at every iterate (expectation
-over transformation: Athalye et al. 2018, arXiv 1707.07397, equation 3; of randomised defences Athalye, Carlini and
+over transformation: Athalye et al. 2018, arXiv 1707.07397; of randomised defences Athalye, Carlini and
 Wagner 2018, arXiv 1802.00420, section 5.3; AutoAttack's version `rand`: 20 passes). Values, and what counts as broken,
 are of the same passes. An example leaves once three quarters of them err.
 
@@ -52,9 +52,16 @@ class EoT(_OfStochastic):
 
     Args:
         passes: how many at each iterate.
+
+    Raises:
+        ValueError: if the attack is run by AutoAttack's package, which would take single passes.
     """
 
     passes: int = 20
+
+    def __post_init__(self) -> None:
+        if self.attack.engine == "reference":
+            raise ValueError(f"Expected `attack` to be of our own engine, but {self.attack.name} is of the package.")
 
     @property
     def per_chunk(self) -> bool:

@@ -139,6 +139,12 @@ def test_a_later_iterate_takes_the_place_of_one_that_was_lucky():
         assert torch.equal(best.points, kept)
 
 
+def test_the_packages_attacks_are_refused():
+    """They would take single passes, and nobody would see it."""
+    with pytest.raises(ValueError, match="Expected `attack` to be of our own engine, but apgd-ce is of the package"):
+        EoT(name="eot", attack=ApgdCe())
+
+
 def test_frozen_draws_are_equal_in_every_pass(network):
     """The model is a deterministic one then; with fresh draws it is not."""
     inputs, model = torch.rand(2, 1, 6, 6), Noisy(network)

@@ -89,6 +89,13 @@ def test_workers_and_shards_give_the_row_of_one_process(request_: RunRequest, tm
     assert run(replace(request_, journal=tmp_path / "again")).outcome.value == "reproduces"
 
 
+def test_a_row_of_whole_chunks_is_extended(request_: RunRequest, tmp_path: Path) -> None:
+    """A longer run agrees with it example by example, though the means over all examples are others."""
+    assert run(replace(request_, samples=64)).outcome.value == "written"
+    longer = run(replace(request_, samples=80, journal=tmp_path / "longer"))
+    assert (longer.outcome.value, longer.n_before) == ("extended", 64)
+
+
 def test_the_short_doctor_asks_what_has_an_answer(request_: RunRequest) -> None:
     """Checks that compare passes do not apply, and say why; the others ran, and none failed for the noise."""
     found = {each.id: each for each in run(replace(request_, samples=16)).record.result.diagnostics}

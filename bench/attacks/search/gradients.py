@@ -1,7 +1,7 @@
 """How the engine asks the model: forward alone, or forward with the gradient at the input.
 
 A stochastic model is asked several times at every look: the objective and its gradient are means over the passes
-(expectation over transformation, Athalye et al. 2018, arXiv 1707.07397, equation 3), the logits are those of all.
+(expectation over transformation, Athalye et al. 2018, arXiv 1707.07397), the logits are those of all.
 """
 
 from __future__ import annotations
