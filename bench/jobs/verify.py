@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from bench import data, models, suites
 from bench.core.errors import BenchError, OtherFileError
-from bench.core.structure import structures_of
+from bench.core.structure import is_stochastic, structures_of
 from bench.core.types import ThreatModel
 from bench.data import Dataset, Preprocessing
 from bench.evaluation import Advance, Judge
@@ -280,6 +280,8 @@ def _check_fingerprint(record: Record, model: LoadedModel) -> CheckResult:
         return CheckResult(what="fingerprint", level=Level.NOT_APPLICABLE, evidence=says)
     if apart > FINGERPRINT_TOLERANCE:
         says = f"{model.name} is another function: logits on fixed inputs differ by {apart:.2g} of the largest"
+        if is_stochastic(model.module):
+            says += f", or its draws are those of another kind of device than the row's, {record.cost.device}"
         return CheckResult(what="fingerprint", level=Level.FAIL, evidence=says)
     return CheckResult(
         what="fingerprint", level=Level.PASS, evidence=f"{model.name} answers fixed inputs as the row's model did"

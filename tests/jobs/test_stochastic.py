@@ -120,5 +120,8 @@ def test_a_row_of_a_model_that_is_declared_by_an_option_is_verified(request_: Ru
     found = verify(ran.path, lookup)
     assert not [check for check in found.checks if check.level is Level.FAIL]
     assert found.n_robust == ran.record.result.n_robust
+    (tmp_path / "net.py").write_text(NET.replace("0.05", "0.06"))
+    (bad,) = (check for check in verify(ran.path, lookup).checks if check.level is Level.FAIL)
+    assert bad.what == "fingerprint" and "another kind of device than the row's, cpu" in bad.evidence
     with pytest.raises(BenchError, match="stochastic model, and these attacks are for deterministic ones"):
         attack(ran.path, lookup)
