@@ -14,7 +14,7 @@ from bench.cli.layout import table
 from bench.cli.options import DataDir, Device, Json, Quiet
 from bench.cli.output import json_text, say
 from bench.cli.tables import clock
-from bench.core.errors import FoundSomethingError
+from bench.core.errors import BenchError, FoundSomethingError
 
 if TYPE_CHECKING:
     from bench.jobs.conformance import Case, Held
@@ -60,6 +60,8 @@ def conformance(
     from bench.jobs.conformance import Request
     from bench.jobs.conformance import conformance as job
 
+    if markdown and as_json:
+        raise BenchError("--markdown and --json are two forms of one table; leave one out.")
     request = Request(
         suite=suite,
         only=tuple(only or ()),

@@ -35,7 +35,12 @@ def test_a_lie_without_a_doubt_is_a_finding(bench, monkeypatch):
 
 
 def test_a_mistake_is_one_line(bench):
-    """Exit code 2, with the nearest name."""
-    result = bench("conformance", "--only", "batchsize")
-    assert result.code == 2
-    assert "Did you mean 'batch size'?" in result.message
+    """Exit code 2: a name with the nearest one, two forms for one table, a folder that is not there."""
+    for words, says in (
+        (("--only", "batchsize"), "Did you mean 'batch size'?"),
+        (("--markdown", "--json"), "leave one out"),
+        (("--data-dir", "nowhere"), "No such data folder: nowhere"),
+    ):
+        result = bench("conformance", *words)
+        assert result.code == 2
+        assert says in result.message
