@@ -10,6 +10,7 @@ from bench.attacks.eot import EoT, FrozenDraws
 from bench.attacks.fgsm import FGSM
 from bench.attacks.margin_ascent import MarginAscent
 from bench.attacks.pgd import PGD, PGD_20_STEP, TENTH
+from bench.attacks.transfer import Transfer
 from bench.core.registry import Registry
 from bench.core.types import Attack
 
@@ -28,6 +29,7 @@ __all__ = [
     "MarginAscent",
     "SingleAttack",
     "StepSize",
+    "Transfer",
     "get",
     "names",
     "parameters",

@@ -31,6 +31,7 @@ __all__ = [
     "Model",
     "Name",
     "NoRow",
+    "Queries",
     "Quiet",
     "Resize",
     "RowDataset",
@@ -38,6 +39,7 @@ __all__ = [
     "Stochastic",
     "Suite",
     "SuiteFilter",
+    "Surrogate",
     "ThreatModel",
     "ThreatModelFilter",
     "Weights",
@@ -98,6 +100,14 @@ Suite = Annotated[
 ]
 Stochastic = Annotated[
     bool, typer.Option("--stochastic", help="The model draws random numbers in eval mode: --suite rand-v1.")
+]
+Queries = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Of blackbox-v1: most queries of the model for each example; by default 5000."),
+]
+Surrogate = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Of blackbox-v1: a model to transfer from, once for each; by default bench's."),
 ]
 Indices = Annotated[str | None, typer.Option(metavar="A:B", help="Examples A to B-1 of the official split.")]
 Device = Annotated[

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from bench.cli.layout import table, wrapped
 from bench.core.plain_text import plain
-from bench.row import AttackResult, Audit, Record
+from bench.row import AttackResult, Audit, BlackBox, Record
 
 __all__ = ["clock", "percent", "row_table", "rows_table"]
 
@@ -118,10 +118,18 @@ def _conclusion(record: Record) -> str:
     result = record.result
     if result.audit is not None:
         return _bounded(record, result.audit)
-    return (
+    number = (
         f"Robust accuracy {percent(record.n_robust / result.n_examples)} ({record.n_robust} of {result.n_examples};"
         f" 95 % interval {_interval(record)} %)"
     )
+    return number if record.black_box is None else f"{number}\n{_of_black_box(record.black_box)}"
+
+
+def _of_black_box(found: BlackBox) -> str:
+    """What a number rests on that no gradient was used for."""
+    doubt = f"{found.doubt[0].upper()}{found.doubt[1:]}"
+    others = " and ".join(plain(name) for name in found.surrogates)
+    return f"{doubt}. At most {found.queries:,} queries an example, some for points made on {others}. Not ranked."
 
 
 def _bounded(record: Record, audit: Audit) -> str:

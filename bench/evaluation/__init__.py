@@ -20,6 +20,7 @@ from bench.evaluation.plan import RunPlan, default_batch_size, make_plan, settle
 from bench.evaluation.precision import full_float32
 from bench.evaluation.progress import Progress, ProgressCallback
 from bench.evaluation.results import StageResult
+from bench.evaluation.sanity import check_surrogates, gives_gradient
 from bench.evaluation.search_precision import (
     AUTO,
     FLOAT32,
@@ -62,6 +63,7 @@ __all__ = [
     "StageResult",
     "assemble_plan",
     "blocks_of",
+    "check_surrogates",
     "choose_precision",
     "chunks_of",
     "code_digest",
@@ -73,6 +75,7 @@ __all__ = [
     "evaluate_plan",
     "full_float32",
     "gather",
+    "gives_gradient",
     "guarded",
     "has_entries",
     "inside",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from bench.acceleration import FastForms
+from bench.attacks import Transfer
 from bench.attacks.search import ModelForms, Searched, search_and_settle
 from bench.core.errors import BenchError
 from bench.core.structure import is_stochastic
@@ -27,15 +30,26 @@ class Forms:
         original: the model.
         exact: float32, as fast as may be; the original itself where nothing faster is wanted.
         low: in lower precision, or None.
+        surrogates: other models, for attacks that transfer from some; what is asked of them is not counted.
     """
 
-    def __init__(self, original: nn.Module, *, exact: nn.Module | None = None, low: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        original: nn.Module,
+        *,
+        exact: nn.Module | None = None,
+        low: nn.Module | None = None,
+        surrogates: Sequence[nn.Module] = (),
+    ) -> None:
+        self._surrogates = tuple(surrogates)
         self.original = CountingClassifier(original)
         self.exact = CountingClassifier(exact) if exact is not None else self.original
         self.low = CountingClassifier(low) if low is not None else None
 
     @classmethod
-    def of(cls, module: nn.Module, inputs: Tensor, *, engine: str, precision: str) -> Forms:
+    def of(
+        cls, module: nn.Module, inputs: Tensor, *, engine: str, precision: str, surrogates: Sequence[nn.Module] = ()
+    ) -> Forms:
         """The forms that a run needs: the same for the same model, whichever examples it is tried on.
 
         Args:
@@ -43,29 +57,32 @@ class Forms:
             inputs: some examples' inputs, `(N, C, H, W)`, on that device; their shape alone matters.
             engine: "reference" keeps every attack on the model itself, as on a stochastic model all are.
             precision: of the search.
+            surrogates: other models, for attacks that transfer from some.
 
         Raises:
             BenchError: if a lower precision is wanted and the model does not work in it.
         """
-        return cls.chosen(FastForms(module, inputs), engine=engine, precision=precision)
+        return cls.chosen(FastForms(module, inputs), engine=engine, precision=precision, surrogates=surrogates)
 
     @classmethod
-    def chosen(cls, made: FastForms, *, engine: str, precision: str) -> Forms:
+    def chosen(cls, made: FastForms, *, engine: str, precision: str, surrogates: Sequence[nn.Module] = ()) -> Forms:
         """Of the forms of a model those that a run needs; raises as `of` does."""
         if engine == "reference" or is_stochastic(made.module):
-            return cls(made.module)
+            return cls(made.module, surrogates=surrogates)
         if precision != LADDER:
-            return cls(made.module, exact=made.exact)
+            return cls(made.module, exact=made.exact, surrogates=surrogates)
         if made.low is None:
             raise BenchError("This model does not work in bfloat16: choose --precision float32.")
-        return cls(made.module, exact=made.exact, low=made.low)
+        return cls(made.module, exact=made.exact, low=made.low, surrogates=surrogates)
 
     def in_float32(self) -> Forms:
         """The same without the form in lower precision."""
-        return Forms(self.original.module, exact=self.exact.module)
+        return Forms(self.original.module, exact=self.exact.module, surrogates=self._surrogates)
 
     def search(self, attack: Attack, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Searched:
         """Run an attack on what it may search on."""
+        if isinstance(attack, Transfer):
+            attack = dataclasses.replace(attack, surrogates=self._surrogates)
         finish = attack.finish
         if finish is None or (finish == "nothing" and self.low is None):
             classifier = self.exact if attack.logits_only else self.original

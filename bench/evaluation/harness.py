@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import nn
@@ -44,6 +44,7 @@ def evaluate(
     costs: Costs | None = None,
     identity: InputDigests | None = None,
     executor: Executor | None = None,
+    surrogates: Mapping[str, nn.Module] | None = None,
 ) -> Evaluation:
     """Attack a model and say which examples withstand it.
 
@@ -68,6 +69,7 @@ def evaluate(
         costs: what a probe measured, for the estimate of the time left; by default passes are counted.
         identity: digests for the journal; by default those of the module and the examples themselves.
         executor: computes the tasks; by default this process does. The result is the same.
+        surrogates: for `blackbox-v1`, one or two other models of the same classes, by name.
 
     Raises:
         BenchError: if examples, model, suite and journal do not fit each other.
@@ -85,6 +87,7 @@ def evaluate(
         precision=precision,
         identity=identity,
         journal=place(journal) if journal is not None else None,
+        surrogates=surrogates,
     )
     return evaluate_plan(asked, executor=executor, progress=progress, costs=costs)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -27,10 +27,18 @@ from bench.evaluation.journal.header import Header, InputDigests, code_digest, e
 from bench.evaluation.journal.journal import peek
 from bench.evaluation.model_guard import device_of, guarded
 from bench.evaluation.precision import full_float32
-from bench.evaluation.sanity import check_ball, check_examples, check_model, check_stochastic, check_suite
+from bench.evaluation.sanity import (
+    check_ball,
+    check_examples,
+    check_gradients,
+    check_model,
+    check_stochastic,
+    check_suite,
+    check_surrogates,
+)
 from bench.evaluation.search_precision import AUTO, FLOAT32, MEASURED, choose_precision, precision_of_suite
 from bench.evaluation.structure import checked_structures
-from bench.models import adapted, check_values
+from bench.models import adapted, check_values, state_digest
 from bench.storage import Place
 from bench.suites import AttackSuite
 
@@ -56,6 +64,7 @@ class RunPlan:
         device: where this process computes.
         header: seed, engine, precision, batch size and the digests of everything: what the journal is made for.
         journal: where finished work lies; None to keep none.
+        surrogates: other models that examples are transferred from, by name; lent as the model is.
         forms: what attacks search on in the model's place; None until the plan is settled.
     """
 
@@ -68,6 +77,7 @@ class RunPlan:
     device: torch.device
     header: Header
     journal: Place | None
+    surrogates: Mapping[str, nn.Module] = field(default_factory=dict)
     forms: Forms | None = None
 
     @property
@@ -126,8 +136,12 @@ class RunPlan:
 
     @contextlib.contextmanager
     def model(self) -> Iterator[nn.Module]:
-        """The model lent to the block, on the device and in full float32."""
-        with guarded(self.module, self.device) as module, full_float32():
+        """The model lent to the block, on the device and in full float32, as its surrogates are."""
+        with contextlib.ExitStack() as stack:
+            for surrogate in self.surrogates.values():
+                stack.enter_context(guarded(surrogate, self.device))
+            module = stack.enter_context(guarded(self.module, self.device))
+            stack.enter_context(full_float32())
             yield module
 
 
@@ -149,6 +163,7 @@ def make_plan(
     precision: str = AUTO,
     identity: InputDigests | None = None,
     journal: Place | Callable[[Header], Place] | None = None,
+    surrogates: Mapping[str, nn.Module] | None = None,
 ) -> RunPlan:
     """What is asked for; nothing runs yet, and the model is not asked.
 
@@ -167,9 +182,10 @@ def make_plan(
         precision: of the search: one of `search_precision.PRECISIONS`.
         identity: digests of model and data; by default those of the module and the examples themselves.
         journal: where finished work lies, or what says so for a header; None to keep none.
+        surrogates: other models for a suite that transfers from some, by name.
 
     Raises:
-        BenchError: if examples or suite cannot be evaluated, or the suite not in that precision.
+        BenchError: if examples or suite cannot be evaluated, or the suite not in that precision or without surrogates.
         ValueError: if `batch_size` is below 1.
     """
     check_values(module)
@@ -177,6 +193,8 @@ def make_plan(
     check_suite(suite, threat_model)
     check_stochastic(module, suite)
     check_ball(threat_model, examples)
+    others = dict(surrogates or {})
+    check_surrogates(suite, others)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"Expected `batch_size` to be at least 1, but got {batch_size}.")
     here = torch.device(device) if device is not None else device_of(module)
@@ -199,6 +217,7 @@ def make_plan(
         device=kind,
         batch_size=batch_size or default_batch_size(kind),
         code=code_digest(),
+        surrogates={name: state_digest(each.state_dict()) for name, each in others.items()},
         fingerprint=digests.fingerprint,
     )
     folder = journal(header) if callable(journal) else journal
@@ -217,6 +236,7 @@ def make_plan(
         device=here,
         header=header,
         journal=folder,
+        surrogates=others,
     )
 
 
@@ -229,11 +249,14 @@ def settled(plan: RunPlan) -> RunPlan:
     if plan.forms is not None:
         return plan
     with plan.model():
-        module = adapted(plan.module, plan.few_inputs.to(plan.device))
-    asked = dataclasses.replace(plan, module=module)
+        few = plan.few_inputs.to(plan.device)
+        module = adapted(plan.module, few)
+        surrogates = {name: adapted(each, few) for name, each in plan.surrogates.items()}
+    asked = dataclasses.replace(plan, module=module, surrogates=surrogates)
     with asked.model():
         inputs = plan.examples[:CHUNK_SIZE].inputs.to(plan.device)
         check_model(module, inputs, asked.attacks)
+        check_gradients(surrogates, inputs)
         if plan.suite.structures:
             checked_structures(module, inputs, plan.device)
         header = plan.header
@@ -243,7 +266,9 @@ def settled(plan: RunPlan) -> RunPlan:
         if header.precision in (AUTO, MEASURED):
             choice = choose_precision(header.precision, made, inputs, computed_on=header.device)
             header = dataclasses.replace(header, precision=choice.precision, precision_reason=choice.reason)
-        forms = Forms.chosen(made, engine=header.engine, precision=header.precision)
+        forms = Forms.chosen(
+            made, engine=header.engine, precision=header.precision, surrogates=tuple(surrogates.values())
+        )
     return dataclasses.replace(asked, header=header, forms=forms)
 
 

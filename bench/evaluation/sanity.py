@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,16 @@ from bench.models import check_repeated, differs
 from bench.ops.generators import seed_generators
 from bench.suites import VERDICT_PASSES, AttackSuite, with_engine
 
-__all__ = ["check_ball", "check_examples", "check_model", "check_stochastic", "check_suite"]
+__all__ = [
+    "check_ball",
+    "check_examples",
+    "check_gradients",
+    "check_model",
+    "check_stochastic",
+    "check_suite",
+    "check_surrogates",
+    "gives_gradient",
+]
 
 _CUT_OFF = "torch.no_grad, inference_mode, detach or numpy in its forward pass cuts it off"
 
@@ -59,6 +68,50 @@ def check_suite(suite: AttackSuite, threat_model: ThreatModel) -> None:
             known = ", ".join(sorted(map(str, attack.norms)))
             other = " Its authors' package does: --engine reference." if _known_elsewhere(attack, threat_model) else ""
             raise BenchError(f"Attack {attack.name} does not know the norm {threat_model.norm}, only {known}.{other}")
+
+
+def check_surrogates(suite: AttackSuite, names: Collection[str]) -> None:
+    """Refuse surrogates for a suite that transfers from none, and none or too many for one that does.
+
+    Raises:
+        BenchError: saying how many it takes.
+    """
+    most = suite.most_surrogates
+    if not most and names:
+        raise BenchError(f"Suite {suite.label} transfers from no other model: leave the surrogates out.")
+    if most and not 1 <= len(names) <= most:
+        raise BenchError(
+            f"Expected 1 to {most} surrogates for {suite.label}, other models of the same classes, but got"
+            f" {len(names) or 'none'}: --surrogate MODEL, or in Python `surrogates`."
+        )
+
+
+def check_gradients(surrogates: Mapping[str, nn.Module], inputs: Tensor) -> None:
+    """Refuse surrogates through which nothing can be crafted.
+
+    Args:
+        surrogates: models by name, in eval mode.
+        inputs: a few clean inputs, on their device.
+
+    Raises:
+        BenchError: naming the first.
+    """
+    for name, surrogate in surrogates.items():
+        if not gives_gradient(surrogate, inputs[:1]):
+            raise BenchError(f"Surrogate {name!r} gives no gradient, so nothing can be crafted on it: name another.")
+
+
+def gives_gradient(module: nn.Module, inputs: Tensor) -> bool:
+    """Whether a gradient flows from the model's logits to its inputs; raises what the model raises.
+
+    Args:
+        module: the model, in eval mode.
+        inputs: `(N, C, H, W)`, on its device.
+    """
+    leaf = inputs.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        logits = module(leaf)
+        return logits.requires_grad and torch.autograd.grad(logits.sum(), leaf, allow_unused=True)[0] is not None
 
 
 def _known_elsewhere(attack: Attack, threat_model: ThreatModel) -> bool:
@@ -150,11 +203,8 @@ def _check_draws(module: nn.Module, inputs: Tensor) -> None:
 
 
 def _check_gradient(module: nn.Module, inputs: Tensor, attack: str) -> None:
-    leaf = inputs.detach().clone().requires_grad_()
     try:
-        with torch.enable_grad():
-            logits = module(leaf)
-            flows = logits.requires_grad and torch.autograd.grad(logits.sum(), leaf, allow_unused=True)[0] is not None
+        flows = gives_gradient(module, inputs)
     except Exception as error:
         raise BenchError(
             f"The model fails where its gradient at the input is asked for, as attacks such as {attack} do:"
@@ -164,7 +214,8 @@ def _check_gradient(module: nn.Module, inputs: Tensor, attack: str) -> None:
         why = "it is quantised" if _is_quantised(module) else _CUT_OFF
         raise BenchError(
             f"The model gives no gradient at its input ({why}), so attacks that need one, such as {attack}, cannot run."
-            " Let the gradient through, with a smooth stand-in where an operation has none (BPDA)."
+            " Let the gradient through, with a smooth stand-in where an operation has none (BPDA), or take"
+            " --suite blackbox-v1, which needs none."
         )
 
 

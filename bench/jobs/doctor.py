@@ -13,8 +13,8 @@ from bench.core.types import ThreatModel
 from bench.data import Preprocessing
 from bench.diagnostics import Examined, claim_of, diagnose, overall, select
 from bench.evaluation import default_batch_size
-from bench.jobs.findings import load_surrogates
 from bench.jobs.request import load_data, pick_device
+from bench.jobs.surrogates import load_surrogates
 from bench.row import Diagnostic, Level, format_indices
 
 __all__ = ["SAMPLES", "Diagnosis", "DoctorRequest", "doctor"]

@@ -7,24 +7,16 @@ import functools
 import time
 from collections.abc import Callable
 
-import torch
-from torch import nn
-
-from bench import models
 from bench.core.errors import BenchError
 from bench.core.types import Examples
-from bench.data import Dataset
 from bench.diagnostics import SHORT_EXAMPLES, Examined, diagnose_briefly, quick, short_form, short_passes, unexamined
 from bench.evaluation import Evaluation, Progress, ProgressCallback, open_journal, peek
 from bench.jobs.request import ResolvedRun
-from bench.models import LoadedModel
+from bench.jobs.surrogates import load_surrogates, shipped_surrogates
 from bench.row import Diagnostic
 from bench.storage import Place
 
-__all__ = ["Closing", "find", "load_surrogates", "passes_left"]
-
-SURROGATES = ("pgd-at", "trades", "standard")
-"""Models of the zoo that examples are transferred from, where they have a checkpoint for the dataset."""
+__all__ = ["Closing", "find", "passes_left"]
 
 
 class Closing:
@@ -111,22 +103,8 @@ def passes_left(run: ResolvedRun) -> Callable[[int], float]:
     return lambda n_examples: passes(min(n_examples, SHORT_EXAMPLES))
 
 
-def load_surrogates(model: LoadedModel, dataset: Dataset, device: torch.device) -> dict[str, nn.Module]:
-    """Other models of the dataset, which examples are transferred from, by their names."""
-    loaded = {name: models.load(name, dataset=dataset, device=device) for name in _surrogates(dataset)}
-    return {name: each.module for name, each in loaded.items() if each.digest != model.digest}
-
-
-def _surrogates(dataset: Dataset) -> tuple[str, ...]:
-    """Their names; none where what comes with the package cannot be read."""
-    shipped: set[str] = set()
-    with contextlib.suppress(OSError):
-        shipped = {each.spec.name for each in models.listing() if dataset.name in each.datasets}
-    return tuple(name for name in SURROGATES if name in shipped)
-
-
 def _form(run: ResolvedRun) -> str:
-    return short_form(run.dataset.num_classes, _surrogates(run.dataset))
+    return short_form(run.dataset.num_classes, shipped_surrogates(run.dataset))
 
 
 def _known(journal: Place | None, few: Examples, form: str) -> tuple[Diagnostic, ...] | None:

@@ -89,6 +89,7 @@ def _request(request: ProbeRequest, folder: Path) -> RunRequest:
         threat_model=record.threat_model,
         suite=record.suite,
         stochastic=suites.for_stochastic(record.suite),
+        surrogates=tuple(record.black_box.surrogates) if record.black_box is not None else (),
         indices=_first(record, request.n_examples),
         seed=record.result.seed,
         device=lookup.device,

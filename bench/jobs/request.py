@@ -22,11 +22,13 @@ from bench.evaluation import (
     FINGERPRINT_IMAGES,
     InputDigests,
     RunPlan,
+    check_surrogates,
     default_journal,
     make_plan,
     precision_of_suite,
     take_fingerprint,
 )
+from bench.jobs.surrogates import chosen_surrogates
 from bench.leaderboard.store import Identity
 from bench.models import LoadedModel, preprocessing, source_of
 from bench.storage import Place
@@ -60,6 +62,8 @@ class RunRequest:
         leaderboard: folder of the rows, or its URL.
         suite: such as "standard-v1".
         stochastic: declare that the model is, whatever it says itself.
+        queries: budget of an example, for a suite that has one; None for the suite's own.
+        surrogates: models that the suite transfers from, in the same forms; none for those of the zoo.
         weights: a weights file for the model, or None.
         weights_key: where in that file, a dotted path; None for anywhere.
         name: what the row calls the model; None for `row_name`.
@@ -86,6 +90,8 @@ class RunRequest:
     leaderboard: Place
     suite: str = "standard-v1"
     stochastic: bool = False
+    queries: int | None = None
+    surrogates: tuple[str, ...] = ()
     weights: Path | None = None
     weights_key: str | None = None
     name: str | None = None
@@ -116,12 +122,14 @@ class ResolvedRun:
         model: loaded and probed, with its fingerprint.
         dataset: the whole split.
         plan: of the evaluation.
+        surrogates: the other models that it transfers from, in the plan's order.
     """
 
     request: RunRequest
     model: LoadedModel
     dataset: Dataset
     plan: RunPlan
+    surrogates: tuple[LoadedModel, ...] = ()
 
 
 def resolve(request: RunRequest, notify: Callable[[str], None], *, computed_on: str | None = None) -> ResolvedRun:
@@ -138,14 +146,16 @@ def resolve(request: RunRequest, notify: Callable[[str], None], *, computed_on: 
     if request.name is not None:
         check_name(request.name)
     asked = ThreatModel.parse(request.threat_model) if request.threat_model is not None else None
-    suite = suites.get(request.suite, **({"engine": request.engine} if request.engine else {}))
+    suite = suites.get(request.suite, engine=request.engine or suites.DEFAULT_ENGINE, queries=request.queries)
+    if request.surrogates:
+        check_surrogates(suite, request.surrogates)
     precision_of_suite(request.precision, suite)
     if request.batch_size is not None and request.batch_size < 1:
         raise BenchError(f"Expected a batch size of at least 1, but got {request.batch_size}.")
     device = pick_device(request.device)
     dataset = load_data(
         request.dataset,
-        models=[request.model],
+        models=[request.model, *request.surrogates],
         data_dir=request.data_dir,
         class_names=request.class_names,
         prepare=request.preprocessing,
@@ -166,6 +176,9 @@ def resolve(request: RunRequest, notify: Callable[[str], None], *, computed_on: 
     for remark in model.remarks:
         notify(remark)
     model = fingerprinted(model, dataset, device)
+    surrogates = chosen_surrogates(
+        request.surrogates, suite, model, dataset=dataset, threat_model=threat_model, device=device
+    )
     if request.samples is None and request.indices is None and request.budget is None:
         examples = _by_default(examples, device, notify)
     plan = make_plan(
@@ -180,10 +193,11 @@ def resolve(request: RunRequest, notify: Callable[[str], None], *, computed_on: 
         precision=request.precision,
         identity=digests_of(model, dataset),
         journal=request.journal or default_journal,
+        surrogates={row_name(each, None): each.module for each in surrogates},
     )
     command = f"cd {shlex.quote(str(Path.cwd()))} && {shlex.join(request.command)}"
     plan = dataclasses.replace(plan, header=dataclasses.replace(plan.header, command=command))
-    return ResolvedRun(request=request, model=model, dataset=dataset, plan=plan)
+    return ResolvedRun(request=request, model=model, dataset=dataset, plan=plan, surrogates=surrogates)
 
 
 def digests_of(model: LoadedModel, dataset: Dataset) -> InputDigests:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import time
@@ -32,6 +33,7 @@ from bench.evaluation import (
     ProgressCallback,
     cost_of,
     evaluate_plan,
+    gives_gradient,
     has_entries,
     result_of,
     settled,
@@ -43,7 +45,7 @@ from bench.jobs.findings import Closing, find, passes_left
 from bench.jobs.provenance import collect_provenance, provenance_of
 from bench.jobs.request import ResolvedRun, RunRequest, resolve, row_name
 from bench.models import blueprint_of
-from bench.row import Diagnostic, Digests, Level, Record, parse_indices, same_function
+from bench.row import BlackBox, Diagnostic, Digests, Level, Record, parse_indices, same_function
 from bench.storage import Place, check_writable, explain_write_errors
 
 __all__ = [
@@ -286,8 +288,10 @@ def executor_of(
             " --workers, --devices and --executor out."
         )
     dataset = run.dataset.base or run.dataset.name
-    blueprint = blueprint_of(run.model, dataset=dataset, threat_model=run.plan.threat_model)
-    return Executor(pool=pool, blueprint=blueprint, waiting=waiting)
+    blueprint, *others = (
+        blueprint_of(each, dataset=dataset, threat_model=run.plan.threat_model) for each in (run.model, *run.surrogates)
+    )
+    return Executor(pool=pool, blueprint=blueprint, surrogates=tuple(others), waiting=waiting)
 
 
 def _record(run: ResolvedRun, evaluation: Evaluation, diagnostics: tuple[Diagnostic, ...]) -> Record:
@@ -308,12 +312,25 @@ def _record(run: ResolvedRun, evaluation: Evaluation, diagnostics: tuple[Diagnos
         ),
         fingerprint=model.fingerprint,
         result=result_of(evaluation, diagnostics=diagnostics),
+        black_box=_black_box(run),
         cost=dataclasses.replace(cost_of(evaluation), budget_seconds=request.budget),
         provenance=origin or provenance_of(request.command),
         card=card,
         not_run={**evaluation.not_run, **{name: reason for name, reason in reasons.items() if reason}},
         preprocessing=str(run.dataset.preprocessing) if run.dataset.preprocessing is not None else None,
     )
+
+
+def _black_box(run: ResolvedRun) -> BlackBox | None:
+    """How the model was asked, where no attack asked for a gradient; None of a suite that has no budget."""
+    if run.plan.suite.queries is None:
+        return None
+    gradient = False
+    with contextlib.suppress(Exception), run.plan.model() as module:  # as far as attacks are concerned it has none
+        gradient = gives_gradient(module, run.plan.few_inputs.to(run.plan.device))
+    names = run.plan.surrogates
+    surrogates = {name: each.digest for name, each in zip(names, run.surrogates, strict=True)}
+    return BlackBox(queries=run.plan.suite.queries, gradient=gradient, surrogates=surrogates)
 
 
 def attempted(make: Callable[[], _T]) -> tuple[_T | None, str]:

@@ -22,9 +22,9 @@ from bench.core.structure import is_stochastic
 from bench.core.types import ThreatModel
 from bench.evaluation import Judge, full_float32, guarded
 from bench.jobs.contribute import FoundBreaks, refuse_failed, robust_in, sound, store_found, stored_external
-from bench.jobs.findings import load_surrogates
 from bench.jobs.lookup import Lookup
 from bench.jobs.request import pick_device
+from bench.jobs.surrogates import load_surrogates
 from bench.jobs.verify import Opened, open_row
 from bench.row import ExternalBreak, Record, parse_indices, unpack_margins
 from bench.row.arrays import Breaks

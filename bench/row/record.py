@@ -2,7 +2,7 @@
 
 Version 2 added, all of it optional: the evidence beside a row, a checksum over the row, numbers that are reported and
 never count, the audit behind a cascade's interval, what a search in low precision claimed, and the model's card.
-Version 3 added the model's fingerprint, and the certificate, optional too.
+Version 3 added the model's fingerprint, the certificate, and how a black box was asked, optional too.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ __all__ = [
     "AttackCost",
     "AttackResult",
     "Audit",
+    "BlackBox",
     "Card",
     "Certificate",
     "Cost",
@@ -164,6 +165,38 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BlackBox:
+    """How a model was attacked that was asked for answers alone: what it withstood is an upper bound.
+
+    Args:
+        queries: most that the attacks together asked about an example.
+        gradient: whether the model gives one, so that attacks which use it could have run.
+        surrogates: models that examples were transferred from, by name, each with the digest of its weights.
+
+    Raises:
+        ValueError: if the budget is below 1, or a digest is none.
+    """
+
+    queries: int
+    gradient: bool
+    surrogates: dict[str, str]
+
+    def __post_init__(self) -> None:
+        if self.queries < 1:
+            raise ValueError(f"Expected `queries` to be at least 1, but got {self.queries}.")
+        strange = next((each for each in self.surrogates.values() if not _SHA256.fullmatch(each)), None)
+        if strange is not None:
+            raise ValueError(
+                f"Expected the digest of a surrogate to be 64 hexadecimal digits, but got {strange!r:.80}."
+            )
+
+    @property
+    def doubt(self) -> str:
+        """What the row says beside its number."""
+        return f"{'black box' if self.gradient else 'no gradient'}: upper bound"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Provenance:
     """Where the row comes from."""
 
@@ -211,6 +244,7 @@ class Record:
         evidence: the file with one break per broken example; None in rows that were written without.
         external_evidence: the file with the external breaks.
         certificate: of which examples is proved that nothing breaks them; None where nobody tried.
+        black_box: of a suite that asks for answers alone, with which means; None of any other.
         cost: how it was computed.
         provenance: where it comes from.
         card: what the model is; None in rows from before cards.
@@ -235,6 +269,7 @@ class Record:
     evidence: EvidenceFile | None = field(default=None, metadata=OPTIONAL)
     external_evidence: EvidenceFile | None = field(default=None, metadata=OPTIONAL)
     certificate: Certificate | None = field(default=None, metadata=OPTIONAL)
+    black_box: BlackBox | None = field(default=None, metadata=OPTIONAL)
     cost: Cost
     provenance: Provenance
     card: Card | None = field(default=None, metadata=OPTIONAL)

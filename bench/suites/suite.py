@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.attacks import Ensemble, parameters
+from bench.attacks import Ensemble, Transfer, parameters
 from bench.attacks.adaptive import Report
 from bench.core import digest
 from bench.core.structure import Structure
@@ -52,6 +52,7 @@ class AttackSuite:
         rules: what else a model gets for each structure that it declares.
         sources: of a suite with attacks that are not bench's, a digest of the files that they are in.
         stochastic: whether it is for models that draw random numbers.
+        queries: most that its attacks together ask about an example, none of them for a gradient; None for no limit.
     """
 
     name: str
@@ -62,6 +63,7 @@ class AttackSuite:
     rules: tuple[Rule, ...] = ()
     sources: str = ""
     stochastic: bool = False
+    queries: int | None = None
 
     def __post_init__(self) -> None:
         if (self.extends is None) == bool(self.rules):
@@ -129,6 +131,12 @@ class AttackSuite:
         extra = (attack for rule in self.rules_for(structures) for attack in rule.attacks)
         every = (*self.attacks, *extra)
         return tuple(attack.on(structures) if isinstance(attack, Ensemble) else attack for attack in every)
+
+    @property
+    def most_surrogates(self) -> int:
+        """How many other models it transfers from at most; 0 where it does not."""
+        parts = (stage for attack in self.attacks for stage in attack.stages)
+        return max((part.most_surrogates for part in parts if isinstance(part, Transfer)), default=0)
 
     @property
     def structures(self) -> frozenset[Structure]:

@@ -275,3 +275,19 @@ def test_a_full_disk(run, here, monkeypatch):
     monkeypatch.undo()
     monkeypatch.chdir(here)
     assert json.loads(run("--json").out)["outcome"] == "written"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--suite", "blackbox-v1", "--queries", "0"), ("at least 10 queries", "got 0")),
+        (("--queries", "50"), ("quick-v1 has no budget of queries", "--suite blackbox-v1")),
+        (("--surrogate", "nets.py:good"), ("quick-v1 transfers from no other model",)),
+        (("--suite", "blackbox-v1", *("--surrogate", "trades") * 3), ("1 to 2 surrogates for blackbox-v1", "got 3")),
+        (("--suite", "blackbox-v1", "--surrogate", "tradse"), ("Unknown model 'tradse'", "'trades'")),
+        (("--model", "onnx:none.onnx", "--suite", "blackbox-v1"), ("none.onnx",)),
+    ],
+)
+def test_a_black_box_that_is_asked_for_wrongly(refused, words, says):
+    """A budget that does not do, surrogates that are none, and a file that is not there."""
+    refused(*words, says=says)

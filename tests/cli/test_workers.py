@@ -47,3 +47,16 @@ def test_two_workers_write_the_row_of_one(run):
     assert re.search(r"^apgd-ce: \d+/\d+ robust", together.err, re.MULTILINE)
     rows = [load_row(json.dumps(json.loads(result.out)["row"])) for result in (alone, together)]
     assert result_bytes(rows[0]) == result_bytes(rows[1])
+
+
+def test_two_workers_transfer_as_one_process_does(run):
+    """They build the surrogates too."""
+    words = ["--model", "trades", "--threat-model", "Linf:0.25", "--samples", "70", "--json"]
+    words += ["--suite", "blackbox-v1", "--queries", "20", "--surrogate", "nets.py:good"]
+    alone = run(*words, "--leaderboard", "alone")
+    together = run(*words, "--leaderboard", "together", "--journal", "other", "--workers", "2")
+    assert together.code == 0, together.err
+    rows = [load_row(json.dumps(json.loads(result.out)["row"])) for result in (alone, together)]
+    assert result_bytes(rows[0]) == result_bytes(rows[1])
+    assert rows[0].black_box == rows[1].black_box
+    assert 0 < rows[0].result.n_robust < rows[0].result.n_clean

@@ -67,6 +67,7 @@ class Case:
         short: with few steps, so that every stage sees many examples.
         restarts: of attacks that have them.
         noise: deviation of Gaussian noise on the model's input; 0 for none.
+        surrogates: models that a suite transfers from.
     """
 
     model: str
@@ -79,6 +80,7 @@ class Case:
     short: bool = False
     restarts: int = 1
     noise: float = 0.0
+    surrogates: tuple[str, ...] = ()
 
 
 class Noisy(nn.Module):
@@ -122,6 +124,14 @@ CASES = {
     "audit, router": Case(model="aw-net", threat_model="Linf:1/10", suites=("swift-v1",), n=24, short=True),
     "stochastic, short": Case(
         model="pgd-at", threat_model="Linf:1/5", suites=("rand-v1",), n=16, short=True, noise=0.1
+    ),
+    "black box, short": Case(
+        model="pgd-at",
+        threat_model="Linf:1/10",
+        suites=("blackbox-v1",),
+        n=24,
+        short=True,
+        surrogates=("trades", "standard"),
     ),
     "carlini-wagner": Case(model="pgd-at", threat_model="L2:1", attacks=("carlini-wagner-l2",), short=True),
     "dummy classes, short": Case(
@@ -168,6 +178,7 @@ def compute(case: Case) -> dict[str, Any]:
     """All numbers of a case as JSON values, with what they depend on: weights, machine, how it rounds."""
     with one_thread(), tempfile.TemporaryDirectory() as folder:
         model, examples = _loaded(case)
+        dataset = bench.load_dataset(case.dataset)
         chosen = [suites.get(name) for name in case.suites]
         if case.attacks:
             chosen.append(AttackSuite(name="frozen", version=1, attacks=tuple(map(attacks.get, case.attacks))))
@@ -182,6 +193,7 @@ def compute(case: Case) -> dict[str, Any]:
                 device="cpu",
                 batch_size=64,
                 precision="float32",
+                surrogates={name: bench.load_model(name, dataset=dataset).module for name in case.surrogates},
             )
             found[suite.label] = _numbers(run)
         return {**_depends(model, examples), "suites": found}

@@ -12,6 +12,7 @@ from bench.core.errors import UnknownNameError
 PUBLISHED = {
     "adaptive-v1": "dfc24e68da55fd4277c1ef19098710b32b75cbf62632f597fb18bcc31d35c015",
     "adaptive-v2": "7b3f0e33c188870b003592c98c401e935cd4f74a9cbce8c13a55ae053272b615",
+    "blackbox-v1": "184bfb7a0df0a80cf5131e61984c0cbc65e0833ab6623aacf119b8c97c1ae0a6",
     "cascade-v1": "ecdc496c2c16c63242819d516a4595b5aec8a559455ae04381c0a52db0b735dc",
     "rand-v1": "aa408f94e4c71e55e325b5bd938a300466afd57aabd20d0223fe93ab733822bb",
     "quick-v1": "04149afb5db91850175b2c64026855194480d79f1f7fd66b841a5d0f41f334c2",
@@ -53,7 +54,7 @@ def test_the_cascade_is_the_standard_ensemble():
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("standrad-v1", "mean 'standard-v1'"), ("nope", "Known: adaptive-v1, adaptive-v2, cascade-v1")],
+    [("standrad-v1", "mean 'standard-v1'"), ("nope", "Known: adaptive-v1, adaptive-v2, blackbox-v1")],
 )
 def test_an_unknown_suite_names_the_nearest(name, expected):
     """A wrong name is answered with the nearest one."""

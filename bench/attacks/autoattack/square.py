@@ -11,18 +11,19 @@ image; an example is done when argmax says so, not when its margin is 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 
 import torch
 from torch import Tensor
 
+from bench.attacks.attack import UNRECORDED
 from bench.attacks.autoattack import square_l2, square_linf
 from bench.attacks.autoattack.reference import InPackage
 from bench.attacks.autoattack.square_windows import QUERIES_PER_DRAW, Draws, KeyedDraws, l2_side, linf_side
 from bench.attacks.autoattack.stage import AutoAttackStage
 from bench.attacks.search import Ball, Best, BestSoFar, judge, pick, predict
-from bench.core.types import Classifier, Examples, Norm, ThreatModel
+from bench.core.types import Classifier, Examples, Finish, Norm, ThreatModel
 
 __all__ = ["Square", "random_search"]
 
@@ -36,17 +37,24 @@ class Square(AutoAttackStage):
         queries: forward passes per example.
         restarts: number of runs.
         initial_share: share of pixels that a square covers at the start.
+        queries_only: search in float32 alone, so that no steps along a gradient follow.
     """
 
     name: str = "square"
     queries: int = 5_000
     restarts: int = 1
     initial_share: float = 0.8
+    queries_only: bool = field(default=False, metadata=UNRECORDED)
 
     @property
     def needs_gradients(self) -> bool:
         """It asks for logits alone."""
         return False
+
+    @property
+    def finish(self) -> Finish | None:
+        """As other stages, unless queries are all that is allowed."""
+        return None if self.queries_only else super().finish
 
     @property
     def n_passes(self) -> int:

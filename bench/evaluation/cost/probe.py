@@ -220,7 +220,8 @@ class _Timing:
         small = miniature(stage.attack, n_steps, n_classes=self._n_classes)
         chosen = set(positions)
         attacked = [position in chosen for position in range(len(self._indices))]
-        attack = small.attack if finished else cast("Attack", _SearchAlone(small.attack))
+        whole = finished or small.attack.finish is None
+        attack = small.attack if whole else cast("Attack", _SearchAlone(small.attack))
         return small, self._runner.run(Stage(key="probe", attack=attack), attacked).seconds
 
 
@@ -259,7 +260,7 @@ class _SearchAlone:
     """An attack without the float32 steps that follow its search in lower precision.
 
     Args:
-        attack: one stage.
+        attack: one stage that has such steps.
     """
 
     def __init__(self, attack: Attack) -> None:
@@ -270,8 +271,8 @@ class _SearchAlone:
 
     @property
     def finish(self) -> Finish | None:
-        """No steps, but lower precision where the attack has it."""
-        return "nothing" if self._attack.finish is not None else None
+        """No steps, but lower precision."""
+        return "nothing"
 
 
 def miniature(attack: Attack, n_steps: int, *, n_classes: int) -> Miniature:

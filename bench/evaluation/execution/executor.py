@@ -68,17 +68,19 @@ class Executor:
     Args:
         pool: the workers, which may serve others too.
         blueprint: how they build the model.
+        surrogates: how they build the models that examples are transferred from, in the plan's order.
         waiting: entered whenever there is nothing to do but wait for them.
     """
 
     pool: Pool
     blueprint: Blueprint
+    surrogates: tuple[Blueprint, ...] = ()
     waiting: Callable[[], AbstractContextManager[object]] = nullcontext
 
     @contextlib.contextmanager
     def start(self, plan: RunPlan) -> Iterator[Compute]:
         """Tell the workers of an evaluation, whose model is lent for as long, and forget it at the end."""
-        assignment = assign(plan, self.blueprint)
+        assignment = assign(plan, self.blueprint, self.surrogates)
         try:
             yield functools.partial(self._run, assignment)
         finally:

@@ -5,12 +5,13 @@ A worker is told once of an evaluation (`Assignment`), and then of each task (`O
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench import __version__
 from bench.attacks.adaptive import ViewName
@@ -25,7 +26,7 @@ from bench.evaluation.results import StageResult
 from bench.models import Blueprint, dump_state, state_digest
 from bench.row import Fingerprint
 
-__all__ = ["Assignment", "Failed", "Order", "Origin", "PackedExamples", "Reply", "assign"]
+__all__ = ["Assignment", "Failed", "Network", "Order", "Origin", "PackedExamples", "Reply", "assign"]
 
 _LEVELS = 255
 
@@ -45,16 +46,35 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Network:
+    """A model, as it is sent to workers.
+
+    Args:
+        blueprint: how it is built.
+        state: its tensors, from `dump_state`.
+        digest: of them.
+    """
+
+    blueprint: Blueprint
+    state: bytes
+    digest: str
+
+    @classmethod
+    def of(cls, module: nn.Module, blueprint: Blueprint) -> Network:
+        """Write down `module`, which is built by `blueprint`."""
+        return cls(blueprint=blueprint, state=dump_state(module), digest=state_digest(module.state_dict()))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Assignment:
     """One evaluation, as it is sent to workers: bytes, arrays and plain values.
 
     Args:
         key: two assignments with one key are the same.
         origin: the driver's software.
-        blueprint: how the model is built.
+        network: the model.
         view: of the model, what is evaluated.
-        state: its tensors, from `dump_state`.
-        model: digest of its tensors.
+        surrogates: other models that examples are transferred from.
         engine: what attacks run on.
         precision: of the search.
         seed: of the run.
@@ -66,10 +86,9 @@ class Assignment:
 
     key: str
     origin: Origin
-    blueprint: Blueprint
+    network: Network
     view: ViewName
-    state: bytes
-    model: str
+    surrogates: tuple[Network, ...]
     engine: str
     precision: str
     seed: int
@@ -79,17 +98,22 @@ class Assignment:
     fingerprint: Fingerprint
 
 
-def assign(plan: RunPlan, blueprint: Blueprint) -> Assignment:
-    """Write down for workers what is evaluated; the model is lent."""
+def assign(plan: RunPlan, blueprint: Blueprint, surrogates: Sequence[Blueprint] = ()) -> Assignment:
+    """Write down for workers what is evaluated; the model is lent.
+
+    Args:
+        plan: the run, settled.
+        blueprint: how its model is built.
+        surrogates: how its surrogates are.
+    """
     header, inputs = plan.header, plan.few_inputs
     seen = take_fingerprint(plan.module, inputs.to(plan.device))
     return Assignment(
         key=digest.of_json({"header": header.digest, "view": plan.view, "fingerprint": seen.logits}),
         origin=Origin.here(),
-        blueprint=blueprint,
+        network=Network.of(plan.module, blueprint),
         view=plan.view,
-        state=dump_state(plan.module),
-        model=state_digest(plan.module.state_dict()),
+        surrogates=tuple(map(Network.of, plan.surrogates.values(), surrogates)),
         engine=header.engine,
         precision=header.precision,
         seed=header.seed,

@@ -9,12 +9,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from bench.attacks.adaptive import view_of
+from bench.attacks.adaptive import ViewName, view_of
 from bench.core.errors import BenchError, WorkFailedError
 from bench.core.plain_text import reason_of
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation.execution.computing import Computer
-from bench.evaluation.execution.protocol import Assignment, Failed, Origin, Reply
+from bench.evaluation.execution.protocol import Assignment, Failed, Network, Origin, Reply
 from bench.evaluation.execution.task import Task
 from bench.evaluation.fingerprint import take_fingerprint
 from bench.evaluation.forms import Forms
@@ -75,20 +75,32 @@ def _built(assignment: Assignment, device: torch.device) -> Computer:
         BenchError: if this process has other software, cannot build the model, or its model answers otherwise.
     """
     _refuse_other_software(assignment.origin, Origin.here())
-    module = view_of(rebuild(assignment.blueprint, device=device), assignment.view)
-    load_state(module, assignment.state)
-    if state_digest(module.state_dict()) != assignment.model:
-        raise BenchError(f"Model {assignment.blueprint.name!r} has other tensors here than where the run was started.")
+    module = _rebuilt(assignment.network, device, assignment.view)
     probe = torch.from_numpy(assignment.probe.copy()).to(device)
     _refuse_other_answers(module, probe, assignment)
     return Computer(
         module=module,
-        forms=Forms.of(module, probe, engine=assignment.engine, precision=assignment.precision),
+        forms=Forms.of(
+            module,
+            probe,
+            engine=assignment.engine,
+            precision=assignment.precision,
+            surrogates=[_rebuilt(each, device) for each in assignment.surrogates],
+        ),
         threat_model=ThreatModel.parse(assignment.threat_model),
         seed=assignment.seed,
         device=device,
         batch_size=assignment.batch_size,
     )
+
+
+def _rebuilt(network: Network, device: torch.device, view: ViewName = "model") -> nn.Module:
+    """A view of a model of the driver's, with the driver's tensors."""
+    module = view_of(rebuild(network.blueprint, device=device), view)
+    load_state(module, network.state)
+    if state_digest(module.state_dict()) != network.digest:
+        raise BenchError(f"Model {network.blueprint.name!r} has other tensors here than where the run was started.")
+    return module
 
 
 def _refuse_other_software(there: Origin, here: Origin) -> None:
@@ -105,6 +117,6 @@ def _refuse_other_answers(module: nn.Module, probe: Tensor, assignment: Assignme
     """A model is more than its state dict: what a factory reads elsewhere would show in the logits."""
     if not same_function(take_fingerprint(module, probe), assignment.fingerprint):
         raise BenchError(
-            f"Model {assignment.blueprint.name!r} answers otherwise in a worker than in the driver, with the same"
-            " tensors. Let its factory depend on nothing but its file."
+            f"Model {assignment.network.blueprint.name!r} answers otherwise in a worker than in the driver, with the"
+            " same tensors. Let its factory depend on nothing but its file."
         )

@@ -51,7 +51,8 @@ class Header:
     """The first thing in a journal; a run continues it only where all fields are equal but those that are told.
 
     These are `precision_reason` and `command`, the words that the journal was made with. Fingerprints are equal where
-    they differ by no more than rounding.
+    they differ by no more than rounding. `surrogates` are the models that examples are transferred from, by name with
+    the digests of their states.
     """
 
     model: str
@@ -70,6 +71,7 @@ class Header:
     code: str
     precision_reason: str = field(default="", metadata=OPTIONAL)
     command: str = field(default="", metadata=OPTIONAL)
+    surrogates: dict[str, str] = field(default_factory=dict, metadata=OPTIONAL)
     fingerprint: Fingerprint | None = field(default=None, metadata=OPTIONAL)
 
     @property

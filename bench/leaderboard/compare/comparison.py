@@ -126,6 +126,7 @@ def _obstacles(first: Record, second: Record, common: Sequence[int]) -> tuple[st
     }
     if _same_checkpoint(first, second):  # two models of different structure meet different attacks of one suite
         pairs["attacks"] = _attack_names(first), _attack_names(second)
+        pairs["surrogates"] = _surrogates(first), _surrogates(second)
     found = [f"{name}: {old!s:.40} and {new!s:.40}" for name, (old, new) in pairs.items() if old != new]
     if not common:
         found.append(f"no common examples: {first.result.indices:.40} and {second.result.indices:.40}")
@@ -134,6 +135,11 @@ def _obstacles(first: Record, second: Record, common: Sequence[int]) -> tuple[st
 
 def _attack_names(row: Record) -> str:
     return ", ".join(attack.name for attack in row.result.attacks)
+
+
+def _surrogates(row: Record) -> str:
+    known = row.black_box.surrogates if row.black_box is not None else {}
+    return ", ".join(f"{name} {weights:.8}" for name, weights in known.items()) or "none"
 
 
 def _common(first: Result, second: Result) -> tuple[int, ...]:

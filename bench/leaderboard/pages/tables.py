@@ -200,6 +200,8 @@ def _obstacles(record: Record, n_ranked: int, usual_data: str) -> Iterable[str]:
         yield "a suite for regression checks"
     if record.suite.startswith(OWN_SUITE):
         yield "a suite of somebody's own"
+    if record.black_box is not None:
+        yield record.black_box.doubt
     if result.audit is not None and result.audit.rate is None:
         yield f"an interval from an audit: at least {result.audit.at_least} robust"
     failed = [check.id for check in result.diagnostics if check.failed]

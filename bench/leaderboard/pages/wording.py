@@ -37,6 +37,8 @@ PROTOCOLS = {
     "constraint-relaxation": "constraint relaxation (Pan and Yao 2025), with four targets",
     "eot-apgd-ce": "AutoAttack's rand, judged otherwise: 32 fresh passes decide, not the last one",
     "eot-apgd-dlr": "the same",
+    "transfer": "PGD and CW on other models, which stand on the row, and on the mean of both",
+    "square": "Square, with the rest of the budget of queries",
     "swift": "AutoAttack: constraint relaxation, which AutoAttack audits",
 }
 """Beside which published numbers an attack's column stands; `docs/numbers.md` says why."""

@@ -129,7 +129,10 @@ def _configuration(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     configuration = _json(path)
     if "quantization_config" in configuration:
-        raise BenchError(f"{path} asks for quantised weights, through which there are no gradients.")
+        raise BenchError(
+            f"{path} asks for quantised weights, through which there are no gradients: load them in a file.py:factory,"
+            " for --suite blackbox-v1."
+        )
     for key, value in _entries(configuration):
         code = key.endswith("_implementation") and isinstance(value, str) and "/" in value  # a kernel of the hub's
         if code or (key in _ELSEWHERE and value):

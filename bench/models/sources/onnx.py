@@ -47,7 +47,13 @@ class OnnxModel(nn.Module):
         self._session: Any = None
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return logits `(N, K)` of inputs `(N, C, H, W)`, cut off from them."""
+        """Return logits `(N, K)` of inputs `(N, C, H, W)`, cut off from them.
+
+        Raises:
+            TypeError: if they are what a tracer puts in their place, on which onnxruntime would take the process down.
+        """
+        if not isinstance(inputs, Tensor):
+            raise TypeError(f"Expected `inputs` to be a tensor, but got a {type(inputs).__name__}.")
         session = self.session
         (given,) = session.get_inputs()
         (logits,) = session.run(None, {given.name: inputs.detach().cpu().contiguous().numpy()})

@@ -117,6 +117,13 @@ def test_a_worker_needs_no_file(get, saved, digits):
     assert torch.equal(there(images), loaded.module(images))
 
 
+def test_a_tracer_is_refused(get, saved):
+    """What traces a network gets an error to catch, where onnxruntime would take the process down."""
+    file, _ = saved()
+    with pytest.raises(TypeError, match="Proxy"):
+        torch.fx.symbolic_trace(get(f"onnx:{file}").module)
+
+
 @pytest.mark.parametrize(
     ("kind", "texts"),
     [
