@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from bench.core.plain_text import reason_of
 from bench.core.statistics import binomial_tail
@@ -35,7 +35,8 @@ class Check:
         last: looks at the model after all other checks have used it.
         needs_logits: without outputs that can be read as logits it does not apply.
         needs_correct: without an example that is classified correctly it does not apply.
-        of_stochastic: its answer counts of a model that draws random numbers, too.
+        of_stochastic: what it looks at of a model that draws random numbers: the model as it is, the same with its
+            draws held fixed, or nothing, where that would tell nothing of it.
     """
 
     id: str
@@ -47,7 +48,7 @@ class Check:
     last: bool = False
     needs_logits: bool = True
     needs_correct: bool = True
-    of_stochastic: bool = False
+    of_stochastic: Literal["as it is", "held draws", "nothing"] = "held draws"
 
     @property
     def number(self) -> int:

@@ -114,8 +114,10 @@ def unexamined(checks: Sequence[Check], error: Exception) -> tuple[Diagnostic, .
 
 def _finding(check: Check, subject: Subject) -> CheckResult:
     try:
-        if is_stochastic(subject.module) and not check.of_stochastic:
+        if is_stochastic(subject.module) and check.of_stochastic == "nothing":
             return not_applicable("The model is declared stochastic, and this check needs passes that do not differ.")
+        if check.of_stochastic == "held draws":
+            subject = subject.held
         if check.needs_logits and not subject.is_readable:
             return not_applicable("The outputs cannot be read as logits of the dataset's classes (see R5).")
         if check.needs_logits and check.needs_correct and not len(subject.correct):

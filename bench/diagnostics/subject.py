@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.attacks.autoattack import ApgdT
+from bench.core.structure import is_stochastic
 from bench.core.types import Attack, Examples, ThreatModel
 from bench.diagnostics import points
 from bench.diagnostics.deadline import Deadline, TimedModel
+from bench.diagnostics.held_draws import HeldDraws
 from bench.diagnostics.queries import BATCH, is_wrong, predict
 from bench.diagnostics.search import Found, Search
 from bench.diagnostics.snapshot import Snapshot
@@ -70,6 +72,11 @@ class Subject:
     def start(self) -> Snapshot:
         """What the model held before the first check."""
         return Snapshot(self.module)
+
+    @cached_property
+    def held(self) -> Subject:
+        """The same of a stochastic model with its draws held fixed; of any other the subject itself."""
+        return replace(self, module=HeldDraws(self.module, self.seed)) if is_stochastic(self.module) else self
 
     @cached_property
     def classifier(self) -> TimedModel:

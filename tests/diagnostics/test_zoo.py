@@ -6,6 +6,8 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
+import torch
+from torch import nn
 
 from bench import models
 from bench.attacks import PGD, ConstraintRelaxation
@@ -79,6 +81,38 @@ def test_a_run_doubts_a_trap(name, base, digits, others):
     doubts = {each.id: each.evidence for each in found.values() if each.status in ("warn", "fail")}
     assert doubts.keys() & NAMED[trap.kind], doubts
     assert found["R2"].status == "pass"
+
+
+class Noisy(nn.Module):
+    """A model behind noise, which it declares."""
+
+    stochastic = True
+
+    def __init__(self, base, size):
+        super().__init__()
+        self.base, self.size = base, size
+
+    def forward(self, inputs):
+        return self.base(inputs + self.size * torch.randn_like(inputs))
+
+
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [("one-hot and a linear term", "R8"), ("the nearest known image", "R21"), ("squeezed logits", "R6")],
+)
+def test_noise_hides_no_trap(name, check, base, digits, others):
+    """With its draws held fixed it is the trap that it was."""
+    trap = BY_NAME[name]
+    noisy = replace(trap, build=lambda *given: Noisy(trap.build(*given), 1e-3))
+    found = briefly(noisy, base, digits, others)
+    assert found[check].status in ("warn", "fail"), found[check].evidence
+    assert {each.id for each in found.values() if each.status == "not applicable"} >= {"R2", "R3"}
+
+
+def test_honest_noise_fails_nothing(base, digits, others):
+    """As long as the network stands it."""
+    found = briefly(replace(BY_NAME["the network itself"], build=lambda *_: Noisy(base, 0.02)), base, digits, others)
+    assert {each.id: each.evidence for each in found.values() if each.failed} == {}
 
 
 @pytest.mark.parametrize(

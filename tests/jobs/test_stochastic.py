@@ -99,8 +99,10 @@ def test_a_row_of_whole_chunks_is_extended(request_: RunRequest, tmp_path: Path)
 def test_the_short_doctor_asks_what_has_an_answer(request_: RunRequest) -> None:
     """Checks that compare passes do not apply, and say why; the others ran, and none failed for the noise."""
     found = {each.id: each for each in run(replace(request_, samples=16)).record.result.diagnostics}
-    assert all("declared stochastic" in found[name].evidence for name in ("R2", "R3", "R8", "R14", "R21"))
-    assert {found[name].status for name in ("R2", "R3", "R8", "R14", "R21")} == {"not applicable"}
+    assert {name for name, each in found.items() if "declared stochastic" in each.evidence} == {"R2", "R3"}
+    assert {found[name].status for name in ("R2", "R3")} == {"not applicable"}
+    assert "not applicable" not in {found[name].status for name in ("R8", "R14", "R21")}
+    assert not [each.id for each in found.values() if each.failed]
     assert {found[name].status for name in ("R1", "R4", "R5", "R7")} == {"pass"}
     assert all(each.ran for each in found.values())
 

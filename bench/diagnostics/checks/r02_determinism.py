@@ -59,4 +59,5 @@ ENTRY = Check(
     short=4,
     last=True,
     needs_correct=False,
+    of_stochastic="nothing",
 )

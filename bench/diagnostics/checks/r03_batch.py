@@ -118,4 +118,5 @@ ENTRY = Check(
     effort=12,
     short=12.5,
     needs_correct=False,
+    of_stochastic="nothing",
 )

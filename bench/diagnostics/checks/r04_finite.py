@@ -93,5 +93,5 @@ ENTRY = Check(
     effort=20,
     short=3.5,
     needs_correct=False,
-    of_stochastic=True,
+    of_stochastic="as it is",
 )

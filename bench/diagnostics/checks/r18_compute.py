@@ -101,5 +101,5 @@ ENTRY = Check(
     short=0.5,
     needs_logits=False,
     needs_correct=False,
-    of_stochastic=True,
+    of_stochastic="as it is",
 )

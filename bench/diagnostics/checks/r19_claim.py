@@ -57,5 +57,5 @@ ENTRY = Check(
     next="Check the normalisation (inputs are in [0, 1]), the order of channels and of classes, labels and weights.",
     effort=1,
     needs_correct=False,
-    of_stochastic=True,
+    of_stochastic="as it is",
 )
