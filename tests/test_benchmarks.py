@@ -88,6 +88,37 @@ def test_our_autoattack_beside_the_package(run: Run) -> None:
     assert broken[0] - broken[1] == alone[0] - alone[1]
 
 
+def test_constraint_relaxation_beside_the_autoattack_of_rows(run: Run, tmp_path: Path) -> None:
+    """Verdicts of both on the same examples, passes of each, and what a structure's attacks leave; work is kept."""
+    words = ("--dataset", "digits", "--model", "ducat", "--model", "pgd-at", "--samples", "16", "--json")
+    words = (*words, "--journal", str(tmp_path), "--leaderboard", str(FOLDER.parent / "leaderboard"))
+    found = {each["model"]: each for each in json.loads(run("relaxation.py", *words))}
+    assert set(found) == {"ducat", "pgd-at"} and all(each["n_clean"] == 16 for each in found.values())
+    for each in found.values():
+        alone = [len(each[f"only_{name}_broke"]) for name in ("autoattack", "relaxation")]
+        assert each["n_robust_relaxation"] - each["n_robust_autoattack"] == alone[0] - alone[1]
+        assert 1 < each["relaxation_gradients"] < each["relaxation_forwards"] < each["autoattack_forwards"] / 10
+    assert found["pgd-at"]["n_robust_with_structure"] is None
+    assert found["ducat"]["n_robust_with_structure"] <= found["ducat"]["n_robust_relaxation"]
+    assert json.loads(run("relaxation.py", *words)) == list(found.values())
+
+
+def test_rows_of_other_weights_are_refused(run: Run, tmp_path: Path) -> None:
+    """One line: which row; and which models have none."""
+    source = FOLDER.parent / "leaderboard" / "standard-v1" / "digits" / "Linf-1_10" / "pgd-at.json"
+    row = json.loads(source.read_text(encoding="utf-8"))
+    row["digests"]["model"] = "0" * 64
+    del row["checksum"]
+    target = tmp_path / source.relative_to(FOLDER.parent / "leaderboard")
+    target.parent.mkdir(parents=True)
+    target.write_text(json.dumps(row), encoding="utf-8")
+    words = ("--dataset", "digits", "--leaderboard", str(tmp_path), "--journal", str(tmp_path / "journal"))
+    with pytest.raises(SystemExit, match=r"other weights of pgd-at than those that are here"):
+        run("relaxation.py", *words)
+    with pytest.raises(SystemExit, match=r"no row of mart in"):
+        run("relaxation.py", *words, "--model", "mart")
+
+
 def test_seconds_grow_with_examples_and_batches(run: Run) -> None:
     """A row for each case, also where one kind of them is left out."""
     words = (*SUBJECT, *SHORT, "--samples", "8", "--sizes", "4", "--json")
