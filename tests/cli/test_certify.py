@@ -25,7 +25,7 @@ def test_it_says_what_is_proved(bench):
         (("--budget", "0"), "above 0"),
         (("--samples", "0"), "at least 1 sample"),
         (("--threat-model", "Linf:2"), "below 1"),
-        (("--model", "aw-net"), "Cannot bound model 'aw-net': nothing is known of its GroupNorm router"),
+        (("--model", "aw-net"), "Cannot bound model 'aw-net': nothing is known of its sigmoid"),
         (("--model", "nets.py:probabilities"), "probabilities"),
     ],
 )
