@@ -3,8 +3,9 @@
     python benchmarks/overhead.py --model pgd-at
     python benchmarks/overhead.py --width 64 --samples 32      (a ResNet-18 of that width with random weights)
 
-Some steps of each attack run on the form of the model that the harness would search on, then comes the verdict on the
-model itself. With random weights, examples are labelled as the model labels them, and epsilon is 1/1000.
+Some steps of each attack, and all of constraint relaxation, run on the form of the model that the harness would search
+on, then comes the verdict on the model itself. With random weights, examples are labelled as the model labels them,
+and epsilon is 1/1000.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from bench import data, models
 from bench.acceleration import FastForms
-from bench.attacks import PGD
+from bench.attacks import PGD, ConstraintRelaxation
 from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation import AUTO, PRECISIONS, Forms, choose_precision, full_float32, judge
@@ -35,6 +36,7 @@ ATTACKS = (
     ApgdT(engine="fast", steps=10, targets=2),
     FabT(engine="fast", steps=10, targets=2),
     Square(engine="fast", queries=100),
+    ConstraintRelaxation(),
 )
 Clock = Callable[[], float]
 

@@ -56,6 +56,11 @@ def test_the_floor_counts_operations_and_passes(run: Run) -> None:
         rows = by_form[cost["form"]]
         ms = cost["forwards alone"] * rows["forward"]["ms"] + gradients * rows["gradient"]["ms"]
         assert cost["in passes"] == pytest.approx(ms / 1e3)
+    for cost in found["relaxation"]:
+        assert 8 * cost["forwards alone"] >= 1 and 20 < cost["gradients"] < 400
+        rows = by_form[cost["form"]]
+        ms = cost["forwards alone"] * rows["forward"]["ms"] + cost["gradients"] * rows["gradient"]["ms"]
+        assert cost["in passes"] == pytest.approx(ms / 1e3)
 
 
 @pytest.mark.parametrize("mistake", [("--samples", "0"), ("--repeats", "-1"), ("--steps", "x"), ("--model", "pgd-ta")])
@@ -140,7 +145,7 @@ def test_pgd_beside_foolbox(run: Run) -> None:
 def test_our_own_share_of_an_attack(run: Run) -> None:
     """Every attack has a row, whose share is what the model did not take."""
     rows = table(run("overhead.py", *SUBJECT, "--samples", "8"))
-    assert set(rows) == {"pgd-20", *STAGES}
+    assert set(rows) == {"pgd-20", *STAGES, "constraint-relaxation"}
     for _, seconds, in_model, own in rows.values():
         assert 0 < float(in_model) <= float(seconds) and 0 < float(own) < 100
 
