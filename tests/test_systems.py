@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bench.core.statistics import wilson
+from bench.leaderboard import read
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "systems.md"
+ROWS = ROOT / "leaderboard" / "swift-v1" / "cifar10" / "Linf-8_255"
 MANIFESTS = sorted((ROOT / "checkpoints").glob("*/cifar10.json"))
 
 
@@ -17,6 +23,28 @@ def table() -> dict[str, list[str]]:
     lines = text[text.index("<!-- checkpoints") : text.index("<!-- end -->")].splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[3:]]
     return {row[0]: row[1:] for row in rows}
+
+
+def budget(value: dict[str, Any]) -> list[str]:
+    """Epochs, the images of all of them, and the hours that the threads took together."""
+    start, threads = value.get("starts_from"), re.search(r"CPU, (\d+) threads", value["hardware"])
+    assert threads is not None
+    hours = value["training_seconds"] * int(threads[1]) / 3600
+    return [
+        f"{value['epochs']} after {start}" if start else str(value["epochs"]),
+        f"{value['images'] / 1e6:.2f}",
+        f"{hours:.1f}",
+    ]
+
+
+def whole_test_set(model: str) -> str:
+    """Robust accuracy of the row of `swift-v1` on all test images, with its interval."""
+    if not (path := ROWS / f"{model}.json").exists():
+        return "-"
+    row = read(path)
+    assert row.result.n_examples == 10_000
+    low, high = wilson(row.n_robust, 10_000)
+    return f"{row.n_robust / 100:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def expected(manifest: Path) -> list[str]:
@@ -33,7 +61,7 @@ def expected(manifest: Path) -> list[str]:
         for which in ("best", "last")
     )
     images = f"{found['clean', 'best', 'test']['n_examples']:,}"
-    return [images, clean, robust, best, last]
+    return [*budget(value), images, clean, robust, best, last, whole_test_set(value["model"])]
 
 
 def test_every_checkpoint_has_its_line_and_no_other():

@@ -19,5 +19,6 @@ def card_of(model: LoadedModel) -> Card:
         n_parameters=sum(parameter.numel() for parameter in module.parameters()),
         # Every recipe trains on the dataset's own split alone; of other weights nothing is known.
         extra_data="no" if spec is not None and manifest is not None else None,
+        epochs=manifest.epochs if manifest is not None else None,
         remarks=model.remarks,
     )

@@ -281,6 +281,10 @@ def _manifest(
         licence=LICENCE,
         differences=plan.differences,
         versions=origin.versions,
+        epochs=run.epochs,
+        images=run.epochs * (len(dataset) - held_out_size(len(dataset))),
+        starts_from=None if plan.starts_from is None else model_name(plan.starts_from, scale),
+        teachers=tuple(model_name(teacher, scale) for teacher in recipe.teachers.values()),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.core import strict_json
 from bench.core.errors import BenchError
-from bench.row.schema import from_json, to_json
+from bench.row.schema import OPTIONAL, from_json, to_json
 from bench.storage import read_regular
 
 __all__ = ["SCHEMA_VERSION", "Accuracy", "ArchitectureSpec", "Manifest"]
@@ -114,6 +114,10 @@ class Manifest:
         differences: what differs from the paper, one sentence each.
         versions: of Python and of the packages that matter.
         sha256: of the weights file; `write_checkpoint` fills it in.
+        epochs: how many there were, at least 1; None where nobody wrote it down. The weights may be an earlier one's.
+        images: how many images training saw in all of them, one as often as it was seen.
+        starts_from: the trained model whose weights it began with; None where these were random.
+        teachers: trained models that it learned from.
         schema_version: of this record.
     """
 
@@ -133,9 +137,16 @@ class Manifest:
     differences: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     sha256: str = ""
+    epochs: int | None = field(default=None, metadata=OPTIONAL)
+    images: int | None = field(default=None, metadata=OPTIONAL)
+    starts_from: str | None = field(default=None, metadata=OPTIONAL)
+    teachers: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
+        for name, value in (("epochs", self.epochs), ("images", self.images)):
+            if value is not None and value < 1:
+                raise BenchError(f"Expected `{name}` to be at least 1, but got {value}.")
         if not _SHA256.fullmatch(self.sha256):
             raise BenchError(f"Expected `sha256` to be 64 hexadecimal digits, but got {_shown(self.sha256)}.")
 

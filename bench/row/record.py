@@ -216,6 +216,7 @@ class Card:
         architecture: the network.
         n_parameters: how many numbers were trained.
         extra_data: "no", or which data beside the dataset's training split; None where nobody said.
+        epochs: of its training, as its manifest has them; None where nobody said.
         remarks: on how it was loaded and asked, a sentence each.
     """
 
@@ -224,6 +225,7 @@ class Card:
     architecture: str
     n_parameters: int
     extra_data: str | None
+    epochs: int | None = field(default=None, metadata=OPTIONAL)
     remarks: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
 
 

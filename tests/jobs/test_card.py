@@ -22,6 +22,7 @@ def test_a_shipped_models_card_comes_from_the_zoo_and_its_manifest() -> None:
     card = card_of(model)
     assert (card.title, card.extra_data) == ("AW-Net", "no")
     assert "2306.03430" in card.reference and card.architecture.startswith("aw-")
+    assert card.epochs == model.manifest.epochs == 30
     assert card.n_parameters == sum(weight.numel() for weight in dict(model.module.named_parameters()).values())
 
 
@@ -45,7 +46,8 @@ def test_what_was_done_to_load_and_ask_a_model_is_on_its_card() -> None:
     assert (card.architecture, card.n_parameters, card.remarks) == ("Linear", 8, said)
     old = load_row(FROZEN.read_bytes())
     assert load_row(dump_row(dataclasses.replace(old, card=card))).card == card
-    assert "remarks" not in dump_row(dataclasses.replace(old, card=dataclasses.replace(card, remarks=())))
+    text = dump_row(dataclasses.replace(old, card=dataclasses.replace(card, remarks=())))
+    assert "remarks" not in text and "epochs" not in text
 
 
 def test_a_row_keeps_its_card_and_an_old_one_has_none() -> None:

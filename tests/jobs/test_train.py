@@ -126,6 +126,8 @@ def test_medium_makes_the_full_width_models(tmp_path, narrow_medium):
     assert done.exit_code == 0
     manifest = json.loads(done.stdout)["manifest"]
     assert (manifest["model"], manifest["recipe"], manifest["scale"]) == ("aw-net-r18", "aw-net", "medium")
+    assert (manifest["epochs"], manifest["images"]) == (1, 1437 - 143)
+    assert manifest["starts_from"] == "trades-r18" and manifest["teachers"] == ["standard-r18", "trades-r18"]
     measured = {each["name"] for each in manifest["accuracies"] if each["checkpoint"] == "best"}
     assert measured > {"router_clean", "router_training_attack", "router_pgd20", "router_steered"}
     path = tmp_path / "aw-net-r18" / "digits.safetensors"

@@ -44,7 +44,8 @@ def frame_of(records: Iterable[Record]) -> pandas.DataFrame:
 
     found = list(records)
     frame = pandas.DataFrame([_values(record) for record in found], columns=list(_COLUMNS))
-    frame["n_parameters"] = frame["n_parameters"].astype("Int64")
+    for name in ("n_parameters", "epochs"):
+        frame[name] = frame[name].astype("Int64")
     for name in dict.fromkeys(attack.name for record in found for attack in record.result.attacks):
         counts = [{each.name: each.n_robust for each in record.result.attacks}.get(name) for record in found]
         frame[_ATTACK + name] = pandas.array(counts, dtype="Int64")
@@ -80,6 +81,7 @@ _COLUMNS = (
     "upper_bound_only",
     "architecture",
     "n_parameters",
+    "epochs",
     "extra_data",
     "preprocessing",
     "seed",
@@ -111,6 +113,7 @@ def _values(record: Record) -> tuple[object, ...]:
         record.upper_bound_only,
         card.architecture if card is not None else None,
         card.n_parameters if card is not None else None,
+        card.epochs if card is not None else None,
         card.extra_data if card is not None else None,
         record.preprocessing,
         result.seed,

@@ -138,26 +138,43 @@ def _ranked_on(group: Group) -> str:
     missing = f" {_count(unranked, 'row')} without a rank below, each with its reason." if unranked else ""
     audited = any(entry.record.result.audit is not None for entry in group.entries)
     lower = " A robust accuracy counts what an audit spared; its doubts say what is certain." if audited else ""
-    return f"Ranked on the first {group.n_ranked:,} test examples.{missing}{lower} Accuracies in percent."
+    own = " None was trained on extra data." if _no_extra_data(group) else ""
+    return f"Ranked on the first {group.n_ranked:,} test examples.{missing}{lower}{own} Accuracies in percent."
 
 
 def _short_results(group: Group) -> str:
+    """Columns that would say the same of all rows are left out: the text above says it."""
+    cards = [entry.record.card for entry in group.entries]
     known = [_autoattack(entry) for entry in group.entries]
-    headers = ["rank", "model", "size", "extra data", "clean", "robust", *(["AutoAttack"] if any(known) else [])]
+    epochs = [str(card.epochs or "") if card is not None else "" for card in cards]
+    extra = [] if _no_extra_data(group) else ["extra data"]
+    headers = [
+        *("rank", "model", "size"),
+        *(["epochs"] if any(epochs) else []),
+        *extra,
+        *("clean", "robust"),
+        *(["AutoAttack"] if any(known) else []),
+    ]
     rows = [
         [
             *_first_cells(entry, base=""),
-            millions(entry.record.card.n_parameters) if entry.record.card is not None else "",
-            escape(entry.record.card.extra_data or "?") if entry.record.card is not None else "",
+            millions(card.n_parameters) if card is not None else "",
+            *([trained] if any(epochs) else []),
+            *(escape(card.extra_data or "?") if card is not None else "" for _ in extra),
             percent(entry.clean.fraction),
             f"**{percent(entry.robust.fraction)}** ({interval(entry.robust)})",
             *([left] if any(known) else []),
             _examples(entry),
             escape("; ".join(doubts(entry))),
         ]
-        for entry, left in zip(group.entries, known, strict=True)
+        for entry, card, trained, left in zip(group.entries, cards, epochs, known, strict=True)
     ]
     return _table([*headers, "examples", "doubts"], rows, left=("model", "extra data", "doubts"))
+
+
+def _no_extra_data(group: Group) -> bool:
+    """Whether all models of a table are said to have been trained on the dataset's own split alone."""
+    return all(entry.record.card is not None and entry.record.card.extra_data == "no" for entry in group.entries)
 
 
 def _autoattack(entry: Entry) -> str:

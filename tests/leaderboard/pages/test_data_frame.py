@@ -11,7 +11,7 @@ import bench
 from bench import leaderboard
 from bench.core.errors import BenchError
 from bench.core.statistics import wilson
-from bench.leaderboard.pages.data_frame import csv_of
+from bench.leaderboard.pages.data_frame import csv_of, frame_of
 from bench.row.record import Card
 from bench.row.serialization import load_row
 
@@ -46,6 +46,14 @@ def test_a_table_that_a_spreadsheet_opens_holds_no_formula():
     card = Card(title="=1+1", reference="", architecture="@x", n_parameters=1, extra_data=None)
     text = csv_of([replace(record, card=card)])
     assert ",'=1+1," in text and ",'@x," in text
+
+
+def test_epochs_are_a_column():
+    """Missing where nobody said how many there were."""
+    record = load_row(FROZEN.read_bytes())
+    card = Card(title="", reference="", architecture="", n_parameters=1, extra_data=None, epochs=20)
+    frame = frame_of([record, replace(record, card=card)])
+    assert frame["epochs"].isna().tolist() == [True, False] and frame["epochs"][1] == 20
 
 
 def test_a_folder_without_rows_is_an_empty_frame(tmp_path):

@@ -23,7 +23,7 @@ from bench.leaderboard.pages.literature import PUBLISHED
 from bench.leaderboard.pages.markdown import code, escape
 from bench.leaderboard.pages.publication import outdated, publish, render
 from bench.leaderboard.pages.tables import Row, arrange
-from bench.leaderboard.pages.wording import PROTOCOLS, QUESTIONS, bibtex, link_of, reproduce
+from bench.leaderboard.pages.wording import PROTOCOLS, QUESTIONS, bibtex, link_of, millions, reproduce
 from bench.row import Card, Certificate, Record, Reported, pack_verdicts
 
 Make = Callable[..., Record]
@@ -106,6 +106,22 @@ def test_the_readme_ranks_and_gives_reasons(board: Path) -> None:
     assert "Wu2020" not in text[: text.index("As published")]
     links = [link for link in re.findall(r"\]\(([^)#:]+)\)", text) if "\\" not in link]
     assert links and all((board / link).exists() for link in links)
+
+
+def test_columns_that_say_the_same_of_all_are_a_sentence(board: Path, record: Make) -> None:
+    """Epochs stand beside a model where anybody said how many; extra data, unless nobody had any."""
+    publish(board)
+    table = "| rank | model | size | extra data | clean |"
+    assert table in (board / "README.md").read_text() and "extra data." not in (board / "README.md").read_text()
+    card = dataclasses.replace(EVIL, title="Trained", extra_data="no", epochs=20)
+    for path in (*board.glob("*/digits/*/*.json"), *board.glob("*/cifar10/*/*.json")):
+        amend(path, dataclasses.replace(read(path), card=card))
+    publish(board)
+    text = (board / "README.md").read_text()
+    assert "| rank | model | size | epochs | clean |" in text and "None was trained on extra data." in text
+    assert f"| {millions(card.n_parameters)} | 20 | 100.00 |" in text
+    assert {line["epochs"] for line in csv.DictReader(io.StringIO((board / "results.csv").read_text()))} == {"20"}
+    assert "<dd>20 epochs</dd>" in (board / "index.html").read_text()
 
 
 def test_nothing_of_a_card_is_markup(board: Path) -> None:

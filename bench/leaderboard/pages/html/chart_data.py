@@ -133,6 +133,7 @@ def _row(group: Group, entry: Entry, most_pictures: int) -> dict[str, Any]:
         "group": group.anchor,
         "title": title_of(entry.record),
         "size": millions(card.n_parameters) if card is not None else "",
+        "epochs": str(card.epochs or "not stated") if card is not None else "",
         "extra": (card.extra_data or "not stated") if card is not None else "",
         "clean": _ends(entry.clean),
         "robust": _ends(entry.robust),

@@ -148,7 +148,7 @@ function comparison(first, second) {
     ...[[first, a], [second, b]].map(([id, row]) => make("th", { scope: "col", class: "number" }, byId("panel") ? make("a", { href: `#${id}` }, row.title) : row.title))));
   const body = make("tbody", {}, line("robust", within(a.robust), within(b.robust)), line("clean", within(a.clean), within(b.clean)),
     line("WRA, their mean", number(a.mean), number(b.mean)), ...names.map((name) => line(name, number(left(a, name)), number(left(b, name)))),
-    line("size", a.size, b.size), line("extra data", a.extra, b.extra));
+    line("size", a.size, b.size), line("epochs", a.epochs, b.epochs), line("extra data", a.extra, b.extra));
   const parts = [make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${a.title} and ${b.title}` }, make("table", {}, head, body))];
   for (const kind of ["epsilon", "passes"]) {
     const figure = make("figure", { class: "chart", "data-chart": kind, "data-row": `${first}~${second}` },
