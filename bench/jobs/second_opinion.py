@@ -1,7 +1,7 @@
 """Attack what a row calls robust once more, by other means than its suite's; what falls lowers its headline.
 
 What is robust by little falls first, so the survivors of smallest margin are tried, a share of them or all. What falls
-is stored as breaks of others are: the suite's verdicts, and what they are compared with, stay as they are.
+is stored at once, as breaks of others are: the suite's verdicts, and what they are compared with, stay as they are.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def attack(
         budget: seconds; rounds of tries with other draws go on until they are over. None for one round.
         begin: called before each round with its name and how many attacks on an example it has.
         advance: called after each try with its number of examples.
-        notify: called with each break, and before waiting for another writer, one line.
+        notify: called with each break that is stored, and before waiting for another writer, one line.
 
     Raises:
         FoundSomethingError: if the row, its data, its weights or its external evidence are not what the row says.
@@ -124,13 +124,19 @@ def attack(
         raise BenchError(f"Row {path} calls no example robust, so there is nothing to attack.")
     tried = survivors[: math.ceil(closest * len(survivors))]
     search = _Search(opened, [index for index, _ in tried], lookup)
-    search.run(None if budget is None else start + budget, begin, advance, notify)
-    breaks = search.confirmed()
-    kept: tuple[ExternalBreak, ...] = ()
-    if len(breaks):
-        source = "; ".join(sorted({search.how[index] for index in breaks.indices.tolist()}))
-        found = FoundBreaks(breaks=breaks, source=source, by=_BY)
-        record, kept = store_found(path, record, [found], opened.dataset, notify=notify)
+    kept: list[ExternalBreak] = []
+    how: dict[int, str] = {}
+
+    def keep(breaks: Breaks, name: str) -> None:
+        nonlocal record
+        how.update(dict.fromkeys(breaks.indices.tolist(), name))
+        found = FoundBreaks(breaks=breaks, source=name, by=_BY)
+        record, stored = store_found(path, record, [found], opened.dataset, notify=notify)
+        kept.extend(stored)
+        for index in breaks.indices.tolist():
+            notify(f"example {index}: broken by {name}")
+
+    search.run(None if budget is None else start + budget, begin, advance, keep)
     before = tuple(margin for _, margin in tried)
     return Attacked(
         path=path,
@@ -140,8 +146,8 @@ def attack(
         before=before,
         after=tuple(map(min, before, search.margins())),
         n_tries=search.n_tries,
-        kept=kept,
-        how={index: search.how[index] for index in breaks.indices.tolist()},
+        kept=tuple(kept),
+        how=how,
         seconds=time.monotonic() - start,
         out_of_time=search.out_of_time,
     )
@@ -173,19 +179,18 @@ class _Search:
         self._threat_model = ThreatModel.parse(opened.record.threat_model)
         self._examples = opened.dataset.examples[torch.tensor(indices)]
         self._others = load_surrogates(opened.model, opened.dataset, self._device)
-        self._points, self._margins = self._examples.inputs, [math.inf] * len(indices)
+        self._margins = [math.inf] * len(indices)
         self.n_tries = 0
         self.out_of_time = False
-        self.how: dict[int, str] = {}
 
     def run(
         self,
         until: float | None,
         begin: Callable[[str, int], None],
         advance: Callable[[int], None],
-        notify: Callable[[str], None],
+        keep: Callable[[Breaks, str], None],
     ) -> None:
-        """One round, or as many as there is time for until then by `time.monotonic`."""
+        """One round, or as many as there is time for until then by `time.monotonic`; each try's breaks go to `keep`."""
         here = self._examples.to(self._device)
         with guarded(self._module, self._device), full_float32():
             form = FastForms(self._module, here.inputs).exact
@@ -200,14 +205,12 @@ class _Search:
                         self.out_of_time = True
                         break
                     broken = ascent.make(each, seed=seed) if each is not None else self._relaxed(ascent, seed)
-                    for position in broken.tolist():
-                        index = int(here.indices[position])
-                        self.how[index] = str(each or _RELAXATION.name)
-                        notify(f"example {index}: broken by {self.how[index]}")
+                    breaks = self._confirmed(ascent.best.points, broken)
+                    if len(breaks):
+                        keep(breaks, str(each or _RELAXATION.name))
                     self.n_tries += 1
                     advance(len(here))
                 seed += 1
-        self._points = ascent.best.points.cpu()
         self._margins = ascent.best.best.margins.tolist()
 
     def _relaxed(self, ascent: MarginAscent, seed: int) -> Tensor:
@@ -218,8 +221,8 @@ class _Search:
         """The smallest seen of each example."""
         return self._margins
 
-    def confirmed(self) -> Breaks:
+    def _confirmed(self, points: Tensor, positions: Tensor) -> Breaks:
         """What holds on the model as it is, by more than rounding."""
-        ascending = self._examples.indices.argsort()
+        order = positions.cpu()[self._examples.indices[positions.cpu()].argsort()]
         judge = Judge(self._module, self._threat_model, device=self._device)
-        return judge.confirm(self._points[ascending], self._examples[ascending])
+        return judge.confirm(points.cpu()[order], self._examples[order])
