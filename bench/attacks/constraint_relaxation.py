@@ -16,9 +16,11 @@ Differences from the authors' code:
   images of a ResNet-18 both left the same robust.
 - Near and far are distances of first order in units of epsilon, `(z_y - z_t) / (epsilon |gradient|)` with the dual
   norm, so that a constant factor on the logits changes nothing; theirs compares bare margins with 1 and 0.05.
-- A run that has not crossed to its target in the wider ball ends there, which spares two thirds of the hopeless runs
-  their second phase; theirs looks only after it. Of 300 images of a ResNet-18 both left the same robust.
-- Four targets, not three: one of 1,000 images needs the fourth.
+- A run that has not crossed to its target in the wider ball ends there; theirs looks only after the phase that follows.
+  Its steps in the wider ball are five, theirs ten: of 33 runs that broke an image 32 had crossed after three, all after
+  four.
+- What that saves is spent on all wrong classes up to nine, where theirs has three: of 10,000 images of a ResNet-18
+  19 withstand four targets and not nine.
 - L2 beside Linf: directions of unit length, noise uniform in the ball.
 - Iterates outside the ball are not judged by their projections (a quarter of all forwards, one each): of 300
   images of a ResNet-18 it left the same robust. The second phase begins at such a projection.
@@ -60,8 +62,7 @@ from bench.ops import losses, norms, sampling
 __all__ = ["ENTRY", "ConstraintRelaxation", "Relaxation"]
 
 _SMALLEST_SCALE = 0.05
-_PHASES = 3
-_LAST = _PHASES - 1
+_LAST = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,8 @@ class ConstraintRelaxation(SingleAttack):
         first_steps: steps on the margin, of half epsilon each.
         targets: how many of the strongest other classes are targets; at most the number of wrong classes.
         cycles: of each run.
-        steps: of each cycle, a third of them in each of its phases.
+        outside_steps: of each cycle, in the wider ball.
+        steps: of each cycle, in the true ball: half of them before the jump, half after.
         rounds: further runs towards each target that was close once.
         give_up_outside: a run ends where, after the steps in the wider ball, its distance there, in units of epsilon,
             exceeds this times the cycle's scale; below 0 it is across.
@@ -83,9 +85,10 @@ class ConstraintRelaxation(SingleAttack):
 
     name: str = "constraint-relaxation"
     first_steps: int = 10
-    targets: int = 4
+    targets: int = 9
     cycles: int = 5
-    steps: int = 30
+    outside_steps: int = 5
+    steps: int = 20
     rounds: int = 4
     give_up_outside: Fraction = Fraction(0)
     give_up: Fraction = Fraction(1, 2)
@@ -104,7 +107,7 @@ class ConstraintRelaxation(SingleAttack):
     @property
     def n_passes(self) -> int:
         """Of one cycle for each target: most runs end in their first."""
-        return 2 * self.steps * self.targets
+        return 2 * (self.outside_steps + self.steps) * self.targets
 
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return a broken point or that of smallest margin, `(N, C, H, W)`."""
@@ -225,11 +228,12 @@ class Relaxation:
         runs = self._begin(positions, 1 + numbers, columns, targets[positions, columns])
         for cycle in range(self.attack.cycles):
             scale = max(0.5**cycle, _SMALLEST_SCALE)
-            for phase, radius in enumerate((1 + scale, 1.0, 1.0)):
+            in_each = self.attack.outside_steps, self.attack.steps // 2, self.attack.steps // 2
+            for phase, (radius, steps) in enumerate(zip((1 + scale, 1.0, 1.0), in_each, strict=True)):
                 runs.current = self._ball(runs, radius).project(runs.current)
                 if phase == _LAST:
                     runs.current = self._shaken(runs, cycle, scale)
-                for step in range(self.attack.steps // _PHASES):
+                for step in range(steps):
                     inside = phase > 0 or step == 0
                     self._look(runs, loss, inside=inside)
                     if inside:

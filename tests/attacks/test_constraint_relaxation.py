@@ -70,11 +70,12 @@ def test_hopeless_targets_are_given_up(network, examples_of):
     _, _, later = outcome(dataclasses.replace(ATTACK, give_up_outside=never), network, examples, near)
     stubborn = dataclasses.replace(ATTACK, give_up_outside=never, give_up=never)
     _, _, all_cycles = outcome(stubborn, network, examples, near)
-    a_phase = ATTACK.steps // 3
-    a_target = ATTACK.targets * a_phase
-    assert passes.backwards < len(examples) * (ATTACK.first_steps + 2 * a_target)
-    assert passes.backwards < later.backwards >= n_robust * 2 * a_target
-    assert all_cycles.backwards >= n_robust * ATTACK.targets * ATTACK.cycles * ATTACK.steps
+    n_targets = min(ATTACK.targets, network[-1].out_features - 1)
+    a_phase, two = ATTACK.outside_steps, ATTACK.outside_steps + ATTACK.steps // 2
+    assert passes.backwards < len(examples) * (ATTACK.first_steps + 2 * n_targets * a_phase)
+    assert passes.backwards < later.backwards >= n_robust * n_targets * two
+    a_cycle = ATTACK.outside_steps + ATTACK.steps
+    assert all_cycles.backwards >= n_robust * n_targets * ATTACK.cycles * a_cycle
 
 
 def test_what_was_close_gets_more_rounds(network, examples_of):
@@ -98,7 +99,8 @@ def test_without_a_gradient_it_ends_soon(examples_of, network):
 
     examples = examples_of(network, 8)
     robust, _, passes = outcome(ATTACK, Hidden(), examples)
-    assert passes.backwards <= len(examples) * (ATTACK.first_steps + ATTACK.targets * 2 * ATTACK.steps // 3)
+    two_phases = ATTACK.outside_steps + ATTACK.steps // 2
+    assert passes.backwards <= len(examples) * (ATTACK.first_steps + ATTACK.targets * two_phases)
     assert robust.any()
 
 
