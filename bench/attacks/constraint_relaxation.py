@@ -106,8 +106,8 @@ class ConstraintRelaxation(SingleAttack):
 
     @property
     def n_passes(self) -> int:
-        """Of one cycle for each target: most runs end in their first."""
-        return 2 * (self.outside_steps + self.steps) * self.targets
+        """The ascent, and twice the first phase of every target: most runs end in it, and few are long."""
+        return 2 * (self.first_steps + 2 * self.outside_steps * self.targets)
 
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return a broken point or that of smallest margin, `(N, C, H, W)`."""

@@ -26,7 +26,7 @@ _SHARE_OF_BUDGET_FOR_PROBE = 0.1
 _WORTH_A_PROBE = 20.0
 """A run below so many seconds, at most, is not probed: it is done before anybody looks."""
 _FEWEST = 4
-_SOON = 1 / 12
+_SOON = 1 / 10
 """Share of its passes that constraint relaxation takes of an example for its first ascent."""
 _RESERVE = 1.1
 """The budget that an error proposes lies so far above the prediction, since the next probe will differ a little."""

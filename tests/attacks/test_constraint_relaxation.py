@@ -104,6 +104,21 @@ def test_without_a_gradient_it_ends_soon(examples_of, network):
     assert robust.any()
 
 
+def test_the_class_that_is_reached_may_be_the_last_by_its_logit(examples_of):
+    """Of ten classes eight lie closer and follow the true one; four targets miss the ninth, which can be reached."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(36, 10)).requires_grad_(False).eval()
+    model[1].weight.zero_()
+    model[1].weight[9] = 1
+    model[1].bias.copy_(-torch.arange(10) / 100)
+    model[1].bias[9] = -18.3  # the mean of 36 pixels at 1/2 is 18
+    examples = examples_of(model, 8)
+    examples = dataclasses.replace(examples, inputs=torch.full_like(examples.inputs, 0.5), labels=torch.zeros(8).long())
+    robust, _, _ = outcome(ATTACK, model, examples)
+    assert not robust.any()
+    fewer, _, _ = outcome(dataclasses.replace(ATTACK, targets=4), model, examples)
+    assert fewer.all()
+
+
 @pytest.mark.parametrize("classes", [2, 3, 120])
 def test_any_number_of_classes(examples_of, classes):
     """From two classes on, targets are at most the wrong ones."""

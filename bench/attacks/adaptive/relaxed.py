@@ -93,7 +93,7 @@ class RelaxedSteering(_OnStructure):
 
     @property
     def n_passes(self) -> int:
-        return 2 * (self.outside_steps + self.steps) * len(self.weights)
+        return 2 * (self.first_steps + 2 * self.outside_steps * len(self.weights))
 
     def perturb(self, classifier: Classifier, examples: Examples, threat_model: ThreatModel, *, seed: int) -> Tensor:
         """Return a broken point or that of smallest margin, `(N, C, H, W)`.

@@ -34,7 +34,7 @@ PROTOCOLS = {
     "apgd-ce": "APGD-CE, of half of AutoAttack's steps",
     "autoattack": "AutoAttack, standard version (RobustBench); the PGD of verification benchmarks such as VNN-COMP",
     "cascade": "AutoAttack's, as an interval",
-    "constraint-relaxation": "constraint relaxation (Pan and Yao 2025), with four targets",
+    "constraint-relaxation": "constraint relaxation (Pan and Yao 2025), with nine targets",
     "eot-apgd-ce": "AutoAttack's rand, judged otherwise: 32 fresh passes decide, not the last one",
     "eot-apgd-dlr": "the same",
     "transfer": "PGD and CW on other models, which stand on the row, and on the mean of both",
