@@ -62,6 +62,13 @@ def test_square_must_not_break_what_gradients_left(after_square, status):
     assert f"Square breaks {20 - after_square} of the 20" in diagnostic.evidence
 
 
+def test_a_number_of_zero_is_no_upper_bound():
+    """Gradients misled, and yet nothing is left: a warning, since no attack leaves less."""
+    ensemble = attack("autoattack", stage("apgd-ce", 25), stage("fab-t", 3), stage("square", 0))
+    diagnostic = found(ensemble)["R13"]
+    assert diagnostic.status == "warn" and "nothing is robust" in diagnostic.evidence
+
+
 def test_what_another_attack_broke_too_is_no_news():
     """Square's breaks count where nothing else breaks them."""
     ensemble = attack("autoattack", stage("apgd-ce", 25), stage("square", 15))
