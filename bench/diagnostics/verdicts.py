@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from bench.diagnostics.check import by_pairs, by_share, not_applicable, not_run
 from bench.diagnostics.checks import r13_black_box, r19_claim
@@ -107,4 +108,8 @@ def _black_box(evaluation: Evaluation) -> CheckResult | None:
         return not_applicable("The gradient attacks broke every correct example, so nothing is left for Square.")
     count = sum(still and not robust for still, robust in zip(left, evaluation.robust, strict=True))
     evidence = f"Square breaks {count} of the {total} examples that all attacks with gradients left robust."
-    return by_share(count, total, tolerated=r13_black_box.TOLERATED, evidence=evidence)
+    found = by_share(count, total, tolerated=r13_black_box.TOLERATED, evidence=evidence)
+    if found.level is Level.FAIL and not any(evaluation.robust):
+        evidence = f"{evidence} In the end nothing is robust, and no attack leaves less."
+        return replace(found, level=Level.WARN, evidence=evidence)
+    return found
