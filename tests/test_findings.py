@@ -13,8 +13,11 @@ from bench.row.packing import unpack_verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "findings.md"
-ROWS = ROOT / "leaderboard" / "adaptive-v1" / "cifar10" / "Linf-8_255"
+FOLDERS = tuple(ROOT / "leaderboard" / suite / "cifar10" / "Linf-8_255" for suite in ("adaptive-v2", "adaptive-v1"))
+"""Of a model that has rows of both suites that of the later one counts: it has all attacks of the earlier."""
+WHOLE = ROOT / "leaderboard" / "swift-v1" / "cifar10" / "Linf-8_255" / "aw-net.json"
 STANDARD = ("fgsm", "pgd-20", "pgd-100", "cw", "autoattack")
+ADAPTIVE = (*STANDARD, "adaptive-pairs", "adaptive-routes")
 
 
 def table(name: str) -> list[list[str]]:
@@ -24,7 +27,8 @@ def table(name: str) -> list[list[str]]:
 
 
 def result(model: str) -> dict[str, Any]:
-    return json.loads((ROWS / f"{model}.json").read_text(encoding="utf-8"))["result"]
+    path = next(path for folder in FOLDERS if (path := folder / f"{model}.json").exists())
+    return json.loads(path.read_text(encoding="utf-8"))["result"]
 
 
 def interval(count: int, of: int) -> str:
@@ -59,13 +63,56 @@ def reported(model: str, name: str) -> list[str]:
 
 
 def adaptive(model: str) -> list[str]:
+    """What `adaptive-v1` left, in its own row or in one of `adaptive-v2`."""
     found = result(model)
-    return [share(found["n_robust"], found["n_examples"]), interval(found["n_robust"], found["n_examples"])]
+    n_robust = robust_after(found, ADAPTIVE)
+    return [share(n_robust, found["n_examples"]), interval(n_robust, found["n_examples"])]
+
+
+def first_thousand(attack: str, stage: str = "") -> str:
+    """What an attack, or the stages of one up to that, left of AW-Net on the first 1,000 images."""
+    found = result("aw-net")
+    (chosen,) = (each for each in found["attacks"] if each["name"] == attack)
+    counts = {each["name"]: each["n_robust"] for each in chosen.get("stages", ())}
+    return share(counts[stage] if stage else chosen["n_robust"], found["n_examples"])
+
+
+def stage_left(name: str) -> list[str]:
+    """What an attack, or the stages of one up to that, left of AW-Net on the whole test set."""
+    found = json.loads(WHOLE.read_text(encoding="utf-8"))["result"]
+    counts = {"clean": found["n_clean"], **{attack["name"]: attack["n_robust"] for attack in found["attacks"]}}
+    counts |= {stage["name"]: stage["n_robust"] for attack in found["attacks"] for stage in attack.get("stages", ())}
+    return [share(counts[name], found["n_examples"]), interval(counts[name], found["n_examples"])]
+
+
+ALONE = (
+    ("pgd-100", ""),
+    ("cw", ""),
+    ("constraint-relaxation", ""),
+    ("autoattack", "apgd-ce"),
+    ("autoattack", "apgd-t"),
+    ("autoattack", ""),
+    ("relaxed-steering", ""),
+    ("adaptive-routes", ""),
+)
+FIRST = ("clean", "fgsm", "pgd-20", "constraint-relaxation", "relaxed-steering", "apgd-t", "end-to-end-1000")
+
+
+@pytest.mark.parametrize(("position", "name"), list(enumerate(FIRST)))
+def test_what_attacks_leave_of_aw_net_is_its_rows(position, name):
+    """Attack after attack, on all test images."""
+    assert table("first")[position][1:] == stage_left(name)
+
+
+@pytest.mark.parametrize(("position", "names"), list(enumerate(ALONE)))
+def test_what_each_attack_leaves_of_aw_net_is_its_rows(position, names):
+    """Each by itself, on the first 1,000 images."""
+    assert table("alone")[position][1:] == [first_thousand(*names)]
 
 
 def test_every_row_is_in_the_table():
     """The first table has one line for each row of CIFAR-10, and its numbers are the row's."""
-    models = {path.stem for path in ROWS.glob("*.json")}
+    models = {path.stem for folder in FOLDERS for path in folder.glob("*.json")}
     assert {cells[0] for cells in table("robust")} == models
     for cells in table("robust"):
         assert cells == line(cells[0])
