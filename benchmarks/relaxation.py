@@ -27,6 +27,7 @@ from tabulate import tabulate
 from bench import data, models
 from bench.attacks import Ensemble
 from bench.attacks.adaptive import Swift
+from bench.core.errors import BenchError
 from bench.evaluation import InputDigests, Progress, evaluate
 from bench.leaderboard import read
 from bench.row import unpack_verdicts
@@ -56,9 +57,13 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     folder = options.leaderboard / "standard-v1" / options.dataset
     paths = sorted(path for path in folder.glob("*/*.json") if not options.model or path.stem in options.model)
-    if not paths:
-        raise SystemExit(f"Error: no row of {', '.join(options.model) or 'any model'} in {folder}")
-    found = [compare(path, options) for path in paths]
+    missing = sorted(set(options.model) - {path.stem for path in paths})
+    if missing or not paths:
+        raise SystemExit(f"Error: no row of {', '.join(missing) or 'any model'} in {folder}")
+    try:
+        found = [compare(path, options) for path in paths]
+    except BenchError as error:
+        raise SystemExit(f"Error: {error}") from error
     sys.stdout.write(json.dumps(found, indent=2) + "\n" if options.json else render(found))
 
 

@@ -121,7 +121,10 @@ def test_rows_of_other_weights_are_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"other weights of pgd-at than those that are here"):
         run("relaxation.py", *words)
     with pytest.raises(SystemExit, match=r"no row of mart in"):
-        run("relaxation.py", *words, "--model", "mart")
+        run("relaxation.py", *words, "--model", "mart", "--model", "pgd-at")
+    target.write_text("{", encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"^Error: .*pgd-at\.json"):
+        run("relaxation.py", *words)
 
 
 def test_seconds_grow_with_examples_and_batches(run: Run) -> None:
