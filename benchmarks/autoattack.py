@@ -31,7 +31,7 @@ from engines import (
     trainable,
     warm_forms,
 )
-from subject import load_subject, parser_of
+from subject import errors_in_one_line, load_subject, parser_of
 from tabulate import tabulate
 from torch import Tensor, nn
 
@@ -197,4 +197,5 @@ def times(theirs: dict[str, Any], ours: dict[str, Any], names: list[str]) -> flo
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

@@ -15,7 +15,7 @@ import sys
 from typing import Any
 
 from engines import Stage, exercise, measure, predictions, reference_engine, trainable
-from subject import CLOCKS, load_subject, parser_of
+from subject import CLOCKS, errors_in_one_line, load_subject, parser_of
 from tabulate import tabulate
 
 from bench import suites
@@ -94,4 +94,5 @@ def interval(found: Evaluation) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

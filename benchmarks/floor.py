@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import torch
 from engines import stages_of
-from subject import CLOCKS, load_subject, parser_of, positive
+from subject import CLOCKS, errors_in_one_line, load_subject, parser_of, positive
 from tabulate import tabulate
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -313,4 +313,5 @@ def relaxations_passes(module: nn.Module, examples: Examples, threat_model: Thre
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from engines import fast_engine, measure, predictions, stages_of, warm_forms
-from subject import load_subject, parser_of
+from subject import errors_in_one_line, load_subject, parser_of
 from tabulate import tabulate
 from torch import nn
 
@@ -88,4 +88,5 @@ def ensemble(
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from subject import errors_in_one_line
 from tabulate import tabulate
 from torch import Tensor, nn
 
@@ -136,4 +137,5 @@ def measure(
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

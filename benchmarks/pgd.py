@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from subject import CLOCKS, load_subject, parser_of
+from subject import CLOCKS, errors_in_one_line, load_subject, parser_of
 from tabulate import tabulate
 from torch import Tensor, nn
 
@@ -221,4 +221,5 @@ def render(report: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

@@ -21,13 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from subject import positive
+from subject import errors_in_one_line, positive
 from tabulate import tabulate
 
 from bench import data, models
 from bench.attacks import Ensemble
 from bench.attacks.adaptive import Swift
-from bench.core.errors import BenchError
 from bench.evaluation import InputDigests, Progress, evaluate
 from bench.leaderboard import read
 from bench.row import unpack_verdicts
@@ -60,10 +59,7 @@ def main() -> None:
     missing = sorted(set(options.model) - {path.stem for path in paths})
     if missing or not paths:
         raise SystemExit(f"Error: no row of {', '.join(missing) or 'any model'} in {folder}")
-    try:
-        found = [compare(path, options) for path in paths]
-    except BenchError as error:
-        raise SystemExit(f"Error: {error}") from error
+    found = [compare(path, options) for path in paths]
     sys.stdout.write(json.dumps(found, indent=2) + "\n" if options.json else render(found))
 
 
@@ -144,4 +140,5 @@ def render(found: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

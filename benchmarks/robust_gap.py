@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import torch
+from subject import errors_in_one_line
 from tabulate import tabulate
 
 from bench import data, models, suites
@@ -83,4 +84,5 @@ def gap(train: Evaluation, test: Evaluation) -> tuple[float, float, float]:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+from subject import errors_in_one_line
+
 from bench import data, models
 from bench.attacks import PGD
 from bench.core.types import Examples, ThreatModel
@@ -102,4 +104,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

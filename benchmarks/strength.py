@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from subject import errors_in_one_line
 from tabulate import tabulate
 
 from bench import data, models
@@ -109,4 +110,5 @@ def run(name: str, engine: str, options: argparse.Namespace) -> Evaluation:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -14,9 +16,18 @@ from bench.core.errors import BenchError
 from bench.core.types import Examples, ThreatModel
 from bench.jobs.request import pick_device
 
-__all__ = ["CLOCKS", "load_subject", "parser_of", "positive"]
+__all__ = ["CLOCKS", "errors_in_one_line", "load_subject", "parser_of", "positive"]
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """Around a script's `main`: a name that is not there ends it with one line, as with `bench` itself."""
+    try:
+        yield
+    except BenchError as error:
+        raise SystemExit(f"Error: {error}") from error
 
 
 def parser_of(description: str) -> argparse.ArgumentParser:
@@ -45,15 +56,12 @@ def load_subject(options: argparse.Namespace, n_examples: int) -> tuple[nn.Modul
     """The model in eval mode and frozen, the first examples, and the threat model; sets the number of threads.
 
     Raises:
-        SystemExit: with one line, if something that the options name is not there.
+        BenchError: if something that the options name is not there.
     """
     torch.set_num_threads(options.threads or torch.get_num_threads())
-    try:
-        dataset = data.load(options.dataset, data_dir=options.data_dir)
-        device = pick_device(options.device)
-        loaded = models.load(options.model, weights=options.weights, dataset=dataset, device=device)
-        threat_model = ThreatModel.parse(options.threat_model) if options.threat_model else dataset.default_threat_model
-    except BenchError as error:
-        raise SystemExit(f"Error: {error}") from error
+    dataset = data.load(options.dataset, data_dir=options.data_dir)
+    device = pick_device(options.device)
+    loaded = models.load(options.model, weights=options.weights, dataset=dataset, device=device)
+    threat_model = ThreatModel.parse(options.threat_model) if options.threat_model else dataset.default_threat_model
     examples = dataset.examples[:n_examples].to(device)
     return loaded.module.eval().requires_grad_(False), examples, threat_model

@@ -19,11 +19,13 @@ import time
 from collections.abc import Callable
 
 import torch
+from subject import errors_in_one_line
 from tabulate import tabulate
 from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.core.types import ThreatModel
+from bench.jobs.request import pick_device
 from bench.models.architectures import ARCHITECTURES
 from bench.ops.waiting import wait_for
 from bench.training import Averaged, Run, augmented, optimizer_of, step
@@ -44,7 +46,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     torch.set_num_threads(options.threads or torch.get_num_threads())
-    device = torch.device(options.device)
+    device = pick_device(options.device)
     seconds = measure({"plain float32": plain_step(device), "bench train": our_step(device)}, options.rounds, device)
     sys.stdout.write(as_json(seconds) if options.json else as_text(seconds, device))
 
@@ -144,4 +146,5 @@ def batch(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

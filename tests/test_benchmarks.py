@@ -13,6 +13,7 @@ import pytest
 import torch
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
+SCRIPTS = sorted(path.name for path in FOLDER.glob("*.py") if "__main__" in path.read_text(encoding="utf-8"))
 SUBJECT = ("--model", "pgd-at", "--dataset", "digits")
 SHORT = ("--steps", "2", "--queries", "3")
 STAGES = ("apgd-ce", "apgd-t", "fab-t", "square")
@@ -66,10 +67,28 @@ def test_the_floor_counts_operations_and_passes(run: Run) -> None:
 @pytest.mark.parametrize("mistake", [("--samples", "0"), ("--repeats", "-1"), ("--steps", "x"), ("--model", "pgd-ta")])
 def test_a_mistake_is_one_line(run: Run, capsys: pytest.CaptureFixture[str], mistake: tuple[str, str]) -> None:
     """It names what was wrong, below the usage where an option is malformed."""
+    assert mistake[1] in refusal(run, capsys, "floor.py", *SUBJECT, *mistake)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_no_script_answers_a_misspelt_name_with_a_traceback(
+    script: str, run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Of a model, or where a script takes none, of a device."""
+    text = (FOLDER / script).read_text(encoding="utf-8")
+    takes_model = "parser_of(" in text or '"--model"' in text
+    words = ("--model", "pgd-ta", "--dataset", "digits") if takes_model else ("--device", "gpu-ta")
+    words = (*words, "--journal", str(tmp_path)) if '"--journal"' in text else words
+    assert words[1] in refusal(run, capsys, script, *words)
+
+
+def refusal(run: Run, capsys: pytest.CaptureFixture[str], script: str, *words: str) -> str:
+    """The one line that a command ends with."""
     with pytest.raises(SystemExit) as caught:
-        run("floor.py", *SUBJECT, *mistake)
+        run(script, *words)
     said = caught.value.code if isinstance(caught.value.code, str) else capsys.readouterr().err.splitlines()[-1]
-    assert mistake[1] in said and "\n" not in said
+    assert "\n" not in said
+    return said
 
 
 def test_our_autoattack_beside_the_package(run: Run) -> None:
