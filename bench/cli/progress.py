@@ -21,7 +21,7 @@ from rich.progress import (
 
 from bench.cli.layout import shortened, wrapped
 from bench.cli.tables import clock
-from bench.core.plain_text import plain
+from bench.core.plain_text import counted, plain
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -112,7 +112,7 @@ class RunDisplay(Display):
     def update(self, event: evaluation.Progress) -> None:
         """Show how far the evaluation is."""
         name = event.attack if event.stage == event.attack else f"{event.attack} {event.stage}"
-        count = f"{event.n_chunks} {event.unit}" + ("" if event.n_chunks == 1 else "s")
+        count = counted(event.n_chunks, event.unit)
         found = f"{event.n_robust}/{event.n_examples} robust" if event.unit == "chunk" else count
         left = f"{clock(event.eta)} left" if event.eta is not None else ""
         if self._moving:

@@ -10,6 +10,7 @@ from bench.cli.layout import wrapped
 from bench.cli.options import DEFAULT_LEADERBOARD, Json, Leaderboard
 from bench.cli.output import json_text, remark, say
 from bench.core.errors import FoundSomethingError
+from bench.core.plain_text import counted
 
 if TYPE_CHECKING:
     from bench.leaderboard.pages import Publication
@@ -69,8 +70,8 @@ def _as_text(done: Publication) -> str:
     entries = done.board.entries
     ranked = sum(entry.rank is not None for entry in entries)
     lines = [
-        f"{len(entries)} rows, {ranked} of them ranked, in {len(done.board.groups)} tables:"
-        f" {len(done.written)} pages written, {len(done.removed)} removed, {done.unchanged} unchanged."
+        f"{counted(len(entries), 'row')}, {ranked} of them ranked, in {counted(len(done.board.groups), 'table')}:"
+        f" {counted(len(done.written), 'page')} written, {len(done.removed)} removed, {done.unchanged} unchanged."
     ]
     lines += [f"  written: {path}" for path in done.written]
     lines += [f"  removed: {path}" for path in done.removed]

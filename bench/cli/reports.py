@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 from bench.cli.layout import table, wrapped
 from bench.cli.output import json_text
+from bench.core.plain_text import counted
 from bench.row import CheckResult, Level
 from bench.storage import Place
 
@@ -83,7 +84,7 @@ def as_github(results: Sequence[CheckResult], root: Place) -> str:
         for each in results
         if each.level is not Level.PASS
     ]
-    return "\n".join([*lines, f"{len(results)} checks, {len(lines)} remarks"])
+    return "\n".join([*lines, f"{counted(len(results), 'check')}, {counted(len(lines), 'remark')}"])
 
 
 def _worth_telling(result: CheckResult) -> bool:

@@ -45,7 +45,7 @@ from bench.cli.options import (
 from bench.cli.output import json_text, remark, say
 from bench.cli.tables import row_table
 from bench.core.errors import BenchError
-from bench.core.plain_text import one_line, reasons_text
+from bench.core.plain_text import counted, one_line, reasons_text
 
 if TYPE_CHECKING:
     from bench.jobs.run import Ran
@@ -306,12 +306,13 @@ def _on_all(ran: Ran) -> dict[str, str]:
 
 
 def _what_became(ran: Ran) -> str:
-    shorter = ran.n_before is not None and ran.record.result.n_examples < ran.n_before
-    way_out = f"on {ran.n_before} examples" if shorter else "--force replaces it"
+    before = ran.n_before or 0
+    shorter = ran.record.result.n_examples < before
+    way_out = f"on {counted(before, 'example')}" if shorter else "--force replaces it"
     what = {
         "written": f"Row written: {ran.path}",
         "replaced": f"Row replaced: {ran.path}",
-        "extended": f"Row extended from {ran.n_before} examples, with which it agrees: {ran.path}",
+        "extended": f"Row extended from {counted(before, 'example')}, with which it agrees: {ran.path}",
         "reproduces": f"Reproduces the row in {ran.path}",
         "completed": f"Reproduces the row in {ran.path}, which lacked a part of it and now has it",
         "differs": f"The row in {ran.path} is kept, since it differs ({way_out}):",
@@ -320,5 +321,6 @@ def _what_became(ran: Ran) -> str:
     }[ran.outcome.value]
     lines = [what, *(f"  {difference}" for difference in ran.differences)]
     if ran.outcome.value in ("written", "replaced", "extended", "completed") and ran.record.evidence is not None:
-        lines.append(f"Evidence beside it: {ran.record.evidence.n_breaks} breaks, which `bench verify` judges again")
+        breaks = counted(ran.record.evidence.n_breaks, "break")
+        lines.append(f"Evidence beside it: {breaks}, which `bench verify` judges again")
     return "\n".join(lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 
-__all__ = ["first_line", "one_line", "plain", "reason_of", "reasons_text"]
+__all__ = ["counted", "first_line", "one_line", "plain", "reason_of", "reasons_text"]
 
 _LONGEST = 300
 _JOINERS = "\u200c\u200d"  # several scripts are not written without them
@@ -51,6 +51,15 @@ def reason_of(error: BaseException) -> str:
     """
     said = first_line(error) if str(error).strip() else "no message"
     return one_line(f"{type(error).__name__}: {said}")
+
+
+def counted(number: int, what: str) -> str:
+    """How many there are of what.
+
+    >>> counted(1, "row"), counted(2_000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def reasons_text(reasons: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from bench.core.plain_text import counted
 from bench.core.statistics import CONFIDENCE, most_missed, wilson
 from bench.core.types import ThreatModel
 from bench.evaluation.journal.header import Header
@@ -179,7 +180,7 @@ class Evaluation:
         return f"<table><caption>{html.escape(self._asked())}</caption>{rows}</table>"
 
     def _asked(self) -> str:
-        return f"{self.header.suite}, {self.threat_model}, {self.n_examples} examples"
+        return f"{self.header.suite}, {self.threat_model}, {counted(self.n_examples, 'example')}"
 
     def _lines(self) -> list[tuple[str, str]]:
         """What is left, in counts and percent: clean, under each attack alone, and under all of them."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bench.core.plain_text import counted
 from bench.core.types import Examples
 from bench.data import Dataset
 from bench.evaluation import Judge, Judgement
@@ -86,7 +87,7 @@ def replay_breaks(breaks: Breaks, dataset: Dataset, judge: Judge, *, name: str) 
     says = "; ".join(f"a break {what}: examples {_indices(which, examples)}" for which, what in problems if which.any())
     level = Level.FAIL if says else Level.PASS
     marginal = _marginal(judged.marginal & holds, judged, examples, "external" if name == "external" else "break")
-    fine = f"all {len(breaks)} lie in the ball and the box, and are misclassified"
+    fine = f"{counted(len(breaks), 'break')}, in the ball and the box, and misclassified"
     if marginal:
         fine += f"; {len(marginal)} of them by no more than rounding"
     return Replayed(

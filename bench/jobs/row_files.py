@@ -10,6 +10,7 @@ from bench import leaderboard, suites
 from bench.attacks import parameters
 from bench.core import strict_json
 from bench.core.errors import BenchError, OtherFileError, RowContradictionError
+from bench.core.plain_text import counted
 from bench.core.structure import Structure
 from bench.leaderboard.store import EvidenceKind, broken_of, link_of, path_of, read_breaks
 from bench.row import OWN_SUITE, CheckResult, Level, Record, dump_row, listed_indices, parse_indices, unpack_margins
@@ -96,7 +97,7 @@ def check_file(
     if breaks is None:
         raise AssertionError("a file that the row points to is read or refused")
     size, n_rounded = path_of(path, kind, link).stat().st_size, int(breaks.rounded.sum())
-    says = f"{len(breaks)} breaks in {size:,} bytes, {n_rounded} of them in 8 bits; sha256 fits"
+    says = f"{counted(len(breaks), 'break')} in {counted(size, 'byte')}, {n_rounded} of them in 8 bits; sha256 fits"
     return breaks, CheckResult(what=kind.value, level=Level.PASS, evidence=says)
 
 
@@ -124,9 +125,11 @@ def _without_file(kind: EvidenceKind, n_wanted: int) -> CheckResult:
             what=kind.value, level=Level.PASS, evidence="nothing was broken, so there is nothing to show"
         )
     if kind is EvidenceKind.EXTERNAL:
-        says = f"{n_wanted} breaks by others without a file: they cannot be judged again"
+        says = f"{counted(n_wanted, 'break')} by others without a file, which cannot be judged again"
     else:
-        says = f"the row was written without evidence: its {n_wanted} breaks cannot be judged again; run it again"
+        says = (
+            f"the row was written without evidence: {counted(n_wanted, 'break')} cannot be judged again; run it again"
+        )
     return CheckResult(what=kind.value, level=Level.NOT_APPLICABLE, evidence=says)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from bench import leaderboard
 from bench.core.errors import BenchError
-from bench.core.plain_text import reason_of
+from bench.core.plain_text import counted, reason_of
 from bench.diagnostics import (
     JUDGED,
     Check,
@@ -162,7 +162,7 @@ def prepared(request: RunRequest, notify: Callable[[str], None], *, computed_on:
         known = leaderboard.find(request.leaderboard, row)
         if known is not None:
             path = row.path(request.leaderboard)
-            notify(f"There is a row on {known.result.n_examples} examples, {path}: {_fate(known, run)}.")
+            notify(f"There is a row on {counted(known.result.n_examples, 'example')}, {path}: {_fate(known, run)}.")
     return run
 
 

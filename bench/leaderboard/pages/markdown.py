@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 
-from bench.core.plain_text import plain
+from bench.core.plain_text import counted, plain
 from bench.leaderboard.pages.board import Board, Suite
 from bench.leaderboard.pages.literature import Published, published_for
 from bench.leaderboard.pages.share import Share
@@ -105,7 +105,7 @@ def _summary(board: Board) -> str:
     models = len({entry.record.model for entry in board.entries})
     ranked = sum(entry.rank is not None for entry in board.entries)
     return (
-        f"{_count(len(board.entries), 'row')} of {_count(models, 'model')} in {_count(len(board.groups), 'table')},"
+        f"{counted(len(board.entries), 'row')} of {counted(models, 'model')} in {counted(len(board.groups), 'table')},"
         f" {ranked} of them ranked; newest row {escape(board.date)}."
     )
 
@@ -135,7 +135,7 @@ def _group(group: Group, base: str) -> str:
 
 def _ranked_on(group: Group) -> str:
     unranked = sum(entry.rank is None for entry in group.entries)
-    missing = f" {_count(unranked, 'row')} without a rank below, each with its reason." if unranked else ""
+    missing = f" {counted(unranked, 'row')} without a rank below, each with its reason." if unranked else ""
     audited = any(entry.record.result.audit is not None for entry in group.entries)
     lower = " A robust accuracy counts what an audit spared; its doubts say what is certain." if audited else ""
     own = " None was trained on extra data." if _no_extra_data(group) else ""
@@ -302,7 +302,3 @@ def _table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, left: Seque
     rule = ["---" if left is None or header in left else "---:" for header in headers]
     heads = [escape(header) for header in headers]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, rule, *rows))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import PurePosixPath
 
+from bench.core.plain_text import counted
 from bench.core.types import ThreatModel
 from bench.leaderboard.compare import Rank, rank
 from bench.leaderboard.pages.share import Share, attack_share, certified_share, clean_share, robust_share
@@ -213,7 +214,7 @@ def _obstacles(record: Record, n_ranked: int, usual_data: str) -> Iterable[str]:
     if missing:
         yield f"checks not run: {', '.join(missing)}"
     if parse_indices(result.indices)[:n_ranked] != tuple(range(n_ranked)):
-        yield f"{result.n_examples} examples, not the first {n_ranked:,}"
+        yield f"{counted(result.n_examples, 'example')}, not the first {n_ranked:,}"
     if result.seed != _RANKED_SEED:
         yield f"seed {result.seed}, not {_RANKED_SEED}"
     if record.digests.dataset != usual_data:

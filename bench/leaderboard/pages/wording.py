@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from bench.core.plain_text import plain
+from bench.core.plain_text import counted, plain
 from bench.leaderboard.pages.share import Share
 from bench.leaderboard.pages.tables import Entry, Group
 from bench.row import Audit, Record, Result
@@ -194,7 +194,7 @@ def doubts(entry: Entry) -> tuple[str, ...]:
         *entry.unranked,
         *([_of_audit(result.audit)] if result.audit is not None and result.audit.rate is not None else []),
         *([f"warnings: {', '.join(warned)}"] if warned else []),
-        *([f"{result.n_nonfinite} examples with non-finite logits"] if result.n_nonfinite else []),
+        *([f"{counted(result.n_nonfinite, 'example')} with non-finite logits"] if result.n_nonfinite else []),
         *([f"{external} broken by others"] if external else []),
         *([] if result.diagnostics else ["no diagnostics"]),
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from bench.core import digest
 from bench.core.errors import BenchError, OtherFileError
+from bench.core.plain_text import counted
 from bench.row import LARGEST_SHAPE, TEST_SPLITS, EvidenceFile, Record, listed_indices
 from bench.storage import Place, read_regular, write_durably
 
@@ -218,7 +219,7 @@ def _problem(breaks: Breaks, record: Record, kind: EvidenceKind, shape: tuple[in
         return f"its inputs are of shape {breaks.shape}, but the data's are {shape}"
     link = link_of(record, kind)
     if link is not None and len(breaks) != link.n_breaks:
-        return f"it holds {len(breaks)} breaks, but the row says {link.n_breaks}"
+        return f"it holds {counted(len(breaks), 'break')}, but the row says {link.n_breaks}"
     held, wanted = set(breaks.indices.tolist()), broken_of(record, kind)
     if held - wanted:
         return f"it breaks examples that the row does not call broken: {listed_indices(held - wanted)}"

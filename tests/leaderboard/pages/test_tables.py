@@ -115,7 +115,7 @@ def test_an_audited_row_is_ranked_on_the_whole_split(record: Make) -> None:
         ("weak", Rank(2, 2)),
         ("part", None),
     ]
-    assert group.entries[2].unranked == ("1000 examples, not the first 10,000",)
+    assert group.entries[2].unranked == ("1,000 examples, not the first 10,000",)
     first = group.entries[0]
     assert first.autoattack is not None and (first.autoattack.count, first.autoattack.total) == (700, 1000)
     assert doubts(first)[0] == f"at least {first.record.result.audit.at_least:,} robust: the audit broke 0 of 299"

@@ -18,7 +18,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.core.plain_text import plain
+from bench.core.plain_text import counted, plain
 from bench.leaderboard.pages import wording
 from bench.leaderboard.pages.board import Board
 from bench.leaderboard.pages.html.chart_data import chart_data, identity, report_data
@@ -154,7 +154,7 @@ def _about(group: Group) -> dict[str, str]:
     passes = [_passes(record) for record in records]
     span = dict.fromkeys(wording.millions(size) for size in sizes[:1] + sizes[-1:])
     return {
-        "models": f"{len(records):,} network{'s' if len(records) != 1 else ''}",
+        "models": counted(len(records), "network"),
         "sizes": " to ".join(span),
         "extra": f"{extra} trained on extra data" if extra else "none trained on extra data" if not silent else "",
         "passes": f"{round(median(passes)):,}",
