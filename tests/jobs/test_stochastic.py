@@ -10,10 +10,12 @@ import pytest
 from bench.core.errors import BenchError
 from bench.evaluation.execution.process_pool import ProcessPool
 from bench.jobs.lookup import Lookup
+from bench.jobs.probe import ProbeRequest, probe
 from bench.jobs.run import RunRequest, run
 from bench.jobs.second_opinion import attack
 from bench.jobs.shards import Shard, merge, run_shard
 from bench.jobs.verify import verify
+from bench.leaderboard.compare import Cause
 from bench.row import Level
 from bench.row.serialization import result_bytes
 
@@ -127,3 +129,15 @@ def test_a_row_of_a_model_that_is_declared_by_an_option_is_verified(request_: Ru
     assert bad.what == "fingerprint" and "another kind of device than the row's, cpu" in bad.evidence
     with pytest.raises(BenchError, match="stochastic model, and these attacks are for deterministic ones"):
         attack(ran.path, lookup)
+
+
+def test_a_probe_repeats_a_row_of_stochastic_models(request_: RunRequest, tmp_path: Path) -> None:
+    """Draws are seeded, so that nothing changes."""
+    quiet = f"{tmp_path / 'net.py'}:quiet"
+    row = run(replace(request_, model=quiet, suite="rand-v1", stochastic=True, samples=2)).record
+    found = probe(ProbeRequest(record=row, n_examples=1, lookup=Lookup(model=quiet, device="cpu")))
+    assert found.change.level is Level.PASS and found.change.cause is Cause.NOTHING
+    assert found.record is not None and [each.name for each in found.record.result.reported] == [
+        "one-shot",
+        "expected-accuracy",
+    ]
