@@ -43,7 +43,6 @@ ENTRY = Recipe(
         ),
         "small": small(
             AdversarialWeights(base=PgdAt(attack=FEW_STEPS), gamma=GAMMA),
-            epochs=14,
             differences=(
                 ON_RAW_INPUTS,
                 CRAFTED_IN_EVALUATION_MODE,
