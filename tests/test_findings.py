@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "findings.md"
 FOLDERS = tuple(ROOT / "leaderboard" / suite / "cifar10" / "Linf-8_255" for suite in ("adaptive-v2", "adaptive-v1"))
 """Of a model that has rows of both suites that of the later one counts: it has all attacks of the earlier."""
-WHOLE = ROOT / "leaderboard" / "swift-v1" / "cifar10" / "Linf-8_255" / "aw-net.json"
+WHOLE = ROOT / "leaderboard" / "swift-v1" / "cifar10" / "Linf-8_255"
 STANDARD = ("fgsm", "pgd-20", "pgd-100", "cw", "autoattack")
 ADAPTIVE = (*STANDARD, "adaptive-pairs", "adaptive-routes")
 
@@ -29,6 +29,11 @@ def table(name: str) -> list[list[str]]:
 def result(model: str) -> dict[str, Any]:
     path = next(path for folder in FOLDERS if (path := folder / f"{model}.json").exists())
     return json.loads(path.read_text(encoding="utf-8"))["result"]
+
+
+def on_all(model: str) -> dict[str, Any]:
+    """What `swift-v1` found on all test images."""
+    return json.loads((WHOLE / f"{model}.json").read_text(encoding="utf-8"))["result"]
 
 
 def interval(count: int, of: int) -> str:
@@ -79,7 +84,7 @@ def first_thousand(attack: str, stage: str = "") -> str:
 
 def stage_left(name: str) -> list[str]:
     """What an attack, or the stages of one up to that, left of AW-Net on the whole test set."""
-    found = json.loads(WHOLE.read_text(encoding="utf-8"))["result"]
+    found = on_all("aw-net")
     counts = {"clean": found["n_clean"], **{attack["name"]: attack["n_robust"] for attack in found["attacks"]}}
     counts |= {stage["name"]: stage["n_robust"] for attack in found["attacks"] for stage in attack.get("stages", ())}
     return [share(counts[name], found["n_examples"]), interval(counts[name], found["n_examples"])]
@@ -138,3 +143,23 @@ def test_numbers_of_the_static_parts_are_the_rows(position, name):
 def test_adaptive_number_of_aw_net_is_the_rows():
     """The last line of AW-Net's table is its robust accuracy."""
     assert table("router")[-1][1:] == adaptive("aw-net")
+
+
+def test_awp_beside_its_twin_is_the_rows():
+    """On all test images: both numbers, and the images that one alone withstands."""
+    found = {model: on_all(model) for model in ("pgd-at", "at-awp")}
+    robust = {
+        model: {index for index, held in enumerate(verdicts) if held}
+        for model, each in found.items()
+        for verdicts in [
+            [all(held) for held in zip(*(unpack_verdicts(a["robust"], 10_000) for a in each["attacks"]), strict=True)]
+        ]
+    }
+    for (model, *cells), other in zip(table("awp"), ("at-awp", "pgd-at"), strict=True):
+        count = len(robust[model])
+        assert cells == [
+            share(found[model]["n_clean"], 10_000),
+            share(count, 10_000),
+            interval(count, 10_000),
+            f"{len(robust[model] - robust[other])} images",
+        ]
