@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from bench import suites
 from bench.core.errors import BenchError
-from bench.core.plain_text import counted
 from bench.core.types import AuditRules
 from bench.evaluation import IN_PASSES, Costs, Estimator, chunks_of
 from bench.jobs.durations import in_short, in_words
@@ -158,7 +157,7 @@ def _last_fitting(counts: Sequence[int], seconds: Callable[[int], float], left: 
 def _words(n_examples: int, n_asked: int, predicted: float, budget: float | None) -> str:
     time_needed = f"predicted to take {in_words(predicted)}"
     if budget is None:
-        return f"{counted(n_examples, 'example')}, {time_needed}."
+        return f"{n_examples} examples, {time_needed}."
     if n_examples < n_asked:
         return f"A budget of {in_short(budget)}: the first {n_examples} of {n_asked} examples, {time_needed}."
     return f"A budget of {in_short(budget)} is enough for all {n_asked} examples that were asked for, {time_needed}."
