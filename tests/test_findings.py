@@ -163,3 +163,12 @@ def test_awp_beside_its_twin_is_the_rows():
             interval(count, 10_000),
             f"{len(robust[model] - robust[other])} images",
         ]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "leaderboard").glob("*/*/*/*.json")), ids=lambda path: f"{path.parts[-4]}-{path.stem}"
+)
+def test_no_row_names_a_folder_of_a_machine(path):
+    """Anyone can repeat its command from a folder of their own."""
+    words = json.loads(path.read_text(encoding="utf-8"))["provenance"]["command"].split()
+    assert not [word for word in words if word.startswith(("/", "~"))]
