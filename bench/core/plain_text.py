@@ -1,4 +1,4 @@
-"""Text that somebody else may have written, as it may be printed: nothing in it moves the cursor or turns the line."""
+"""Text as it is printed: counts with their nouns, and what somebody else may have written, which moves no cursor."""
 
 from __future__ import annotations
 
