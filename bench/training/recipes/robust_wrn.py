@@ -55,7 +55,6 @@ def pair_scales(
         ),
         "small": small(
             PgdAt(attack=FEW_STEPS),
-            epochs=6,
             architecture=BY_STAGES,
             arguments={"blocks": list(SMALL_BLOCKS), "channels": list(small_channels)},
             shared=(ONE_CYCLE, FEW_ATTACK_STEPS, AVERAGED, SELECTED_ON_HELD_OUT),
