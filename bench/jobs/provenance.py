@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from bench.row import Provenance
 
 __all__ = ["collect_provenance", "commit_of", "provenance_of"]
 
+# An absolute path, which is a word of a command or follows a prefix: --journal=, folder:, onnx:.
+_ABSOLUTE = re.compile(r"(?P<prefix>[\w-]+[=:]|)~?/(?!/)(?:.*/)?(?P<last>[^/]+)/*")
 _PACKAGES = ("torch", "torchvision", "numpy", "pyautoattack", "foolbox", "safetensors")
 
 
@@ -30,9 +33,17 @@ def collect_provenance(command: Sequence[str]) -> Provenance:
 
 
 def provenance_of(command: Sequence[str]) -> Provenance:
-    """The command and the time alone, which are always at hand."""
+    """The command and the time alone, which are always at hand.
+
+    Of an absolute path the last part is kept: its folders exist on one machine, and may name a person.
+    """
     date = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Provenance(commit=None, versions={}, date=date, command=shlex.join(command))
+    return Provenance(commit=None, versions={}, date=date, command=shlex.join(_without_folder(word) for word in command))
+
+
+def _without_folder(word: str) -> str:
+    path = _ABSOLUTE.fullmatch(word)
+    return path["prefix"] + path["last"] if path else word
 
 
 def commit_of(folder: Path) -> str | None:

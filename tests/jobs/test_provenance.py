@@ -6,7 +6,9 @@ import re
 import subprocess
 from pathlib import Path
 
-from bench.jobs.provenance import collect_provenance, commit_of
+import pytest
+
+from bench.jobs.provenance import collect_provenance, commit_of, provenance_of
 
 
 def test_a_run_is_described() -> None:
@@ -15,6 +17,30 @@ def test_a_run_is_described() -> None:
     assert provenance.command == "bench run --model 'my model'"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", provenance.date)
     assert {"bench", "python", "torch"} <= set(provenance.versions)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("/home/someone/work/net.py:make", "net.py:make"),
+        ("/home/someone/my runs/", "'my runs'"),
+        ("/journal", "journal"),
+        ("~/journal", "journal"),
+        ("--journal=/home/someone/work/journal", "--journal=journal"),
+        ("folder:/data/someone/images", "folder:images"),
+        ("onnx:/data/net.onnx", "onnx:net.onnx"),
+        ("runs/journal", "runs/journal"),
+        ("../journal", "../journal"),
+        ("Linf:8/255", "Linf:8/255"),
+        ("1/8", "1/8"),
+        ("hf:org/model", "hf:org/model"),
+        ("http://host:8000/a/b", "http://host:8000/a/b"),
+        ("/", "/"),
+    ],
+)
+def test_a_command_names_no_folder_of_a_machine(given: str, kept: str) -> None:
+    """Of an absolute path its last part is left; what can be repeated elsewhere is kept as given."""
+    assert provenance_of(["bench", "run", given]).command == f"bench run {kept}"
 
 
 def test_a_commit_is_found_and_changes_are_marked(tmp_path: Path) -> None:
