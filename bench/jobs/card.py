@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.models import Adapted, LoadedModel
+from bench.models import Adapted, LoadedModel, OnnxModel
 from bench.row import Card
 
 __all__ = ["card_of"]
@@ -16,7 +16,11 @@ def card_of(model: LoadedModel) -> Card:
         title=spec.title if spec is not None else model.name,
         reference=spec.paper if spec is not None else "",
         architecture=manifest.architecture.name if manifest is not None else type(module).__name__,
-        n_parameters=sum(parameter.numel() for parameter in module.parameters()),
+        n_parameters=(
+            module.n_parameters
+            if isinstance(module, OnnxModel)
+            else sum(parameter.numel() for parameter in module.parameters())
+        ),
         # Every recipe trains on the dataset's own split alone; of other weights nothing is known.
         extra_data="no" if spec is not None and manifest is not None else None,
         epochs=manifest.epochs if manifest is not None else None,

@@ -38,7 +38,8 @@ def provenance_of(command: Sequence[str]) -> Provenance:
     Of an absolute path the last part is kept: its folders exist on one machine, and may name a person.
     """
     date = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Provenance(commit=None, versions={}, date=date, command=shlex.join(_without_folder(word) for word in command))
+    words = [_without_folder(word) for word in command]
+    return Provenance(commit=None, versions={}, date=date, command=shlex.join(words))
 
 
 def _without_folder(word: str) -> str:

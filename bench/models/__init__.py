@@ -21,6 +21,7 @@ from bench.models.loaded import LoadedModel, check_values, set_to_eval
 from bench.models.normalize import Normalize
 from bench.models.registry import Listing, default_threat_model, installed, listing, load, names, preprocessing
 from bench.models.sources import SOURCES, source_of
+from bench.models.sources.onnx import OnnxModel
 from bench.models.sources.user_file import is_user_file, value_in
 from bench.models.zoo import ModelSpec
 
@@ -35,6 +36,7 @@ __all__ = [
     "Manifest",
     "ModelSpec",
     "Normalize",
+    "OnnxModel",
     "Sources",
     "adapted",
     "blueprint_of",

@@ -7,6 +7,7 @@ part of it. It holds its weights: onnxruntime would read a file of weights besid
 from __future__ import annotations
 
 import importlib.metadata
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,14 @@ class OnnxModel(nn.Module):
         if self._session is None:
             self._session = _session(self.content)
         return self._session
+
+    @property
+    def n_parameters(self) -> int:
+        """How many floating-point numbers the file holds: weights, and averages of batch norms that were not folded."""
+        onnx = library.imported("onnx", extra=EXTRA)
+        kinds = {getattr(onnx.TensorProto, name) for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE")}
+        found = _tensors(onnx.load_model_from_string(self.content), onnx.TensorProto)
+        return sum(math.prod(each.dims) for each in found if each.data_type in kinds)
 
     def get_extra_state(self) -> Tensor:
         """The file's bytes, uint8 `(n,)`."""

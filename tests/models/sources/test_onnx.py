@@ -14,6 +14,7 @@ import torch
 
 from bench import models
 from bench.core.types import ThreatModel
+from bench.jobs.card import card_of
 from bench.jobs.request import row_name
 from bench.models import blueprint_of, dump_state, load_state, rebuild
 from bench.models.registry import load
@@ -76,6 +77,7 @@ def test_it_answers_as_written_and_gives_no_gradient(get, saved, digits):
     assert not logits.requires_grad
     assert torch.equal(loaded.module(images), logits)
     assert torch.equal(copy.deepcopy(loaded.module)(images), logits)
+    assert card_of(loaded).n_parameters == 640
 
 
 def test_an_export_of_a_shipped_model_is_that_model(get, digits, tmp_path):
@@ -90,6 +92,9 @@ def test_an_export_of_a_shipped_model_is_that_model(get, digits, tmp_path):
         )  # fmt: skip
     loaded = get(f"onnx:{tmp_path / 'net.onnx'}")
     torch.testing.assert_close(loaded.module(images), pgd_at.module(images), rtol=1e-4, atol=1e-4)
+    # The exporter folds batch norms into convolutions, which loses two numbers a channel and gives one of bias.
+    size, trained = card_of(loaded).n_parameters, card_of(pgd_at).n_parameters
+    assert 0.9 * trained < size < 1.1 * trained
 
 
 def test_its_identity_is_the_file_s_content(get, saved, tmp_path, monkeypatch):
