@@ -37,17 +37,28 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson(n_correct: float, n_examples: int) -> Interval:
+def wilson(n_correct: float, n_examples: int, *, n_undecided: float = 0) -> Interval:
     """The 95 % Wilson score interval of a fraction (Wilson 1927).
 
     >>> [round(end, 3) for end in wilson(5, 10)]
     [0.237, 0.763]
+    >>> [round(end, 3) for end in wilson(5, 10, n_undecided=2)]
+    [0.108, 0.763]
+
+    Args:
+        n_correct: examples that count as correct.
+        n_examples: all examples.
+        n_undecided: of the correct ones those that may not be: the interval begins where it would without them.
 
     Raises:
-        ValueError: unless 0 <= n_correct <= n_examples and n_examples > 0.
+        ValueError: unless 0 <= n_undecided <= n_correct <= n_examples and n_examples > 0.
     """
     if not 0 <= n_correct <= n_examples or n_examples < 1:
         raise ValueError(f"Expected 0 <= `n_correct` <= `n_examples` and at least 1, but got {n_correct}/{n_examples}.")
+    if not 0 <= n_undecided <= n_correct:
+        raise ValueError(f"Expected 0 <= `n_undecided` <= {n_correct}, but got {n_undecided}.")
+    if n_undecided:
+        return Interval(wilson(n_correct - n_undecided, n_examples).low, wilson(n_correct, n_examples).high)
     share = n_correct / n_examples
     spread = _NORMAL_975**2 / n_examples
     centre = (share + spread / 2) / (1 + spread)

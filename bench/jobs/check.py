@@ -192,13 +192,12 @@ def _floors(request: CheckRequest, path: Place, record: Record) -> Iterator[Chec
     """Whether the intervals of the accuracies lie above what is wanted."""
     total = record.result.n_examples
     wanted = (
-        ("min-clean", "right", request.min_clean, record.result.n_clean),
-        ("min-robust", "robust", request.min_robust, record.n_robust),
+        ("min-clean", "right", request.min_clean, record.result.n_clean, wilson(record.result.n_clean, total)),
+        ("min-robust", "robust", request.min_robust, record.n_robust, record.robust_interval),
     )
-    for what, word, floor, count in wanted:
+    for what, word, floor, count, (low, high) in wanted:
         if floor is None:
             continue
-        low, high = wilson(count, total)
         enough = low >= floor
         told = (
             f"{count} of {total} {word}, 95 % interval {low:.3f} to {high:.3f}:"
@@ -206,5 +205,7 @@ def _floors(request: CheckRequest, path: Place, record: Record) -> Iterator[Chec
         )
         if what == "min-robust" and record.upper_bound_only:
             enough, told = False, f"{told}; and an upper bound only, since a diagnostic failed"
+        elif what == "min-robust" and record.unfinished:
+            enough, told = False, f"{told}; and not all of it ran: {', '.join(record.unfinished)}"
         subject = path.relative_to(request.leaderboard).as_posix()
         yield CheckResult(what=what, subject=subject, level=Level.PASS if enough else Level.FAIL, evidence=told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bench.core.errors import BenchError
 from bench.core.types import Examples
@@ -65,8 +65,8 @@ def find(run: ResolvedRun, n_examples: int, evaluation: Evaluation, *, closing: 
         closing: told of every check.
     """
     few = run.plan.examples[: min(n_examples, SHORT_EXAMPLES)]
-    header, form = evaluation.header, _form(run)
-    known = _known(run.plan.journal, few, form)
+    header, form, robust = evaluation.header, _form(run), evaluation.robust[: len(few)]
+    known = _known(run.plan.journal, few, form, robust)
     if known is not None:
         closing.notify("doctor", len(known), len(known), unit="check")
         return known
@@ -79,7 +79,7 @@ def find(run: ResolvedRun, n_examples: int, evaluation: Evaluation, *, closing: 
             seed=header.seed,
             surrogates=tuple(load_surrogates(run.model, run.dataset, run.plan.device).values()),
             batch_size=min(header.batch_size, n_examples),
-            robust=evaluation.robust[: len(few)],
+            robust=robust,
             device=run.plan.device,
             progress=closing.examined,
         )
@@ -88,7 +88,7 @@ def find(run: ResolvedRun, n_examples: int, evaluation: Evaluation, *, closing: 
     if run.plan.journal is not None and all(check.ran for check in found):
         # A journal that cannot be written any more costs the doctor's part when the run is repeated, and nothing now.
         with contextlib.suppress(BenchError), open_journal(run.plan.journal, header) as book:
-            book.write_findings(few, form, found)
+            book.write_findings(few, form, robust, found)
     return found
 
 
@@ -107,9 +107,11 @@ def _form(run: ResolvedRun) -> str:
     return short_form(run.dataset.num_classes, shipped_surrogates(run.dataset))
 
 
-def _known(journal: Place | None, few: Examples, form: str) -> tuple[Diagnostic, ...] | None:
+def _known(
+    journal: Place | None, few: Examples, form: str, robust: Sequence[bool] | None = None
+) -> tuple[Diagnostic, ...] | None:
     """What the journal has; one that cannot be read has nothing, and the evaluation says why."""
     with contextlib.suppress(BenchError):
         book = peek(journal) if journal is not None else None
-        return book.read_findings(few, form) if book is not None else None
+        return book.read_findings(few, form, robust) if book is not None else None
     return None

@@ -337,11 +337,15 @@ class Record:
         return self.result.n_robust - self.n_robust
 
     @property
+    def n_undecided(self) -> int:
+        """How many of the robust examples may be lost to what an audit did not try on them; 0 without one."""
+        result = self.result
+        return 0 if result.audit is None else min(self.n_robust, result.n_robust - result.audit.at_least)
+
+    @property
     def robust_interval(self) -> Interval:
         """Wilson's; for a cascade, from the lower end of what is certain to the upper end of what is possible."""
-        result = self.result
-        least = self.n_robust if result.audit is None else max(0, result.audit.at_least - self.n_external)
-        return Interval(wilson(least, result.n_examples).low, wilson(self.n_robust, result.n_examples).high)
+        return wilson(self.n_robust, self.result.n_examples, n_undecided=self.n_undecided)
 
     @property
     def upper_bound_only(self) -> bool:

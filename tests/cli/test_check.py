@@ -21,11 +21,13 @@ from sklearn.linear_model import LogisticRegression
 
 from bench import data, leaderboard
 from bench.core import digest
+from bench.core.statistics import wilson
 from bench.row import Certificate, format_indices, pack_verdicts, to_json
 from bench.row.arrays.npz import dump_arrays
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROW = "standard-v1/digits/Linf-1_10/pgd-at.json"
+AUDITED = "swift-v1/cifar10/Linf-8_255/at-awp.json"
 BARE = """
 import sys
 sys.modules["torch"] = None
@@ -353,6 +355,23 @@ def test_a_floor_is_held_against_the_lower_end_of_the_interval(bench, here):
     ]:
         done = bench("check", *floors, "--quiet")
         assert done.code == code, done.out + done.err
+
+
+def test_a_floor_is_held_against_what_an_audit_makes_certain(bench, board):
+    """Of 3,595 robust examples of at-awp at least 3,549 are: below 0.35 by Wilson's interval of those alone."""
+    record = leaderboard.read(board / AUDITED)
+    assert record.robust_interval.low < 0.35 < wilson(record.n_robust, record.result.n_examples).low
+    chosen = ("at-awp", "--suite", "swift-v1", "--quiet")
+    assert bench("check", *chosen, "--min-robust", "0.34").code == 0
+    done = bench("check", *chosen, "--min-robust", "0.35")
+    assert done.code == 1 and "not at least 0.35" in done.out, done.out
+
+
+def test_a_floor_is_not_met_by_a_row_that_lacks_a_check(check, board):
+    """A check that was not run could have made the number an upper bound."""
+    edit(board / ROW, lambda row: row["result"]["diagnostics"][0].update(status="not run", evidence="not run: memory"))
+    found = check("pgd-at", "--dataset", "digits", "--suite", "standard-v1", "--min-robust", "0.1")[1]
+    assert any("not all of it ran: R" in str(each) for each in found), found
 
 
 @pytest.mark.parametrize(

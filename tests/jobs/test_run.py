@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from bench.core.errors import BenchError
 from bench.diagnostics import diagnose_briefly, quick
 from bench.evaluation import evaluate_plan, search_precision, settled
 from bench.evaluation.execution.process_pool import ProcessPool
+from bench.jobs.findings import find
 from bench.jobs.request import resolve
 from bench.jobs.run import Outcome, RunRequest, executor_of, run
 from bench.row.serialization import dump_row, result_bytes
@@ -121,6 +123,21 @@ def test_what_the_doctor_found_is_read_from_the_journal(request_, monkeypatch):
     monkeypatch.setattr("bench.jobs.findings.short_form", lambda num_classes, *_: "another code")
     run(request_)
     assert looks == [20, 32, 32]
+
+
+def test_findings_after_one_suite_are_not_those_after_another(request_, monkeypatch):
+    """Suites with the same plain attacks share a journal, and checks that look at what is left robust look again."""
+    robust = list(run(request_).record.verdicts())
+    other = [not each for each in robust]
+    looks = []
+    monkeypatch.setattr(
+        "bench.jobs.findings.diagnose_briefly", lambda *_, **options: looks.append(options["robust"]) or ()
+    )
+    resolved = resolve(request_, lambda line: None)
+    for left in (robust, other):
+        evaluation = SimpleNamespace(header=resolved.plan.header, robust=left)
+        find(resolved, 64, evaluation, closing=SimpleNamespace(notify=lambda *_, **__: None, examined=None))
+    assert looks == [other[:32]]
 
 
 def test_damaged_findings_are_found_again(request_):

@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ from bench.evaluation.journal.chunks import Chunk
 from bench.evaluation.journal.entries import as_entry, read_entry
 from bench.evaluation.journal.header import Header, differences, inputs_digest
 from bench.evaluation.results import StageResult
-from bench.row import Diagnostic, from_json, to_json
+from bench.row import Diagnostic, from_json, pack_verdicts, to_json
 from bench.storage import (
     LOCK,
     Guard,
@@ -57,11 +57,14 @@ class Findings:
     Args:
         inputs: digest of the examples.
         form: digest of what else decides it, see `diagnostics.short_form`.
+        robust: which of the examples the attacks left robust, packed: suites that share a journal differ there, and
+            some checks look at these alone.
         diagnostics: one for each check.
     """
 
     inputs: str
     form: str
+    robust: str
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -124,19 +127,32 @@ class Journal:
         self._check()
         self._write(self._path(stage, chunk), as_entry(result, inputs))
 
-    def read_findings(self, examples: Examples, form: str) -> tuple[Diagnostic, ...] | None:
-        """What the short doctor found on these examples in this form; None where it has not looked."""
+    def read_findings(
+        self, examples: Examples, form: str, robust: Sequence[bool] | None = None
+    ) -> tuple[Diagnostic, ...] | None:
+        """What the short doctor found on these examples in this form; None where it has not looked.
+
+        Args:
+            examples: what it looked at.
+            form: see `Findings`.
+            robust: which of them the attacks left robust; whichever these were, for None.
+        """
         path = self._findings_path(examples)
         if self._known is not None and path not in self._known:
             return None
         found = _read(path, Findings)
-        same = found is not None and (found.inputs, found.form) == (inputs_digest(examples), form)
-        return found.diagnostics if found is not None and same else None
+        if found is None or (found.inputs, found.form) != (inputs_digest(examples), form):
+            return None
+        return found.diagnostics if robust is None or found.robust == pack_verdicts(robust) else None
 
-    def write_findings(self, examples: Examples, form: str, diagnostics: tuple[Diagnostic, ...]) -> None:
+    def write_findings(
+        self, examples: Examples, form: str, robust: Sequence[bool], diagnostics: tuple[Diagnostic, ...]
+    ) -> None:
         """Store what the short doctor found; raises as `write` does."""
         self._check()
-        findings = Findings(inputs=inputs_digest(examples), form=form, diagnostics=diagnostics)
+        findings = Findings(
+            inputs=inputs_digest(examples), form=form, robust=pack_verdicts(robust), diagnostics=diagnostics
+        )
         self._write(self._findings_path(examples), to_json(findings))
 
     def _write(self, path: Place, value: Mapping[str, Any]) -> None:

@@ -17,10 +17,12 @@ class Share:
     Args:
         count: examples that count.
         total: examples that were tried.
+        undecided: of those that count how many may not, since an audit did not try everything on them.
     """
 
     count: int
     total: int
+    undecided: int = 0
 
     @property
     def fraction(self) -> float:
@@ -29,14 +31,18 @@ class Share:
 
     @property
     def interval(self) -> Interval:
-        """The 95 % Wilson interval."""
-        return wilson(self.count, self.total)
+        """The 95 % Wilson interval; where some are undecided it begins as if they did not count."""
+        return wilson(self.count, self.total, n_undecided=self.undecided)
 
 
 def robust_share(record: Record, first: int | None = None) -> Share:
-    """How many of the row's first examples (all, for None) withstood the suite and what others found."""
+    """How many of the row's first examples (all, for None) withstood the suite and what others found.
+
+    All that an audit of the row leaves undecided may be among them.
+    """
     found = record.verdicts()[:first]
-    return Share(count=sum(found), total=len(found))
+    count = sum(found)
+    return Share(count=count, total=len(found), undecided=min(count, record.n_undecided))
 
 
 def certified_share(record: Record, first: int | None = None) -> Share | None:

@@ -269,16 +269,19 @@ def test_the_default_place_is_the_users_cache_by_digest(
     assert default_journal(fewer.header) == place
 
 
-def test_findings_of_the_doctor_are_kept_by_examples_and_form(
+def test_findings_of_the_doctor_are_kept_by_examples_form_and_verdicts(
     tmp_path: Path, linear: nn.Module, examples: Examples, threat_model: ThreatModel, make: dict[str, Any]
 ) -> None:
-    """What was found of some examples in one form is not what is found of others, or in another one."""
+    """What was found of some examples is not what is found of others, in another form, or after another suite."""
     header = make_plan(linear, examples, threat_model=threat_model, suite=make["suite"](FGSM()), device="cpu").header
     found = (Diagnostic(id="R5", status="pass", statistic=None, threshold=0.5, evidence="So it is.", next=""),)
+    left = [True] * 3 + [False] * 29
     with open_journal(tmp_path / "journal", header) as journal:
-        journal.write_findings(examples[:32], "short", found)
+        journal.write_findings(examples[:32], "short", left, found)
     with open_journal(tmp_path / "journal", header) as journal:
         assert journal.read_findings(examples[:32], "short") == found
+        assert journal.read_findings(examples[:32], "short", left) == found
+        assert journal.read_findings(examples[:32], "short", [False] * 32) is None
         assert journal.read_findings(examples[:31], "short") is None
         assert journal.read_findings(examples[32:64], "short") is None
         assert journal.read_findings(examples[:32], "long") is None

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from bench.core.audited import is_audited
-from bench.core.statistics import most_missed
+from bench.core.statistics import most_missed, wilson
 from bench.leaderboard.compare.ranking import Rank
+from bench.leaderboard.pages.share import robust_share
 from bench.leaderboard.pages.tables import Group, Row, arrange
 from bench.leaderboard.pages.wording import doubts
 from bench.row import Certificate, pack_verdicts
@@ -83,6 +84,16 @@ def test_what_is_not_ranked_says_why(strong: Record, weak: Record, record: Make)
         first, *rest = table(row, weak, dataclasses.replace(weak, model="weak-2")).entries
         assert first.record.model == "weak" and first.rank == Rank(1, 2), reason
         assert rest[-1].rank is None and rest[-1].unranked == (reason,)
+
+
+def test_an_interval_begins_at_what_is_certain(record: Make) -> None:
+    """What an audit left undecided counts against the lower end, of a part of the row as of the whole."""
+    row = audited([True] * 600 + [False] * 400 + [True] * 2000, record)
+    assert row.n_undecided > 40
+    (entry,) = table(row).entries
+    low, high = entry.robust.interval
+    assert (low, high) == row.robust_interval and low < wilson(2600, 3000).low and high == wilson(2600, 3000).high
+    assert robust_share(row, 1000).interval.low == wilson(600 - row.n_undecided, 1000).low
 
 
 RULES = {"rate": "1/16", "most_broken": "1/128"}
