@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,9 +16,17 @@ from bench.core import digest
 from bench.core.errors import FoundSomethingError
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset, Preprocessing
-from bench.jobs.request import SAMPLES_ON_CPU, check_name, load_data, pick_device, row_name
+from bench.jobs.request import SAMPLES_ON_CPU, check_name, fingerprinted, load_data, pick_device, row_name
 from bench.models import LoadedModel
-from bench.row import Certificate, Record, format_indices, listed_indices, pack_verdicts, parse_indices
+from bench.row import (
+    Certificate,
+    Record,
+    format_indices,
+    listed_indices,
+    pack_verdicts,
+    parse_indices,
+    same_function,
+)
 from bench.storage import Place
 
 __all__ = ["Certified", "CertifyRequest", "certify"]
@@ -136,9 +145,12 @@ def certify(
         threat_model=threat_model,
         device=device,
     )
+    model = fingerprinted(model, dataset, device)
     name = request.name or row_name(model, request.weights)
+    is_about = functools.partial(_is_about, name=name, model=model, dataset=dataset, threat_model=threat_model)
     certifier = certification.Certifier(model.module, threat_model, name=f"model {name!r}")
-    rows = () if request.no_row else _rows(request.leaderboard, name, model, dataset, threat_model)
+    # Whatever their suite.
+    rows = [] if request.no_row else [row for row in leaderboard.read_all(request.leaderboard) if is_about(row[1])]
     examples = _examples(request, dataset, [record for _, record in rows])
     begin(len(examples))
     start = time.monotonic()
@@ -174,20 +186,19 @@ def certify(
         n_clean=n_clean,
         by={"intervals": by["intervals"], "CROWN": by["CROWN"]},
         seconds=time.monotonic() - start,
-        rows=_stored([path for path, _ in rows], certificate, notify),
+        rows=_stored([path for path, _ in rows], certificate, is_about, notify),
     )
 
 
-def _rows(
-    root: Place, name: str, model: LoadedModel, dataset: Dataset, threat_model: ThreatModel
-) -> tuple[tuple[Place, Record], ...]:
-    """The rows that are about this very model, whatever their suite."""
+def _is_about(record: Record, *, name: str, model: LoadedModel, dataset: Dataset, threat_model: ThreatModel) -> bool:
+    """Whether a row, of whatever suite, is of this very function on this data."""
+    digests = record.digests
     wanted = (name, dataset.name, str(threat_model), model.digest, dataset.digest)
-    return tuple(
-        (path, record)
-        for path, record in leaderboard.read_all(root)
-        if (record.model, record.dataset, record.threat_model, record.digests.model, record.digests.dataset) == wanted
-    )
+    if (record.model, record.dataset, record.threat_model, digests.model, digests.dataset) != wanted:
+        return False
+    # The same weights in changed code are another function, of which nothing is proved here.
+    same = same_function(record.fingerprint, model.fingerprint)
+    return digests.factory == model.factory_digest if same is None else same
 
 
 def _examples(request: CertifyRequest, dataset: Dataset, rows: list[Record]) -> Examples:
@@ -200,7 +211,10 @@ def _examples(request: CertifyRequest, dataset: Dataset, rows: list[Record]) -> 
 
 
 def _stored(
-    paths: list[Place], certificate: Certificate, notify: Callable[[str], None]
+    paths: list[Place],
+    certificate: Certificate,
+    is_about: Callable[[Record], bool],
+    notify: Callable[[str], None],
 ) -> tuple[tuple[Place, Record], ...]:
     """Lay the certificate beside the rows, each about its own examples, with what was proved of them before."""
     found = []
@@ -209,7 +223,7 @@ def _stored(
             record = leaderboard.read(path)
             indices = set(parse_indices(record.result.indices))
             tried = [index for index in parse_indices(certificate.indices) if index in indices]
-            if not tried or record.digests.model != certificate.model:
+            if not tried or not is_about(record):  # another row may have come in the meantime
                 continue
             own = certificate.of(tried, certificate.proved_indices())
             record = replace(record, certificate=record.certificate.joined(own) if record.certificate else own)

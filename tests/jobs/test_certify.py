@@ -132,6 +132,23 @@ def test_rows_of_other_weights_are_left_alone(request_for: CertifyRequest, tmp_p
     assert found.rows == () and row_of(request_for).certificate is None
 
 
+@pytest.mark.parametrize("fingerprint", [True, False], ids=["with a fingerprint", "without"])
+def test_rows_of_another_function_are_left_alone(
+    request_for: CertifyRequest, tmp_path: Path, fingerprint: bool
+) -> None:
+    """The same weights behind changed code: what is proved of one is not laid beside what was found of the other."""
+    ((path, record),) = leaderboard.read_all(request_for.leaderboard)
+    if not fingerprint:
+        leaderboard.amend(path, dataclasses.replace(record, fingerprint=None))
+    assert certify(dataclasses.replace(request_for, samples=2)).rows, "the same function"
+    blurred = MODEL.replace("nn.Flatten()", "nn.Sequential(nn.AvgPool2d(3, 1, 1), nn.Flatten())")
+    (tmp_path / "net.py").write_text(blurred)
+    before = path.read_bytes()
+    found = certify(dataclasses.replace(request_for, model=f"{tmp_path}/net.py:make", samples=2))
+    assert found.certificate.model == record.digests.model
+    assert found.rows == () and path.read_bytes() == before
+
+
 def test_no_row_leaves_the_board_alone(request_for: CertifyRequest) -> None:
     """As in `bench run`."""
     assert certify(dataclasses.replace(request_for, no_row=True, samples=2)).rows == ()
