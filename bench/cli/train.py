@@ -45,7 +45,9 @@ def train(
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
-    force: Annotated[bool, typer.Option("--force", help="Start afresh, also over a finished checkpoint.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Train over a finished checkpoint, and over what another run left.")
+    ] = False,
 ) -> None:
     """Train a model and store its weights with a manifest.
 

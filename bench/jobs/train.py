@@ -43,8 +43,10 @@ from bench.training import (
     SplitData,
     TrainingProgress,
     Validated,
+    code_digest,
     held_out_size,
     model_name,
+    unfinished,
     validated,
     write_csv,
 )
@@ -71,7 +73,7 @@ class TrainRequest:
         data_dir: where the dataset lies.
         device: torch device, or None for a GPU where there is one.
         test_samples: the finished weights are tried on the first so many test examples; None for all.
-        force: start afresh where a snapshot or a checkpoint exists.
+        force: train over a finished checkpoint, and over what another run left; what is unfinished of this run goes on.
     """
 
     recipe: str
@@ -127,7 +129,7 @@ def train(
         _test_images(request)  # so that a number which cannot be is told before the training
     name = model_name(recipe.name, scale)
     folder = request.out / name
-    snapshot = _prepare(folder, dataset.name, request.force)
+    _check_free(folder, dataset.name, request.force)
     device = pick_device(request.device)
     spec = ArchitectureSpec(
         name=plan.architecture,
@@ -136,7 +138,11 @@ def train(
     model = _initial(spec, request.seed)
     if plan.starts_from is not None:
         _warm_start(model, spec, _trained(model_name(plan.starts_from, scale), request, dataset, device))
-    identity = _identity(recipe, scale, plan, schedule, dataset, request.seed)
+    teachers = _teachers(recipe, scale, request, dataset, device)
+    identity = _identity(recipe, scale, plan, schedule, dataset, request.seed, model, spec, teachers)
+    snapshot = folder / f"{dataset.name}.snapshot.pt"
+    if request.force and not unfinished(snapshot, identity):
+        snapshot.unlink(missing_ok=True)
     run = Run(model=model, identity=identity)
 
     events = EventLog(folder / f"{dataset.name}.tensorboard")
@@ -156,7 +162,7 @@ def train(
             device=device,
             snapshot_path=snapshot,
             seconds=None if request.minutes is None else 60 * request.minutes - (time.monotonic() - began),
-            teachers=_teachers(recipe, scale, request, dataset, device),
+            teachers=teachers,
             on_progress=on_progress,
             on_epoch=finished,
         )
@@ -191,17 +197,13 @@ def _schedule(request: TrainRequest, plan: Plan) -> str:
     return f"what fits in {request.minutes:g} minutes"
 
 
-def _prepare(folder: Path, dataset: str, force: bool) -> Path:
-    """The path of the snapshot, after making sure that nothing finished is overwritten unasked."""
-    snapshot = folder / f"{dataset}.snapshot.pt"
-    if force:
-        snapshot.unlink(missing_ok=True)
-    elif weights_path(folder, dataset).exists():
+def _check_free(folder: Path, dataset: str, force: bool) -> None:
+    """Make sure that nothing finished is overwritten unasked."""
+    if not force and weights_path(folder, dataset).exists():
         raise BenchError(
             f"There is already a checkpoint {weights_path(folder, dataset)}."
             " Choose another --out, or --force to train it again."
         )
-    return snapshot
 
 
 def _initial(spec: ArchitectureSpec, seed: int) -> nn.Module:
@@ -219,7 +221,18 @@ def _warm_start(model: nn.Module, spec: ArchitectureSpec, source: nn.Module) -> 
     model.load_state_dict(translate({name: value.cpu() for name, value in source.state_dict().items()}, model))
 
 
-def _identity(recipe: Recipe, scale: str, plan: Plan, schedule: str, dataset: Dataset, seed: int) -> dict[str, str]:
+def _identity(
+    recipe: Recipe,
+    scale: str,
+    plan: Plan,
+    schedule: str,
+    dataset: Dataset,
+    seed: int,
+    model: nn.Module,
+    spec: ArchitectureSpec,
+    teachers: Mapping[str, nn.Module],
+) -> dict[str, str]:
+    """What two runs must share for one to go on where the other stopped."""
     return {
         "recipe": recipe.name,
         "scale": scale,
@@ -227,6 +240,8 @@ def _identity(recipe: Recipe, scale: str, plan: Plan, schedule: str, dataset: Da
         "seed": str(seed),
         "schedule": schedule,
         "plan": digest.of_bytes(repr(replace(plan, epochs=0)).encode()),
+        "code": digest.of_bytes(code_digest().encode(), models.architecture_digest(model, spec).encode()),
+        **{f"{role} teacher": models.state_digest(teacher.state_dict()) for role, teacher in teachers.items()},
     }
 
 

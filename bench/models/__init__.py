@@ -15,7 +15,7 @@ from bench.models.checkpoint import (
     weights_path,
     write_checkpoint,
 )
-from bench.models.digest import source_contents, state_digest
+from bench.models.digest import architecture_digest, source_contents, state_digest
 from bench.models.imports import Sources, imported_anew, imported_by, source_file_of
 from bench.models.loaded import LoadedModel, check_values, set_to_eval
 from bench.models.normalize import Normalize
@@ -39,6 +39,7 @@ __all__ = [
     "OnnxModel",
     "Sources",
     "adapted",
+    "architecture_digest",
     "blueprint_of",
     "build_empty",
     "check_logits",

@@ -5,6 +5,7 @@ from bench.training.log import EventLog, write_csv
 from bench.training.loop import train
 from bench.training.recipe import Plan, Recipe, model_name
 from bench.training.run import EpochResult, Run, TrainingProgress
+from bench.training.snapshot import code_digest, unfinished
 from bench.training.step import augmented, optimizer_of, step
 from bench.training.validation import MEASURED, SplitData, Validated, held_out_size, validated
 
@@ -20,11 +21,13 @@ __all__ = [
     "TrainingProgress",
     "Validated",
     "augmented",
+    "code_digest",
     "held_out_size",
     "model_name",
     "optimizer_of",
     "step",
     "train",
+    "unfinished",
     "validated",
     "write_csv",
 ]

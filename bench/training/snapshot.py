@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import pickle
 from collections.abc import Mapping
@@ -10,10 +11,11 @@ from typing import Any
 
 import torch
 
+from bench.core import digest
 from bench.core.errors import BenchError
 from bench.storage import MOST_WEIGHTS_BYTES, open_regular, write_durably
 
-__all__ = ["read", "write"]
+__all__ = ["code_digest", "read", "unfinished", "write"]
 
 
 def write(path: Path, identity: Mapping[str, str], state: Mapping[str, Any]) -> None:
@@ -26,6 +28,21 @@ def write(path: Path, identity: Mapping[str, str], state: Mapping[str, Any]) -> 
     buffer = io.BytesIO()
     torch.save({"identity": dict(identity), "state": dict(state)}, buffer)
     write_durably(path, buffer.getvalue())
+
+
+@functools.cache
+def code_digest() -> str:
+    """Digest of all that trains: what another version of it began is not its own."""
+    return digest.of_sources(Path(__file__).resolve().parent.rglob("*.py"))
+
+
+def unfinished(path: Path, identity: Mapping[str, str]) -> bool:
+    """Whether a run of this identity was interrupted there: a damaged snapshot or one of another run is none."""
+    try:
+        state = read(path, identity)
+    except BenchError:
+        return False
+    return state is not None and state["epoch"] < state["epochs"]
 
 
 def read(path: Path, identity: Mapping[str, str]) -> dict[str, Any] | None:

@@ -100,6 +100,38 @@ def test_a_finished_checkpoint_is_not_overwritten_unasked(tmp_path):
     assert train(tmp_path, "--force", epochs=1).exit_code == 0
 
 
+def test_a_forced_run_goes_on_where_it_was_killed(tmp_path):
+    """Over a finished checkpoint, too, the same command resumes; what another run left is replaced."""
+    out = tmp_path / "killed"
+    assert train(out, epochs=1).exit_code == 0
+    snapshot = out / "pgd-at" / "digits.snapshot.pt"
+    snapshot.unlink()
+    kill_in_the_middle(out, "--force", "--epochs", "3")
+    words = ("train", "--recipe", "pgd-at", "--dataset", "digits", "--out", str(out), "--force", "--epochs")
+    resumed = bench(*words, "3")
+    assert resumed.exit_code == 0 and "epoch 3/3" in resumed.stderr and "epoch 1/3" not in resumed.stderr
+    assert train(tmp_path / "whole", epochs=3).exit_code == 0
+    same_weights(tmp_path / "whole", out)
+    for epochs in ("3", "2"):  # finished, and another run's
+        again = bench(*words, epochs)
+        assert again.exit_code == 0 and f"epoch 1/{epochs}" in again.stderr
+
+
+@pytest.mark.parametrize("changed", ["teacher", "code"])
+def test_a_run_does_not_go_on_with_another_teacher_or_other_code(tmp_path, monkeypatch, changed):
+    """Half its epochs would be of one, and half of another."""
+    shorten_warm_up(monkeypatch, "tiny")
+    assert train(tmp_path, recipe="aw-net", epochs=1).exit_code == 0
+    (tmp_path / "aw-net" / "digits.safetensors").unlink()
+    if changed == "teacher":
+        assert train(tmp_path, recipe="standard", epochs=1).exit_code == 0
+    else:
+        monkeypatch.setattr("bench.jobs.train.code_digest", lambda: "another")
+    done = train(tmp_path, recipe="aw-net", epochs=1)
+    assert done.exit_code == 2 and "belongs to another run" in done.stderr
+    assert f"its {'natural teacher' if changed == 'teacher' else 'code'} is" in done.stderr
+
+
 @pytest.fixture
 def narrow_medium(monkeypatch):
     """Scale `medium` with a network of width 8 and small batches, for CPUs."""
