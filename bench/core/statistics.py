@@ -25,6 +25,8 @@ CONFIDENCE = 0.95
 """Of `most_missed`."""
 _ONE_IN = 20
 """A count is ruled out where the audit's outcome had a probability below one in twenty."""
+_DOUBT = 1e-3
+"""How near to that a logarithm of it is computed again in whole numbers; of a million examples it is off by 1e-7."""
 _NORMAL_975 = 1.959963984540054
 # OUR CHOICE: below so many pairs the distribution is counted out; above, it is as good as normal.
 _MOST_COUNTED_OUT = 30
@@ -162,16 +164,45 @@ def _may_miss_all(n_population: int, n_audited: int, n_broken: int) -> bool:
 
 
 def _may_find_so_few(n_population: int, n_audited: int, n_broken: int, n_found: int) -> bool:
-    """Whether an audit finds at most `n_found` breaks with a chance of at least one in twenty, in whole numbers."""
+    """Whether an audit finds at most `n_found` breaks with a chance of at least one in twenty.
+
+    In floating point where that leaves no doubt, since a row may be of a million examples; else in whole numbers.
+    """
     if not n_found:
         return _may_miss_all(n_population, n_audited, n_broken)
     least = max(0, n_audited - (n_population - n_broken))
+    if least > n_found:
+        return False
+    excess = math.log(_ONE_IN) + _log_chance(n_population, n_audited, n_broken, least, n_found)
+    if abs(excess) > _DOUBT:
+        return excess > 0
     ways = total = math.comb(n_broken, least) * math.comb(n_population - n_broken, n_audited - least)
     for found in range(least, n_found):
         ways *= (n_broken - found) * (n_audited - found)
         ways //= (found + 1) * (n_population - n_broken - n_audited + found + 1)
         total += ways
-    return least <= n_found and _ONE_IN * total >= math.comb(n_population, n_audited)
+    return _ONE_IN * total >= math.comb(n_population, n_audited)
+
+
+def _log_chance(n_population: int, n_audited: int, n_broken: int, least: int, most: int) -> float:
+    """Logarithm of the chance that an audit finds from `least`, the fewest that it can find, to `most` breaks."""
+    term = (
+        _log_ways(n_broken, least)
+        + _log_ways(n_population - n_broken, n_audited - least)
+        - _log_ways(n_population, n_audited)
+    )
+    terms = [term]
+    for found in range(least, min(most, n_broken, n_audited)):
+        more = (n_broken - found) * (n_audited - found)
+        term += math.log(more / ((found + 1) * (n_population - n_broken - n_audited + found + 1)))
+        terms.append(term)
+    largest = max(terms)
+    return largest + math.log(math.fsum(math.exp(each - largest) for each in terms))
+
+
+def _log_ways(n: int, k: int) -> float:
+    """Logarithm of the binomial coefficient."""
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
 def holm(p_values: Sequence[float], level: float) -> tuple[bool, ...]:

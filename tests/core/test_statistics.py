@@ -6,6 +6,7 @@ import itertools
 import math
 import subprocess
 import sys
+import time
 from fractions import Fraction
 from random import Random
 
@@ -15,6 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from bench.core import statistics
 from bench.core.statistics import (
     CONFIDENCE,
     binomial_tail,
@@ -159,6 +161,19 @@ def test_the_bound_is_quick_and_exact_where_it_is_a_tie():
     assert most_missed(20, 1) == 19
     assert most_missed(BEYOND, BEYOND // 2) == 4
     assert most_missed(BEYOND, 3) == pytest.approx(BEYOND * (1 - 0.05 ** (1 / 3)))
+
+
+def test_the_bound_after_many_breaks_is_quick(monkeypatch):
+    """A row of a million examples is read in a second; in floating point it is what whole numbers give."""
+    begin = time.process_time()
+    assert most_missed(1_000_000, 500_000, 100_000) == pytest.approx(100_000 + 1.645 * 400, abs=3)
+    assert time.process_time() - begin < 10
+    generator = np.random.default_rng(0)
+    cases = [(n, *sorted(generator.integers(0, n + 1, 2), reverse=True)) for n in generator.integers(1, 300, 300)]
+    cases = [tuple(map(int, case)) for case in (*cases, (20, 1, 0), (5_000, 2_000, 300))]
+    quick = [most_missed(*case) for case in cases]
+    monkeypatch.setattr(statistics, "_DOUBT", math.inf)
+    assert quick == [most_missed(*case) for case in cases]
 
 
 def test_an_audit_of_everything_leaves_nothing():
