@@ -359,9 +359,10 @@ def _as_known(kind: Kind, key: object, node: fx.Node, module: nn.Module | None, 
         return not module.training and module.running_mean is not None
     if isinstance(module, nn.Dropout | nn.Dropout2d):
         return not module.training
-    in_place = (
-        key in _IN_PLACE or getattr(module, "inplace", False) or node.kwargs.get("inplace") or node.args[1:] == (True,)
-    )
+    by_place = any(
+        each is True for each in node.args[1:]
+    )  # relu(x, True); 1 equals True, and flatten(1) is another thing
+    in_place = key in _IN_PLACE or getattr(module, "inplace", False) or node.kwargs.get("inplace") or by_place
     return not in_place or (isinstance(first, fx.Node) and len(first.users) == 1)
 
 

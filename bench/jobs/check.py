@@ -79,6 +79,8 @@ def check(
     if request.revision is not None:
         rows = {Identity.of(record): record for _, record in found.rows}
         results += against(request.leaderboard, rows, request.revision)
+    if request.rows or request.dataset or request.threat_model or request.suite:
+        chosen(found)  # what is named has to be there, whatever is asked of it
     if request.replay:
         results += _replayed(request, chosen(found), notify)
     if request.probe is not None:

@@ -145,6 +145,21 @@ class Gated(nn.Module):
         return hidden * hidden
 
 
+class Twice(Gated):
+    """A value that two things use, and that neither changes."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.linear(inputs.flatten(1)) + self.linear(inputs.flatten(1))
+
+
+def test_what_two_use_is_bounded() -> None:
+    """Flattening from dimension 1 on is no call with `inplace=True`."""
+    network = Twice().eval()
+    inputs = torch.rand(1, 1, 2, 2)
+    label = int(network(inputs).argmax())
+    assert Certifier(network, ThreatModel.parse("Linf:1/100000")).margin(inputs, label).least > 0
+
+
 class Deciding(Gated):
     """Other operations for other inputs."""
 

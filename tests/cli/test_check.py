@@ -207,6 +207,29 @@ def test_the_same_weights_may_not_change_their_result(check, history):
     assert "the same checkpoint, but an attack changed" in found[0]["message"]
 
 
+@pytest.mark.parametrize("field", ["seed", "suite", "dataset"])
+def test_a_row_is_not_replaced_by_one_that_cannot_be_compared(check, history, field):
+    """The same weights under another seed, on other data or by another suite of the same name give another number."""
+
+    def other(row):
+        if field == "seed":
+            row["result"]["seed"] = 1
+        else:
+            row["digests"][field] = "9" * 64
+
+    edit(history / ROW, other)
+    found = [each for each in check("--against", "HEAD")[1] if each["check"] == "against"]
+    assert [(each["subject"], each["level"]) for each in found] == [(ROW, "finding")]
+    assert f"not comparable: {field}" in found[0]["message"]
+
+
+@pytest.mark.parametrize("words", [["pgd-att"], ["--suite", "standard-v9"], ["pgd-at", "--dataset", "cifar100"]])
+def test_a_row_that_is_not_there_is_a_mistake(bench, board, words):
+    """Whatever is asked of it: a misspelt name is not a board on which nothing was found."""
+    done = bench("check", *words, "--quiet")
+    assert done.code == 2 and ("pgd-at" in done.message or "No row is left" in done.message)
+
+
 def test_a_removed_or_shortened_row_is_a_finding(check, history):
     """What was published is replaced, not removed."""
     (history / ROW).unlink()

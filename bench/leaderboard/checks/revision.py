@@ -48,7 +48,7 @@ def against(root: Place, rows: dict[Identity, Record], revision: str) -> tuple[C
     """Hold the rows that are here against those of a revision.
 
     The same checkpoint must give the same result, not a better one either; a new one may not be significantly worse;
-    no row goes, and none gets fewer examples.
+    no row goes, and none gets fewer examples, another seed, another suite under the same name or other data.
 
     Args:
         root: the board's folder.
@@ -81,7 +81,7 @@ def _judged(old: Record, new: Record | None) -> tuple[Level, str]:
         return Level.FAIL, f"{new.result.n_examples} examples instead of {old.result.n_examples}; never fewer"
     comparison = compare(old, new)
     if not comparison.comparable:
-        return Level.WARN, f"not comparable: {'; '.join(comparison.obstacles)}"
+        return Level.FAIL, f"it replaces a published row and is not comparable: {'; '.join(comparison.obstacles)}"
     if comparison.same_checkpoint and old.n_external > new.n_external:
         return Level.FAIL, f"{old.n_external - new.n_external} breaks found by others are gone"
     change = same_checkpoint(old, new) if comparison.same_checkpoint else new_checkpoint(comparison)
