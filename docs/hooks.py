@@ -13,7 +13,7 @@ import typer
 
 from bench import attacks
 from bench.cli.main import app
-from bench.diagnostics import select
+from bench.diagnostics import JUDGED, select
 from bench.leaderboard.pages import PROTOCOLS
 from bench.suites import SUITES
 
@@ -152,7 +152,8 @@ What is measured, what fails, and from whom it is: [the doctor](../doctor.md).
 """
     for check in select():
         told = (inspect.getdoc(inspect.getmodule(check.examine)) or "").partition("\n")[2].strip()
-        when = "Part of every `bench run`." if check.short is not None else "Part of `bench doctor` alone."
+        every = check.short is not None or check.id in JUDGED
+        when = "Part of every `bench run`." if every else "Part of `bench doctor` alone."
         yield f"## {check.id}: {check.question}\n\n{told}\n\n{when} Where the answer is bad: {check.next}\n"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import models
+from bench import data, models
 from bench.analysis import ANALYSES
 from bench.analysis.page import make_page
 from bench.analysis.report import read_report
@@ -21,7 +21,30 @@ MOST_BYTES = 150_000
 def test_the_page_is_made_of_the_results():
     """Byte for byte; run one of its commands with `--output docs/analyses --page docs/analyses.md` to make it again."""
     text = (ROOT / "docs" / "analyses.md").read_text(encoding="utf-8")
-    assert text == make_page(map(read_report, RESULTS), ANALYSES, folder="analyses")
+    reports = [read_report(path) for path in RESULTS]
+    assert text == make_page(reports, ANALYSES, folder="analyses", shipped_digest=models.shipped_digest)
+
+
+def test_a_result_of_earlier_weights_says_so():
+    """Whoever reads it must not take it for one of the checkpoint that ships."""
+    report = read_report(FOLDER / "landscape-digits.json")
+    today = {model.name: model.digest for model in report.models}
+
+    def page():
+        return make_page([report], ANALYSES, folder="", shipped_digest=lambda name, dataset: today.get(name))
+
+    assert "earlier checkpoint" not in page()
+    today["at-awp"] = "9" * 64
+    assert "**Of an earlier checkpoint**, and not of the one that ships today: `at-awp`." in page()
+    del today["at-awp"]
+    assert "earlier checkpoint" not in page(), "what ships no weights has no earlier ones"
+
+
+@pytest.mark.parametrize("name", ["aw-net", "pgd-at"])
+def test_the_digest_of_what_ships_is_the_loaded_model_s(name):
+    """Files of float16 and of float32 alike."""
+    assert models.shipped_digest(name, "digits") == models.load(name, dataset=data.load("digits")).digest
+    assert models.shipped_digest(name, "nothing") is None and models.shipped_digest("nobody", "digits") is None
 
 
 def test_every_analysis_is_on_the_page():

@@ -173,10 +173,11 @@ def _recipes() -> list[_Entry]:
 
 
 def _checks() -> list[_Entry]:
-    from bench.diagnostics import select
+    from bench.diagnostics import JUDGED, select
 
     return [
-        {"name": check.id, "question": check.question, "in every run": check.short is not None} for check in select()
+        {"name": each.id, "question": each.question, "in every run": each.short is not None or each.id in JUDGED}
+        for each in select()
     ]
 
 

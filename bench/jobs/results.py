@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.analysis import ANALYSES, Report, dump_report, make_page, read_report
+from bench.models import shipped_digest
 from bench.storage import matching, write_durably
 
 __all__ = ["results_in", "write_page", "write_result"]
@@ -45,7 +46,8 @@ def write_result(report: Report, figures: Mapping[str, Mapping[str, bytes]], fol
 def write_page(folder: Path, file: Path) -> None:
     """Write the page about all results of `folder` to `file`."""
     relative = Path(os.path.relpath(folder, file.parent)).as_posix()
-    write_durably(file, make_page(results_in(folder), ANALYSES, folder=relative).encode())
+    text = make_page(results_in(folder), ANALYSES, folder=relative, shipped_digest=shipped_digest)
+    write_durably(file, text.encode())
 
 
 def _remove_stale(folder: Path, report: Report, new: set[str]) -> None:

@@ -19,7 +19,16 @@ from bench.models.digest import architecture_digest, source_contents, state_dige
 from bench.models.imports import Sources, imported_anew, imported_by, source_file_of
 from bench.models.loaded import LoadedModel, check_values, set_to_eval
 from bench.models.normalize import Normalize
-from bench.models.registry import Listing, default_threat_model, installed, listing, load, names, preprocessing
+from bench.models.registry import (
+    Listing,
+    default_threat_model,
+    installed,
+    listing,
+    load,
+    names,
+    preprocessing,
+    shipped_digest,
+)
 from bench.models.sources import SOURCES, source_of
 from bench.models.sources.onnx import OnnxModel
 from bench.models.sources.user_file import is_user_file, value_in
@@ -61,6 +70,7 @@ __all__ = [
     "rebuild",
     "rounded_state",
     "set_to_eval",
+    "shipped_digest",
     "source_contents",
     "source_file_of",
     "source_of",

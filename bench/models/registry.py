@@ -16,7 +16,9 @@ from bench.data import DATASETS, FOLDER, advice
 from bench.models import store
 from bench.models.adapting import adapted, remarks_on
 from bench.models.answers import check_answers
+from bench.models.checkpoint import read_weights, weights_path
 from bench.models.class_order import class_order
+from bench.models.digest import state_digest
 from bench.models.loaded import LoadedModel
 from bench.models.sources import Wanted, source_of
 from bench.models.sources.package import entry_points
@@ -26,7 +28,16 @@ from bench.storage import expanded
 if TYPE_CHECKING:
     from bench.data import Dataset, Preprocessing
 
-__all__ = ["Listing", "default_threat_model", "installed", "listing", "load", "names", "preprocessing"]
+__all__ = [
+    "Listing",
+    "default_threat_model",
+    "installed",
+    "listing",
+    "load",
+    "names",
+    "preprocessing",
+    "shipped_digest",
+]
 
 PROBE_EXAMPLES = 8
 
@@ -52,6 +63,24 @@ def names() -> tuple[str, ...]:
 def listing() -> tuple[Listing, ...]:
     """The models of the zoo, each with the datasets that it has a checkpoint for."""
     return tuple(Listing(spec=spec, datasets=store.available(spec.name)) for spec in ZOO)
+
+
+def shipped_digest(name: str, dataset: str) -> str | None:
+    """Digest of the weights that come with bench, as rows and results of analyses have it.
+
+    Args:
+        name: of the zoo.
+        dataset: that they were trained on.
+
+    Returns:
+        None where there are none.
+    """
+    folder = store.model_folder(name)
+    if folder is None or dataset not in store.available(name):
+        return None
+    # Modules hold float32, whatever a file stores.
+    state = read_weights(weights_path(folder, dataset))
+    return state_digest({key: value.float() if value.is_floating_point() else value for key, value in state.items()})
 
 
 def installed() -> dict[str, str]:
