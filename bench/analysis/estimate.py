@@ -79,9 +79,10 @@ def bootstrap(values: Array, statistic: Callable[[Array], Array], *, seed: int) 
 
 
 def share(count: int, total: int) -> Estimate:
-    """`count / total` with its Wilson interval."""
+    """`count / total` with its Wilson interval, whose ends rounding may put within it where all or none count."""
     low, high = wilson(count, total)
-    return Estimate(value=count / total, low=low, high=high)
+    value = count / total
+    return Estimate(value=value, low=min(low, value), high=max(high, value))
 
 
 def contrast(first: ArrayLike, second: ArrayLike, *, seed: int) -> Estimate:

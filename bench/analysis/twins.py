@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from bench.analysis.analysis import Values
-from bench.analysis.distributions import Array, separation
+from bench.analysis.distributions import Array, permutations_for, separation
 from bench.analysis.estimate import mean
 from bench.analysis.filters import STATISTICS, layers, statistics
 from bench.models import LoadedModel
@@ -34,7 +34,9 @@ def compare(first: LoadedModel, second: LoadedModel, seed: int) -> Values:
             "weights": [np.histogram(weights.numpy(), edges)[0].tolist() for weights in (one[name], other[name])],
         }
         for key in STATISTICS:
-            found_apart = vars(separation(ours[key].numpy(), theirs[key].numpy(), seed=seed))
+            found_apart = vars(
+                separation(ours[key].numpy(), theirs[key].numpy(), seed=seed, permutations=permutations_for(len(one)))
+            )
             entry[key] = {measure: float(f"{value:.6g}") for measure, value in found_apart.items()}
         found.append(entry)
     return {"layers": found}

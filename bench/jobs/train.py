@@ -17,6 +17,7 @@ from torch import nn
 from bench import data, models, suites
 from bench.core import digest
 from bench.core.errors import BenchError
+from bench.core.plain_text import counted
 from bench.core.types import Examples
 from bench.data import Dataset
 from bench.evaluation import evaluate
@@ -121,7 +122,7 @@ def train(
     recipe = RECIPES.get(request.recipe)
     dataset = data.load(request.dataset, data_dir=request.data_dir, split="train")
     scale = request.scale or ("tiny" if max(dataset.shape) < 32 else "small")
-    plan = recipe.plan(scale)
+    plan = usual = recipe.plan(scale)
     if request.epochs is not None:
         plan = replace(plan, epochs=request.epochs)
     schedule = _schedule(request, plan)
@@ -170,6 +171,9 @@ def train(
     module = copy.deepcopy(run.kept)
     module.load_state_dict(stored)
     manifest = _manifest(recipe, scale, plan, spec, dataset, run, request.seed, device)
+    if run.epochs != usual.epochs:
+        shorter = f"{counted(run.epochs, 'epoch')} instead of the recipe's {usual.epochs}"
+        manifest = replace(manifest, differences=(*manifest.differences, shorter))
     manifest = replace(manifest, accuracies=_accuracies(module, run.history[-1], plan, dataset, request, device))
     manifest = write_checkpoint(folder, dataset.name, stored, manifest)
     return Trained(

@@ -35,12 +35,25 @@ class OneCycle:
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """`base`, multiplied by `factor` at each of the `milestones` (in epochs)."""
+    """`base`, multiplied by `factor` at each of the `milestones`; a shorter training meets them as much earlier.
+
+    >>> steps = Steps(base=0.1, milestones=(100, 150), of=200)
+    >>> [round(steps.at(epoch, 10), 6) for epoch in (4.9, 5, 7.5)]
+    [0.1, 0.01, 0.001]
+
+    Args:
+        base: the first learning rate.
+        milestones: in epochs.
+        of: of how many epochs.
+        factor: what each multiplies.
+    """
 
     base: float
     milestones: tuple[int, ...]
+    of: int
     factor: float = 0.1
 
     def at(self, epoch: float, epochs: int) -> float:
         """The learning rate after `epoch` epochs."""
-        return self.base * self.factor ** sum(epoch >= milestone for milestone in self.milestones)
+        done = epoch * self.of / epochs
+        return self.base * self.factor ** sum(done >= milestone for milestone in self.milestones)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.analysis.distributions import ks, separation
+from bench.analysis.distributions import ks, permutations_for, separation
 
 SAMPLES = st.lists(st.floats(-5, 5).map(lambda value: round(value, 1)), min_size=1, max_size=12)
 
@@ -52,3 +52,10 @@ def test_chance_is_found_again_with_the_same_seed():
     draws = np.random.default_rng(2).normal(size=(2, 15))
     assert separation(*draws, seed=1) == separation(*draws, seed=1)
     assert separation(*draws, seed=1).p_value != separation(*draws, seed=2).p_value
+
+
+@pytest.mark.parametrize("n_tests", [20, 51, 53, 70])
+def test_one_of_many_tests_can_be_significant(n_tests):
+    """Two samples without overlap differ at the first of Holm's levels, however many are tested."""
+    found = separation(np.zeros(30), np.ones(30), seed=0, permutations=permutations_for(n_tests))
+    assert found.p_value <= 0.05 / n_tests

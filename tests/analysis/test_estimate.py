@@ -62,3 +62,11 @@ def test_fifty_thousand_units_fit_into_memory():
     tracemalloc.stop()
     assert peak < 100 << 20
     assert all(each.high - each.low == pytest.approx(4 / 50_000**0.5, rel=0.6) for each in found)
+
+
+@pytest.mark.parametrize("total", [1, 10, 13, 25, 64, 256, 512])
+def test_no_interval_ends_within_its_value(total):
+    """Where all or none count, an end is the value, and not one rounding off it: a chart takes no length below 0."""
+    for count in (0, total):
+        found = share(count, total)
+        assert found.low <= found.value <= found.high

@@ -166,3 +166,11 @@ def test_a_model_with_dummies_is_told_where_its_examples_land(subject_of, exampl
     assert "Where the largest raw logit lies" in FAILING.draw(values)
     (claim,) = FAILING.claims(values)
     assert claim.text == "Most adversarial examples of pair land in the dummy of their true class."
+
+
+def test_a_class_that_all_models_fail_is_drawn():
+    """Ten of ten: the upper end of its interval is 1, and rounding must not put it below."""
+    from bench.analysis import failing_figures
+
+    figure = failing_figures.classes({"classes": [{"name": "cat", "n": 10, "failing": 10}]})
+    assert figure.axes[0].get_yticklabels()[0].get_text() == "cat"

@@ -92,6 +92,14 @@ def test_scaled_twins_differ_in_norm_and_not_in_shape(subject_of):
     assert "3 of 3 layers" in claim.evidence
 
 
+def test_a_layer_of_a_deep_network_is_divided_often_enough(subject_of, monkeypatch):
+    """So often that each of all layers could differ significantly."""
+    asked = []
+    monkeypatch.setattr("bench.analysis.twins.permutations_for", lambda n_layers: asked.append(n_layers) or 9)
+    values = measured(subject_of({"one": network(0), "other": network(0, scale=2.0)}))
+    assert set(asked) == {3} and values["pairs"]["other"]["layers"][0]["norm"]["p_value"] == 0.1
+
+
 def test_twins_among_each_other_are_told_too(subject_of):
     """Two twins that are the same network are at distance zero from each other, and far from the first."""
     values = measured(subject_of({"one": network(0), "two": network(0, scale=2.0), "three": network(0, scale=2.0)}))

@@ -48,7 +48,7 @@ def run(objective: Objective, examples: Examples, folder: Path, **changes) -> Ru
         arguments={},
         objective=objective,
         epochs=3,
-        schedule=Steps(base=RATE, milestones=()),
+        schedule=Steps(base=RATE, milestones=(), of=3),
         batch_size=30,
         **changes,
     )

@@ -56,7 +56,8 @@ class Curve(Analysis):
         "The search at each radius is ten steps of ascent towards each of the three strongest wrong classes, begun at"
         " what was found at the radius before.",
         "The upper end of a bracket is the distance of a break that the original model confirms. The lower end is a"
-        " radius that the search did not break, no certificate: the curve is an upper bound, as empirical ones are.",
+        " radius that the search did not break, no certificate. Inside a bracket, where neither is known, the middle"
+        " decides: there the curve is an estimate, elsewhere an upper bound, as empirical ones are.",
         "At the suite's epsilon the suite decides; the search looks only below what it broke and above what it left.",
     )
 

@@ -176,7 +176,7 @@ class Filters(Analysis):
         if control is not None:
             more = _difference(pair, values["pairs"][control])
             evidence += f"; {more.told()} more than between two seeds of {values['first']}"
-            if more.low <= 0:
+            if more.low <= 0 and n_different:
                 verdict = ClaimVerdict.FAILS if more.high <= 0 else ClaimVerdict.UNSETTLED
         if values["among"] is not None:
             evidence += f"; the twins among each other: mean KS {Estimate.of(values['among']['norm']['ks']).told()}"

@@ -29,7 +29,7 @@ ENTRY = Recipe(
             arguments={"backbone": "preact-resnet18", "width": 64},
             objective=AdversarialWeights(base=PgdAt(attack=TEN_STEPS), gamma=GAMMA),
             epochs=200,
-            schedule=Steps(base=0.1, milestones=(100, 150)),
+            schedule=Steps(base=0.1, milestones=(100, 150), of=200),
             differences=(
                 *PAPER_DIFFERENCES,
                 CRAFTED_IN_EVALUATION_MODE,

@@ -35,7 +35,7 @@ def aw_net_scales(craft_through: CraftThrough) -> dict[str, Plan]:
             arguments={"width": 64},
             objective=objective(TEN_STEPS_NEAR),
             epochs=300,
-            schedule=Steps(base=0.1, milestones=(215, 260, 285)),
+            schedule=Steps(base=0.1, milestones=(215, 260, 285), of=300),
             weight_decay=2e-4,
             differences=(
                 "teachers are this project's standard and trades models",

@@ -79,7 +79,7 @@ ENTRY = Recipe(
             arguments=FULL,
             objective=DummyClasses(base=PgdAt(attack=TEN_STEPS)),
             epochs=130,
-            schedule=Steps(base=0.1, milestones=(100, 105)),
+            schedule=Steps(base=0.1, milestones=(100, 105), of=130),
             differences=(BFLOAT16, LAST_EPOCH, BASIC_BLOCKS),
         ),
         "medium": replace(

@@ -21,7 +21,7 @@ ENTRY = Recipe(
             arguments={"channels": [32, 32, 64, 64], "strides": [1, 2, 1, 2], "grid": 8, "hidden": 512},
             objective=Ibp(),
             epochs=350,
-            schedule=Steps(base=0.01, milestones=(200, 250, 300)),
+            schedule=Steps(base=0.01, milestones=(200, 250, 300), of=350),
             weight_decay=0.0,
             gradient_norm=1.0,
             differences=(KERNELS, SELECTED_ON_HELD_OUT),

@@ -17,7 +17,7 @@ ENTRY = Recipe(
             arguments={"width": 64},
             objective=Mart(attack=TEN_STEPS_NEAR),
             epochs=120,
-            schedule=Steps(base=0.01, milestones=(75, 90, 100)),
+            schedule=Steps(base=0.01, milestones=(75, 90, 100), of=120),
             weight_decay=3.5e-3,
             differences=(*PAPER_DIFFERENCES, "epsilon 8/255 and step 2/255 instead of 0.031 and 0.007"),
         ),

@@ -20,7 +20,7 @@ ENTRY = Recipe(
             arguments={"width": 64},
             objective=PgdAt(attack=TrainingAttack(steps=10, relative_step_size=Fraction(1, 4))),
             epochs=200,
-            schedule=Steps(base=0.1, milestones=(100, 150)),
+            schedule=Steps(base=0.1, milestones=(100, 150), of=200),
             differences=("ResNet-18 instead of PreActResNet-18", "attack crafted in evaluation mode"),
         ),
         "medium": medium(PgdAt(attack=FEW_STEPS)),

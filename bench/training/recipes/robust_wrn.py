@@ -48,7 +48,7 @@ def pair_scales(
             arguments=arguments,
             objective=Trades(attack=TEN_STEPS_NEAR),
             epochs=100,
-            schedule=Steps(base=0.1, milestones=(75, 90)),
+            schedule=Steps(base=0.1, milestones=(75, 90), of=100),
             weight_decay=2e-4,
             gradient_norm=5.0,
             differences=PAPER_DIFFERENCES,

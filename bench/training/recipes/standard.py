@@ -17,7 +17,7 @@ ENTRY = Recipe(
             arguments={"width": 64},
             objective=Standard(),
             epochs=200,
-            schedule=Steps(base=0.1, milestones=(100, 150)),
+            schedule=Steps(base=0.1, milestones=(100, 150), of=200),
         ),
         "medium": medium(Standard()),
         "small": small(Standard(), epochs=12),

@@ -23,7 +23,7 @@ ENTRY = Recipe(
             arguments={"width": 64},
             objective=Trades(attack=TrainingAttack(steps=10, relative_step_size=Fraction(1, 4), start="gaussian")),
             epochs=110,
-            schedule=Steps(base=0.1, milestones=(100, 105)),
+            schedule=Steps(base=0.1, milestones=(100, 105), of=110),
             differences=(
                 "ResNet-18 instead of WRN-34-10",
                 "the 110 epochs and weight decay 5e-4 of Bag of Tricks (Pang et al. 2021)",

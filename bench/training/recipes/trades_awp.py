@@ -21,7 +21,7 @@ ENTRY = Recipe(
             arguments={"depth": 34, "width": 10},
             objective=AdversarialWeights(base=Trades(attack=TEN_STEPS_NEAR), gamma=GAMMA, warmup=WARMUP),
             epochs=200,
-            schedule=Steps(base=0.1, milestones=(100, 150)),
+            schedule=Steps(base=0.1, milestones=(100, 150), of=200),
             differences=PAPER_DIFFERENCES,
         ),
         "small": small(

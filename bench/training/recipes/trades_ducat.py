@@ -27,7 +27,7 @@ ENTRY = Recipe(
             arguments={"backbone": "resnet18", "width": 64},
             objective=DummyClasses(base=Trades(attack=TEN_STEPS_NEAR)),
             epochs=130,
-            schedule=Steps(base=0.1, milestones=(100, 105)),
+            schedule=Steps(base=0.1, milestones=(100, 105), of=130),
             differences=(BFLOAT16, LAST_EPOCH, BASIC_BLOCKS, ONE_PASS),
         ),
         "small": second_stage(
