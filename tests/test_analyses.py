@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shlex
 from pathlib import Path
 
@@ -38,6 +40,18 @@ def test_a_result_of_earlier_weights_says_so():
     assert "**Of an earlier checkpoint**, and not of the one that ships today: `at-awp`." in page()
     del today["at-awp"]
     assert "earlier checkpoint" not in page(), "what ships no weights has no earlier ones"
+
+
+def test_a_result_s_words_are_no_markup():
+    """Names of classes and models are a stranger's: no image, no link, no HTML."""
+    report = read_report(FOLDER / "failing-cifar10.json")
+    evil = "a](<img src=x onerror=alert(1)>|`b`"
+    claims = tuple(dataclasses.replace(claim, text=f"{claim.text} {evil}", evidence=evil) for claim in report.claims)
+    looked = tuple(dataclasses.replace(model, name=f"{model.name}{evil}") for model in report.models)
+    values = json.loads(json.dumps(report.values).replace('"cat"', json.dumps(evil)))
+    changed = dataclasses.replace(report, claims=claims, models=looked, values=values)
+    page = make_page([changed], ANALYSES, folder="", shipped_digest=lambda name, dataset: None)
+    assert "onerror" in page and "<img" not in page and "](&lt;" not in page
 
 
 @pytest.mark.parametrize("name", ["aw-net", "pgd-at"])

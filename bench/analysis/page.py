@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from bench.analysis.analysis import Analysis, Table
+from bench.analysis.analysis import Analysis
 from bench.analysis.report import Report
 from bench.core.registry import Registry
 
@@ -54,11 +54,11 @@ def make_page(
 
 def _overview(reports: list[Report]) -> str:
     rows = [
-        (f"[{report.analysis}](#{_anchor(report)}), {report.dataset}", claim.text, f"**{claim.verdict}**")
+        [f"[{report.analysis}](#{_anchor(report)}), {_cell(report.dataset)}", _cell(claim.text), f"**{claim.verdict}**"]
         for report in reports
         for claim in report.claims
     ]
-    return _markdown(Table(title="", headers=("analysis", "claim", "verdict"), rows=tuple(rows)))
+    return _markdown(("analysis", "claim", "verdict"), rows)
 
 
 def _earlier(report: Report, shipped_digest: Callable[[str, str], str | None]) -> list[str]:
@@ -72,9 +72,10 @@ def _earlier(report: Report, shipped_digest: Callable[[str, str], str | None]) -
 
 def _section(report: Report, analysis: Analysis, folder: str, earlier: list[str]) -> str:
     names = ", ".join(f"`{_plain(model.name)}`" for model in report.models)
+    where = f"{report.dataset} [{report.indices}], {report.threat_model}"
     facts = (
-        f"{analysis.source}. Models: {names}. Data: {_plain(report.dataset)} [{report.indices}],"
-        f" {report.threat_model}, seed {report.seed}; {report.seconds:.0f} s on {_plain(report.device)}."
+        f"{analysis.source}. Models: {names}. Data: {_plain(where)}, seed {report.seed};"
+        f" {report.seconds:.0f} s on {_plain(report.device)}."
     )
     parts = [f"## {_title(report)}\n", f"{analysis.question}\n", f"{facts}\n"]
     if earlier:
@@ -89,12 +90,14 @@ def _section(report: Report, analysis: Analysis, folder: str, earlier: list[str]
     if report.notice:
         parts.append(f"{_plain(report.notice)}\n")
     parts.append(f"```\n{_command(report)}\n```\n")
-    parts += [f"- {claim.text} **{claim.verdict}**: {claim.evidence}" for claim in report.claims]
+    parts += [f"- {_plain(claim.text)} **{claim.verdict}**: {_plain(claim.evidence)}" for claim in report.claims]
     parts.append("")
     for title, stem in report.figures.items():
-        parts.append(f"![{title}]({folder}/{stem}.png)\n\n*{title}* ([SVG]({folder}/{stem}.svg))\n")
+        told = _plain(title)
+        parts.append(f"![{told}]({folder}/{stem}.png)\n\n*{told}* ([SVG]({folder}/{stem}.svg))\n")
     for table in analysis.tables(report.values):
-        parts.append(f"{table.title}\n\n{_markdown(table)}")
+        rows = [[_cell(cell) for cell in row] for row in table.rows]
+        parts.append(f"{table.title}\n\n{_markdown([_cell(header) for header in table.headers], rows)}")
     if analysis.choices:
         parts.append("OUR CHOICE:\n")
         parts += [f"- {choice}" for choice in analysis.choices]
@@ -127,16 +130,16 @@ def _anchor(report: Report) -> str:
     return f"{report.analysis}-{report.dataset}"
 
 
-def _markdown(table: Table) -> str:
-    lines = ["| " + " | ".join(table.headers) + " |", "|" + " --- |" * len(table.headers)]
-    lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in table.rows]
+def _markdown(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(headers) + " |", "|" + " --- |" * len(headers)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
 def _cell(text: str) -> str:
-    return _plain(text).replace("|", r"\|") if "](" not in text else text.replace("|", r"\|")
+    return _plain(text).replace("|", r"\|")
 
 
 def _plain(text: str) -> str:
     """Text of a user's on one line, without what markdown or HTML would read."""
-    return " ".join(text.split()).replace("<", "&lt;").replace("`", "'")
+    return " ".join(text.split()).replace("<", "&lt;").replace("`", "'").replace("](", "] (")

@@ -25,6 +25,7 @@ __all__ = [
     "AVERAGED",
     "BFLOAT16",
     "CRAFTED_IN_EVALUATION_MODE",
+    "EPSILON_8",
     "FEW_ATTACK_STEPS",
     "FEW_STEPS",
     "FEW_STEPS_NEAR",
@@ -33,6 +34,7 @@ __all__ = [
     "MEDIUM_SECOND_STAGE_EPOCHS",
     "NARROW",
     "ONE_CYCLE",
+    "PADDED_WITH_ZEROS",
     "PAPER_DIFFERENCES",
     "SELECTED_ON_HELD_OUT",
     "SMALL_DIFFERENCES",
@@ -68,6 +70,8 @@ SMALL_DIFFERENCES = (NARROW, ONE_CYCLE, FEW_ATTACK_STEPS, AVERAGED, SELECTED_ON_
 MEDIUM_DIFFERENCES = ("batches of 512 instead of 128", ONE_CYCLE, FEW_ATTACK_STEPS, AVERAGED, SELECTED_ON_HELD_OUT)
 
 CRAFTED_IN_EVALUATION_MODE = "attack crafted in evaluation mode, not in training mode"
+PADDED_WITH_ZEROS = "images padded with zeros, not reflected"
+EPSILON_8 = "epsilon 8/255 and step 2/255 instead of 0.031 and 0.007"
 BFLOAT16 = "bfloat16 autocast, where the device has it, instead of float32"
 PAPER_DIFFERENCES = (BFLOAT16, SELECTED_ON_HELD_OUT)
 

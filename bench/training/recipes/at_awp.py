@@ -8,6 +8,7 @@ from bench.training.recipe import Plan, Recipe
 from bench.training.scales import (
     CRAFTED_IN_EVALUATION_MODE,
     FEW_STEPS,
+    PADDED_WITH_ZEROS,
     PAPER_DIFFERENCES,
     TEN_STEPS,
     medium,
@@ -17,6 +18,7 @@ from bench.training.scales import (
 from bench.training.schedule import Steps
 
 GAMMA = 0.01
+NO_CLEAN_PASS = "no additional clean pass in training mode, which in the authors' code feeds the running statistics"
 ON_RAW_INPUTS = "ResNet-18 on raw inputs instead of PreActResNet-18 on normalised ones"
 
 ENTRY = Recipe(
@@ -33,20 +35,17 @@ ENTRY = Recipe(
             differences=(
                 *PAPER_DIFFERENCES,
                 CRAFTED_IN_EVALUATION_MODE,
-                "images padded with zeros, not reflected",
-                "no additional clean pass in training mode, which in the authors' code feeds the running statistics",
+                PADDED_WITH_ZEROS,
+                NO_CLEAN_PASS,
             ),
         ),
         "medium": medium(
             AdversarialWeights(base=PgdAt(attack=FEW_STEPS), gamma=GAMMA),
-            differences=(ON_RAW_INPUTS, CRAFTED_IN_EVALUATION_MODE),
+            differences=(ON_RAW_INPUTS, CRAFTED_IN_EVALUATION_MODE, PADDED_WITH_ZEROS, NO_CLEAN_PASS),
         ),
         "small": small(
             AdversarialWeights(base=PgdAt(attack=FEW_STEPS), gamma=GAMMA),
-            differences=(
-                ON_RAW_INPUTS,
-                CRAFTED_IN_EVALUATION_MODE,
-            ),
+            differences=(ON_RAW_INPUTS, CRAFTED_IN_EVALUATION_MODE, PADDED_WITH_ZEROS, NO_CLEAN_PASS),
         ),
         "tiny": tiny(AdversarialWeights(base=PgdAt(attack=FEW_STEPS), gamma=GAMMA)),
     },

@@ -7,7 +7,15 @@ from dataclasses import replace
 from bench.training.crafting import TrainingAttack
 from bench.training.objectives.aw_net import AwNetDistillation, CraftThrough
 from bench.training.recipe import Plan, Recipe
-from bench.training.scales import FEW_STEPS, MEDIUM_SECOND_STAGE_EPOCHS, TEN_STEPS_NEAR, medium, small, tiny
+from bench.training.scales import (
+    FEW_STEPS,
+    MEDIUM_SECOND_STAGE_EPOCHS,
+    PAPER_DIFFERENCES,
+    TEN_STEPS_NEAR,
+    medium,
+    small,
+    tiny,
+)
 from bench.training.schedule import OneCycle, Steps
 
 __all__ = ["ENTRY", "aw_net_scales"]
@@ -15,9 +23,23 @@ __all__ = ["ENTRY", "aw_net_scales"]
 ARCHITECTURE = "aw-resnet18-high-pass"
 
 
+NO_RATE_DECAY = "the rate at which the losses' weights move does not decay"
+
+
+def crafted_through(part: CraftThrough) -> tuple[str, ...]:
+    """How the router is built and trained, on which the paper's public text says nothing."""
+    return (
+        "a router on high-pass images, without norms, trained alone first and then at a tenth of the learning rate",
+        f"attacks crafted through the {part}",
+    )
+
+
 def second_stage_differences(scale: str) -> tuple[str, ...]:
     """What differs from the paper where the network starts from a finished model of that scale."""
     return (
+        NO_RATE_DECAY,
+        "weight decay 5e-4 instead of 2e-4",
+        "attacks start from uniform points, not from 0.001 times a normal one",
         f"teachers are this project's {scale} standard and trades models instead of wide ResNets",
         f"starts from this project's {scale} trades model, in both branches of every MixBN, not from scratch",
     )
@@ -38,8 +60,10 @@ def aw_net_scales(craft_through: CraftThrough) -> dict[str, Plan]:
             schedule=Steps(base=0.1, milestones=(215, 260, 285), of=300),
             weight_decay=2e-4,
             differences=(
+                *PAPER_DIFFERENCES,
                 "teachers are this project's standard and trades models",
-                "no decay of the weight-update rate",
+                NO_RATE_DECAY,
+                *crafted_through(craft_through),
             ),
         ),
         "medium": replace(
@@ -47,7 +71,7 @@ def aw_net_scales(craft_through: CraftThrough) -> dict[str, Plan]:
                 objective(FEW_STEPS),
                 epochs=MEDIUM_SECOND_STAGE_EPOCHS,
                 architecture=ARCHITECTURE,
-                differences=second_stage_differences("medium"),
+                differences=(*second_stage_differences("medium"), *crafted_through(craft_through)),
             ),
             starts_from="trades",
             schedule=OneCycle(peak=0.1),
@@ -56,7 +80,7 @@ def aw_net_scales(craft_through: CraftThrough) -> dict[str, Plan]:
             small(
                 objective(FEW_STEPS),
                 architecture=ARCHITECTURE,
-                differences=second_stage_differences("small"),
+                differences=(*second_stage_differences("small"), *crafted_through(craft_through)),
             ),
             starts_from="trades",
             schedule=OneCycle(peak=0.05),

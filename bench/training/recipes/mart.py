@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.training.objectives.mart import Mart
 from bench.training.recipe import Plan, Recipe
-from bench.training.scales import FEW_STEPS_NEAR, PAPER_DIFFERENCES, TEN_STEPS_NEAR, small, tiny
+from bench.training.scales import EPSILON_8, FEW_STEPS_NEAR, PAPER_DIFFERENCES, TEN_STEPS_NEAR, small, tiny
 from bench.training.schedule import Steps
 
 ENTRY = Recipe(
@@ -19,7 +19,7 @@ ENTRY = Recipe(
             epochs=120,
             schedule=Steps(base=0.01, milestones=(75, 90, 100), of=120),
             weight_decay=3.5e-3,
-            differences=(*PAPER_DIFFERENCES, "epsilon 8/255 and step 2/255 instead of 0.031 and 0.007"),
+            differences=(*PAPER_DIFFERENCES, EPSILON_8),
         ),
         "small": small(Mart(attack=FEW_STEPS_NEAR), epochs=9, differences=("weight decay 5e-4 instead of 3.5e-3",)),
         "tiny": tiny(Mart(attack=FEW_STEPS_NEAR)),

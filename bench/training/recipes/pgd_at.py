@@ -7,7 +7,15 @@ from fractions import Fraction
 from bench.training.crafting import TrainingAttack
 from bench.training.objectives.pgd_at import PgdAt
 from bench.training.recipe import Plan, Recipe
-from bench.training.scales import FEW_STEPS, medium, small, tiny
+from bench.training.scales import (
+    CRAFTED_IN_EVALUATION_MODE,
+    FEW_STEPS,
+    PADDED_WITH_ZEROS,
+    PAPER_DIFFERENCES,
+    medium,
+    small,
+    tiny,
+)
 from bench.training.schedule import Steps
 
 ENTRY = Recipe(
@@ -21,7 +29,12 @@ ENTRY = Recipe(
             objective=PgdAt(attack=TrainingAttack(steps=10, relative_step_size=Fraction(1, 4))),
             epochs=200,
             schedule=Steps(base=0.1, milestones=(100, 150), of=200),
-            differences=("ResNet-18 instead of PreActResNet-18", "attack crafted in evaluation mode"),
+            differences=(
+                *PAPER_DIFFERENCES,
+                "ResNet-18 on raw inputs instead of PreActResNet-18 on normalised ones",
+                CRAFTED_IN_EVALUATION_MODE,
+                PADDED_WITH_ZEROS,
+            ),
         ),
         "medium": medium(PgdAt(attack=FEW_STEPS)),
         "small": small(PgdAt(attack=FEW_STEPS)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.training.objectives.standard import Standard
 from bench.training.recipe import Plan, Recipe
-from bench.training.scales import medium, small, tiny
+from bench.training.scales import PAPER_DIFFERENCES, medium, small, tiny
 from bench.training.schedule import Steps
 
 ENTRY = Recipe(
@@ -18,6 +18,7 @@ ENTRY = Recipe(
             objective=Standard(),
             epochs=200,
             schedule=Steps(base=0.1, milestones=(100, 150), of=200),
+            differences=(*PAPER_DIFFERENCES, "ResNet-18 on raw inputs instead of PreActResNet-18 on normalised ones"),
         ),
         "medium": medium(Standard()),
         "small": small(Standard(), epochs=12),

@@ -8,7 +8,7 @@ from fractions import Fraction
 from bench.training.crafting import TrainingAttack
 from bench.training.objectives.trades import Trades
 from bench.training.recipe import Plan, Recipe
-from bench.training.scales import FEW_STEPS, medium, small, tiny
+from bench.training.scales import EPSILON_8, FEW_STEPS, PAPER_DIFFERENCES, medium, small, tiny
 from bench.training.schedule import Steps
 
 FEW_STEPS_ON_KL = replace(FEW_STEPS, start="gaussian")
@@ -25,7 +25,9 @@ ENTRY = Recipe(
             epochs=110,
             schedule=Steps(base=0.1, milestones=(100, 105), of=110),
             differences=(
+                *PAPER_DIFFERENCES,
                 "ResNet-18 instead of WRN-34-10",
+                EPSILON_8,
                 "the 110 epochs and weight decay 5e-4 of Bag of Tricks (Pang et al. 2021)",
             ),
         ),

@@ -148,6 +148,14 @@ def test_distillation_is_the_mean_over_batch_and_classes():
     assert found.item() == pytest.approx(expected, rel=1e-4)
 
 
+def test_distillation_of_a_hundred_classes_counts_ten_times():
+    """As in the authors' code for CIFAR-100, where the mean over the classes is a tenth of what it is for ten."""
+    teacher, student = torch.randn(2, 5, 100, generator=torch.Generator().manual_seed(0))
+    q, log_p = teacher.softmax(1), student.log_softmax(1)
+    expected = 10 * (q * (torch.log(q + 1e-5) - log_p)).mean()
+    torch.testing.assert_close(distillation(teacher, student), expected)
+
+
 def test_each_teacher_sees_its_own_kind_of_input(make_model, batch, make_context):
     """The natural teacher is asked about clean inputs only, the robust one about adversarial inputs only."""
     seen = {}

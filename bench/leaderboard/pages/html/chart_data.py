@@ -12,7 +12,7 @@ from bench.leaderboard.pages.literature import published_for
 from bench.leaderboard.pages.share import Share
 from bench.leaderboard.pages.tables import Entry, Group
 from bench.leaderboard.pages.wording import millions, title_of
-from bench.row import pack_verdicts, parse_indices
+from bench.row import Record, pack_verdicts, parse_indices
 
 __all__ = ["chart_data", "epsilon_curves", "identity", "passes_curve", "report_data"]
 
@@ -140,6 +140,7 @@ def _row(group: Group, entry: Entry, most_pictures: int) -> dict[str, Any]:
         "mean": _percent(entry.mean),
         "attacks": attacks,
         "passes": passes_curve(entry),
+        "question": _question(entry.record),
         **_verdicts(entry),
         "gallery": [
             {
@@ -151,6 +152,16 @@ def _row(group: Group, entry: Entry, most_pictures: int) -> dict[str, Any]:
             }
             for pair in pictures(entry, most_pictures)
         ],
+    }
+
+
+def _question(record: Record) -> dict[str, str]:
+    """What two rows have to share for their verdicts to be answers to one question, in words of the page."""
+    return {
+        "version of the data": f"{record.dataset} {record.digests.dataset:.12}",
+        "threat model": record.threat_model,
+        "suite": f"{record.suite} {record.digests.suite:.12}",
+        "seed": str(record.result.seed),
     }
 
 

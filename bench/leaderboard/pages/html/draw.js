@@ -155,8 +155,11 @@ function comparison(first, second) {
       make("figcaption", {}, kind === "epsilon" ? "Robust accuracy against epsilon." : "What is left after how many passes an example, attack after attack."));
     if ([a, b].some((row) => row[kind === "epsilon" ? "epsilons" : "passes"].length > 1)) parts.push(figure);
   }
+  const untold = (why) => [...parts, make("p", { class: "note" }, `Which examples differ cannot be told here: ${why}.`)];
+  const apart = Object.keys(a.question).filter((name) => a.question[name] !== b.question[name]);
+  if (apart.length) return untold(`the rows are not of the same ${apart.join(" and ")}`);
   const found = differences(a, b);
-  if (!found) return [...parts, make("p", { class: "note" }, "Which examples differ cannot be told here: one of the rows has gaps between its examples.")];
+  if (!found) return untold("one of the rows has gaps between its examples, or too many of them");
   const p = mcnemar(found.a.length, found.b.length);
   parts.push(make("h3", {}, "Which examples differ"), make("p", { class: "note" },
     `Of ${found.both.length + found.a.length + found.b.length + found.neither.length} examples that both rows have, ${found.both.length} withstand in both models, `

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bench.leaderboard import read, write
 from bench.leaderboard.pages import report
 
 TABLE = "standard-v1-digits-linf-1_10"
@@ -185,6 +187,24 @@ def test_a_report_draws_what_it_says(shown: Any, page: Path, tmp_path: Path) -> 
     assert "First withstands, Second does not" in text and "60 in First alone" in text
     assert "@misc{bench-first-standard-v1-digits-linf-1-10,\n  title = {" in text
     assert shown.execute_script("return performance.getEntriesByType('resource').length") == 0
+
+
+@pytest.mark.parametrize("other", ["Linf-1_4/first", "data", "seed"])
+def test_verdicts_on_other_questions_are_not_compared(shown: Any, page: Path, tmp_path: Path, other: str) -> None:
+    """Examples of one number in two rows may be other images, or have met other attacks: as `bench compare` has it."""
+    folder = page.parent / "standard-v1" / "digits" / "Linf-1_10"
+    against = folder.parent / f"{other}.json"
+    if other in ("data", "seed"):
+        row = read(folder / "second.json")
+        digests = dataclasses.replace(row.digests, dataset="9" * 64) if other == "data" else row.digests
+        result = dataclasses.replace(row.result, seed=int(other == "seed"))
+        against = write(dataclasses.replace(row, digests=digests, result=result), tmp_path / "board").path
+    (tmp_path / "report.html").write_text(report(folder / "first.json", [against]))
+    shown.get((tmp_path / "report.html").as_uri())
+    wait(shown, lambda: "cannot be told here" in shown.find_element("css selector", "main").text)
+    text = shown.find_element("css selector", "main").text
+    named = {"data": "version of the data", "seed": "seed"}.get(other, "threat model")
+    assert f"the rows are not of the same {named}." in text and "McNemar" not in text
 
 
 def test_stored_breaks_are_shown(shown: Any) -> None:
