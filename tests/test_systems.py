@@ -11,6 +11,7 @@ import pytest
 
 from bench.core.statistics import wilson
 from bench.leaderboard import read
+from bench.training.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "systems.md"
@@ -67,6 +68,17 @@ def expected(manifest: Path) -> list[str]:
 def test_every_checkpoint_has_its_line_and_no_other():
     """The table names exactly the CIFAR-10 checkpoints that ship."""
     assert sorted(table()) == [manifest.parent.name for manifest in MANIFESTS]
+
+
+@pytest.mark.parametrize(
+    "manifest", sorted((ROOT / "checkpoints").glob("*/*.json")), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+def test_a_manifest_lists_all_that_differs_from_the_paper(manifest):
+    """What its recipe says, whenever that was found; what it says besides is its own, such as other epochs."""
+    value = json.loads(manifest.read_text(encoding="utf-8"))
+    plan = RECIPES.get(value["recipe"]).plan(value["scale"])
+    assert set(plan.differences) <= set(value["differences"])
+    assert len(set(value["differences"]) - set(plan.differences)) <= (value["epochs"] != plan.epochs)
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.parent.name)

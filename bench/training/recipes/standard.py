@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from bench.training.objectives.standard import Standard
 from bench.training.recipe import Plan, Recipe
-from bench.training.scales import PAPER_DIFFERENCES, medium, small, tiny
+from bench.training.scales import (
+    FEW_ATTACK_STEPS,
+    MEDIUM_DIFFERENCES,
+    PAPER_DIFFERENCES,
+    SMALL_DIFFERENCES,
+    medium,
+    small,
+    tiny,
+)
 from bench.training.schedule import Steps
+
+
+def without_attack(differences: tuple[str, ...]) -> tuple[str, ...]:
+    """A scale's differences but for that of its attack, which nothing meets here."""
+    return tuple(each for each in differences if each != FEW_ATTACK_STEPS)
+
 
 ENTRY = Recipe(
     name="standard",
@@ -20,8 +34,8 @@ ENTRY = Recipe(
             schedule=Steps(base=0.1, milestones=(100, 150), of=200),
             differences=(*PAPER_DIFFERENCES, "ResNet-18 on raw inputs instead of PreActResNet-18 on normalised ones"),
         ),
-        "medium": medium(Standard()),
-        "small": small(Standard(), epochs=12),
+        "medium": medium(Standard(), shared=without_attack(MEDIUM_DIFFERENCES)),
+        "small": small(Standard(), epochs=12, shared=without_attack(SMALL_DIFFERENCES)),
         "tiny": tiny(Standard()),
     },
 )
