@@ -359,10 +359,9 @@ def _as_known(kind: Kind, key: object, node: fx.Node, module: nn.Module | None, 
         return not module.training and module.running_mean is not None
     if isinstance(module, nn.Dropout | nn.Dropout2d):
         return not module.training
-    by_place = any(
-        each is True for each in node.args[1:]
-    )  # relu(x, True); 1 equals True, and flatten(1) is another thing
-    in_place = key in _IN_PLACE or getattr(module, "inplace", False) or node.kwargs.get("inplace") or by_place
+    # relu(x, True) is; 1 equals True, and flatten(x, 1) is another thing.
+    said = node.kwargs.get("inplace") or any(each is True for each in node.args[1:])
+    in_place = key in _IN_PLACE or getattr(module, "inplace", False) or said
     return not in_place or (isinstance(first, fx.Node) and len(first.users) == 1)
 
 
