@@ -137,10 +137,16 @@ def train(
         kwargs={**plan.arguments, "num_classes": dataset.num_classes, "in_channels": dataset.shape[0]},
     )
     model = _initial(spec, request.seed)
+    origins = {}
     if plan.starts_from is not None:
-        _warm_start(model, spec, _trained(model_name(plan.starts_from, scale), request, dataset, device))
+        start = model_name(plan.starts_from, scale)
+        source = _trained(start, request, dataset, device)
+        _warm_start(model, spec, source)
+        origins[start] = models.state_digest(source.state_dict())
     teachers = _teachers(recipe, scale, request, dataset, device)
-    identity = _identity(recipe, scale, plan, schedule, dataset, request.seed, model, spec, teachers)
+    for role, teacher in teachers.items():
+        origins[model_name(recipe.teachers[role], scale)] = models.state_digest(teacher.state_dict())
+    identity = _identity(recipe, scale, plan, schedule, dataset, request.seed, model, spec, origins)
     snapshot = folder / f"{dataset.name}.snapshot.pt"
     if request.force and not unfinished(snapshot, identity):
         snapshot.unlink(missing_ok=True)
@@ -170,7 +176,7 @@ def train(
     stored = rounded_state(run.best)
     module = copy.deepcopy(run.kept)
     module.load_state_dict(stored)
-    manifest = _manifest(recipe, scale, plan, spec, dataset, run, request.seed, device)
+    manifest = replace(_manifest(recipe, scale, plan, spec, dataset, run, request.seed, device), origins=origins)
     if run.epochs != usual.epochs:
         shorter = f"{counted(run.epochs, 'epoch')} instead of the recipe's {usual.epochs}"
         manifest = replace(manifest, differences=(*manifest.differences, shorter))
@@ -234,7 +240,7 @@ def _identity(
     seed: int,
     model: nn.Module,
     spec: ArchitectureSpec,
-    teachers: Mapping[str, nn.Module],
+    origins: Mapping[str, str],
 ) -> dict[str, str]:
     """What two runs must share for one to go on where the other stopped."""
     return {
@@ -245,7 +251,7 @@ def _identity(
         "schedule": schedule,
         "plan": digest.of_bytes(repr(replace(plan, epochs=0)).encode()),
         "code": digest.of_bytes(code_digest().encode(), models.architecture_digest(model, spec).encode()),
-        **{f"{role} teacher": models.state_digest(teacher.state_dict()) for role, teacher in teachers.items()},
+        **{f"{name} that it learns from": weights for name, weights in origins.items()},
     }
 
 

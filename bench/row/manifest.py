@@ -118,6 +118,7 @@ class Manifest:
         images: how many images training saw in all of them, one as often as it was seen.
         starts_from: the trained model whose weights it began with; None where these were random.
         teachers: trained models that it learned from.
+        origins: digests of the weights of all these, by name, as rows have them: what ships under a name may change.
         schema_version: of this record.
     """
 
@@ -141,6 +142,7 @@ class Manifest:
     images: int | None = field(default=None, metadata=OPTIONAL)
     starts_from: str | None = field(default=None, metadata=OPTIONAL)
     teachers: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
+    origins: dict[str, str] = field(default_factory=dict, metadata=OPTIONAL)
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:

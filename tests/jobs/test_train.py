@@ -129,7 +129,7 @@ def test_a_run_does_not_go_on_with_another_teacher_or_other_code(tmp_path, monke
         monkeypatch.setattr("bench.jobs.train.code_digest", lambda: "another")
     done = train(tmp_path, recipe="aw-net", epochs=1)
     assert done.exit_code == 2 and "belongs to another run" in done.stderr
-    assert f"its {'natural teacher' if changed == 'teacher' else 'code'} is" in done.stderr
+    assert f"its {'standard that it learns from' if changed == 'teacher' else 'code'} is" in done.stderr
 
 
 @pytest.fixture
@@ -160,6 +160,11 @@ def test_medium_makes_the_full_width_models(tmp_path, narrow_medium):
     assert (manifest["model"], manifest["recipe"], manifest["scale"]) == ("aw-net-r18", "aw-net", "medium")
     assert (manifest["epochs"], manifest["images"]) == (1, 1437 - 143)
     assert manifest["starts_from"] == "trades-r18" and manifest["teachers"] == ["standard-r18", "trades-r18"]
+    paths = {name: tmp_path / name / "digits.safetensors" for name in manifest["teachers"]}
+    digits = data.load("digits")
+    assert manifest["origins"] == {
+        name: models.load(name, weights=path, dataset=digits).digest for name, path in paths.items()
+    }
     measured = {each["name"] for each in manifest["accuracies"] if each["checkpoint"] == "best"}
     assert measured > {"router_clean", "router_training_attack", "router_pgd20", "router_steered"}
     path = tmp_path / "aw-net-r18" / "digits.safetensors"
