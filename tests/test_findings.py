@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bench import leaderboard
 from bench.core.statistics import wilson
 from bench.row.packing import unpack_verdicts
 
@@ -150,16 +151,17 @@ def test_adaptive_number_of_aw_net_is_the_rows():
     assert table("router")[-1][1:] == adaptive("aw-net")
 
 
-def test_awp_beside_its_twin_is_the_rows():
-    """On all test images: both numbers, and the images that one alone withstands."""
-    found = {model: on_all(model) for model in ("pgd-at", "at-awp")}
-    robust = {model: left_by(each, ("fgsm", "pgd-20", "swift")) for model, each in found.items()}
-    for (model, *cells), other in zip(table("awp"), ("at-awp", "pgd-at"), strict=True):
-        count = len(robust[model])
+@pytest.mark.parametrize(("name", "pair"), [("awp", ("pgd-at", "at-awp")), ("width", ("wrn", "robust-wrn"))])
+def test_a_model_beside_its_twin_is_the_rows(name, pair):
+    """Of `swift-v1`: both numbers, and the images that one alone withstands."""
+    rows = {model: leaderboard.read(WHOLE / f"{model}.json") for model in pair}
+    robust = {model: {n for n, held in enumerate(row.verdicts()) if held} for model, row in rows.items()}
+    for (model, *cells), other in zip(table(name), reversed(pair), strict=True):
+        result, (low, high) = rows[model].result, rows[model].robust_interval
         assert cells == [
-            share(found[model]["n_clean"], 10_000),
-            share(count, 10_000),
-            interval(count, 10_000),
+            share(result.n_clean, result.n_examples),
+            share(len(robust[model]), result.n_examples),
+            f"{100 * low:.1f} to {100 * high:.1f}",
             f"{len(robust[model] - robust[other])} images",
         ]
 
