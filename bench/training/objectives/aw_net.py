@@ -106,6 +106,13 @@ class AwNetWithoutTeachers(Objective):
         found = {"router_clean": _called(network, inputs, CLEAN)}
         return found | {name: _called(network, points, ADVERSARIAL) for name, points in attacked.items()}
 
+    def eligible(self, epoch: int, epochs: int) -> bool:
+        """Crafted through the soft mix, the last epoch alone: by PGD, which does not steer, the first would be the best.
+
+        Its router is right under PGD, too, and led by every attack that looks at it; it learns to stand that later.
+        """
+        return self.craft_through != "soft mix" or epoch == epochs - 1
+
     def loss(self, model: nn.Module, batch: Batch, context: Context) -> Tensor:
         """Weighted clean and adversarial losses plus the type loss."""
         student = cast(AwNet, model)

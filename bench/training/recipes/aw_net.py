@@ -28,10 +28,11 @@ NO_RATE_DECAY = "the rate at which the losses' weights move does not decay"
 
 def crafted_through(part: CraftThrough) -> tuple[str, ...]:
     """How the router is built and trained, on which the paper's public text says nothing."""
-    return (
+    found = (
         "a router on high-pass images, without norms, trained alone first and then at a tenth of the learning rate",
         f"attacks crafted through the {part}",
     )
+    return (*found, "the last epoch is kept, not the best one under PGD") if part == "soft mix" else found
 
 
 def second_stage_differences(scale: str) -> tuple[str, ...]:
