@@ -107,9 +107,9 @@ class AwNetWithoutTeachers(Objective):
         return found | {name: _called(network, points, ADVERSARIAL) for name, points in attacked.items()}
 
     def eligible(self, epoch: int, epochs: int) -> bool:
-        """Crafted through the soft mix, the last epoch alone: by PGD, which does not steer, the first would be the best.
+        """Crafted through the soft mix, the last epoch alone: PGD, which does not steer, calls the first ones the best.
 
-        Its router is right under PGD, too, and led by every attack that looks at it; it learns to stand that later.
+        Every attack that looks at their router leads it; standing that is learnt later.
         """
         return self.craft_through != "soft mix" or epoch == epochs - 1
 

@@ -305,5 +305,5 @@ def test_router_learns_at_a_tenth_of_the_rate(make_model):
 @pytest.mark.parametrize(("through", "kept"), [("adversarial branch", [0, 1, 2]), ("soft mix", [2])])
 def test_crafted_end_to_end_the_last_epoch_is_kept(through, kept):
     """PGD that does not steer calls the first epochs best, before the router stands an attack that does."""
-    objective = AwNetDistillation(craft_through=through)
+    objective = AwNetDistillation(attack=FEW_STEPS, craft_through=through)
     assert [epoch for epoch in range(3) if objective.eligible(epoch, 3)] == kept
