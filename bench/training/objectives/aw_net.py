@@ -11,8 +11,8 @@ adversarial branch. Without teachers (OUR CHOICE) L_nat and L_adv are cross-entr
 OUR CHOICE, since the paper's text could not be read: the router alone is trained first, by the type loss, on attacks on
 the network that training starts with. From then on attacks are crafted through the adversarial branch, as the training
 pass itself goes by the known type. Crafted through the soft mix, as an attacker meets the network, they evade the
-router, and the type loss is at chance for a while. How a router trained on attacks that do not look at it fares against those
-that do is measured after every epoch.
+router, and the type loss is at chance for a while. How a router trained on attacks that do not look at it fares against
+those that do is measured after every epoch.
 """
 
 from __future__ import annotations
