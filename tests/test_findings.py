@@ -88,9 +88,9 @@ def first_thousand(attack: str, stage: str = "") -> str:
     return share(counts[stage] if stage else chosen["n_robust"], found["n_examples"])
 
 
-def stage_left(name: str) -> list[str]:
-    """What an attack, or the stages of one up to that, left of AW-Net on the whole test set."""
-    found = on_all("aw-net")
+def stage_left(name: str, model: str = "aw-net") -> list[str]:
+    """What an attack of `swift-v1`, or the stages of one up to that, left of a model."""
+    found = on_all(model)
     counts = {"clean": found["n_clean"], **{attack["name"]: attack["n_robust"] for attack in found["attacks"]}}
     counts |= {stage["name"]: stage["n_robust"] for attack in found["attacks"] for stage in attack.get("stages", ())}
     return [share(counts[name], found["n_examples"]), interval(counts[name], found["n_examples"])]
@@ -113,6 +113,12 @@ FIRST = ("clean", "fgsm", "pgd-20", "constraint-relaxation", "relaxed-steering",
 def test_what_attacks_leave_of_aw_net_is_its_rows(position, name):
     """Attack after attack, on all test images."""
     assert table("first")[position][1:] == stage_left(name)
+
+
+@pytest.mark.parametrize(("position", "name"), list(enumerate(FIRST)))
+def test_what_attacks_leave_of_its_twin_is_its_row(position, name):
+    """Attack after attack, on the first 1,000 images."""
+    assert table("end to end")[position][1:] == stage_left(name, "aw-net-e2e")
 
 
 @pytest.mark.parametrize(("position", "names"), list(enumerate(ALONE)))
