@@ -22,11 +22,11 @@ def test_a_run_is_described() -> None:
 @pytest.mark.parametrize(
     ("given", "kept"),
     [
-        ("/home/someone/work/net.py:make", "net.py:make"),
+        ("/home/someone/project/net.py:make", "net.py:make"),
         ("/home/someone/my runs/", "'my runs'"),
         ("/journal", "journal"),
         ("~/journal", "journal"),
-        ("--journal=/home/someone/work/journal", "--journal=journal"),
+        ("--journal=/home/someone/project/journal", "--journal=journal"),
         ("folder:/data/someone/images", "folder:images"),
         ("onnx:/data/net.onnx", "onnx:net.onnx"),
         ("runs/journal", "runs/journal"),
