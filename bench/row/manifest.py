@@ -107,7 +107,7 @@ class Manifest:
         data_digest: digest of the training data.
         commit: the code that trained it.
         date: when training ended, ISO 8601.
-        training_seconds: how long it took.
+        training_seconds: how long its steps and warm-up took by the clock, without validation.
         hardware: on what.
         licence: SPDX name of the weights' licence.
         accuracies: what training measured; never used as a result.
