@@ -1,4 +1,4 @@
-"""Attacks on stochastic models: any search of ours on means over passes, or on the model with its draws held fixed.
+"""Attacks on stochastic models: searches on means over passes, or on the model with its draws held fixed.
 
 A search on means takes the gradient of the expected loss, estimated by `passes` passes at every iterate (expectation
 over transformation: Athalye et al. 2018, arXiv 1707.07397; of randomised defences Athalye, Carlini and
@@ -48,20 +48,23 @@ class _OfStochastic(SingleAttack):
 
 @dataclass(frozen=True, kw_only=True)
 class EoT(_OfStochastic):
-    """An attack on the means over passes of fresh draws.
+    """An attack on the means over passes of fresh draws: FGSM, PGD, CW, our own APGD or constraint relaxation.
+
+    Others look at single passes (FAB, Square) and end in a `BenchError`.
 
     Args:
         passes: how many at each iterate.
 
     Raises:
-        ValueError: if the attack is run by AutoAttack's package, which would take single passes.
+        ValueError: if a stage of the attack is run by AutoAttack's package, which would take single passes.
     """
 
     passes: int = 20
 
     def __post_init__(self) -> None:
-        if self.attack.engine == "reference":
-            raise ValueError(f"Expected `attack` to be of our own engine, but {self.attack.name} is of the package.")
+        for stage in self.attack.stages:
+            if stage.engine == "reference":
+                raise ValueError(f"Expected `attack` to be of our own engine, but {stage.name} is of the package.")
 
     @property
     def per_chunk(self) -> bool:

@@ -90,17 +90,18 @@ def _only(one: Sequence[bool], other: Sequence[bool]) -> int:
 
 
 def _black_box(evaluation: Evaluation) -> CheckResult | None:
-    """What Square breaks of the examples that all other attacks left robust."""
+    """What Square breaks of the examples that all other attacks left robust; None where no attack took gradients."""
     before: list[tuple[bool, ...]] = []
-    names = set()
+    names, took_gradients = set(), False
     for attack in evaluation.attacks:
         previous = evaluation.clean
         for stage in attack.stages:
             names.add(stage.name)
             if stage.name != BLACK_BOX:
+                took_gradients |= stage.backwards > 0
                 before.append(tuple(robust or not was for was, robust in zip(previous, stage.robust, strict=True)))
             previous = stage.robust
-    if BLACK_BOX not in names:
+    if BLACK_BOX not in names or not took_gradients:
         return None
     left = [clean and all(kept) for clean, *kept in zip(evaluation.clean, *before, strict=True)]
     total = sum(left)

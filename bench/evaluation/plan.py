@@ -28,12 +28,12 @@ from bench.evaluation.journal.journal import peek
 from bench.evaluation.model_guard import device_of, guarded
 from bench.evaluation.precision import full_float32
 from bench.evaluation.sanity import (
+    check_attacks,
     check_ball,
     check_examples,
     check_gradients,
     check_model,
     check_stochastic,
-    check_suite,
     check_surrogates,
 )
 from bench.evaluation.search_precision import AUTO, FLOAT32, MEASURED, choose_precision, precision_of_suite
@@ -104,12 +104,7 @@ class RunPlan:
         return dataclasses.replace(self, examples=examples, indices=tuple(examples.indices.tolist()))
 
     def under(self, suite: AttackSuite, *, view: ViewName = "model") -> RunPlan:
-        """A further part of an adaptive run: other attacks in float32, on a view of the model, in an own journal.
-
-        Raises:
-            BenchError: if an attack does not know the threat model's norm.
-        """
-        check_suite(suite, self.threat_model)
+        """A further part of an adaptive run: other attacks in float32, on a view of the model, in an own journal."""
         header = dataclasses.replace(
             self.header,
             suite=suite.label,
@@ -190,7 +185,6 @@ def make_plan(
     """
     check_values(module)
     check_examples(examples)
-    check_suite(suite, threat_model)
     check_stochastic(module, suite)
     check_ball(threat_model, examples)
     others = dict(surrogates or {})
@@ -226,7 +220,7 @@ def make_plan(
         header = dataclasses.replace(header, batch_size=stored.header.batch_size)
     if stored is not None and header.precision == MEASURED:
         header = dataclasses.replace(header, precision=stored.header.precision)
-    return RunPlan(
+    plan = RunPlan(
         module=module,
         # Tensors made in inference mode could not be differentiated through; copies can.
         examples=examples[examples.indices.argsort()].clone(),
@@ -238,6 +232,8 @@ def make_plan(
         journal=folder,
         surrogates=others,
     )
+    check_attacks(plan.attacks, threat_model)
+    return plan
 
 
 def settled(plan: RunPlan) -> RunPlan:

@@ -17,12 +17,12 @@ from bench.ops.generators import seed_generators
 from bench.suites import VERDICT_PASSES, AttackSuite, with_engine
 
 __all__ = [
+    "check_attacks",
     "check_ball",
     "check_examples",
     "check_gradients",
     "check_model",
     "check_stochastic",
-    "check_suite",
     "check_surrogates",
     "gives_gradient",
 ]
@@ -34,8 +34,8 @@ def check_examples(examples: Examples) -> None:
     """Refuse examples that are not what `Examples` promises.
 
     Raises:
-        BenchError: if there are none, an index occurs twice, a label is negative, or inputs are not float32 images
-            in [0, 1].
+        BenchError: if there are none, an index occurs twice, a label is negative, labels or indices are not int64, or
+            inputs are not float32 images in [0, 1].
     """
     if not len(examples):
         raise BenchError("Expected at least one example, but got none.")
@@ -47,23 +47,30 @@ def check_examples(examples: Examples) -> None:
         raise BenchError(f"Expected inputs of shape (N, C, H, W) and type float32, but got {got}.")
     if not bool(((inputs >= 0) & (inputs <= 1)).all()):
         raise BenchError("Expected inputs in [0, 1]. Normalise inside the model, not before it.")
-    if int(labels.min()) < 0 or labels.is_floating_point():
+    for name, column in (("labels", labels), ("indices", indices)):
+        if column.dtype != torch.int64:
+            raise BenchError(f"Expected {name} of type int64, but got {str(column.dtype).removeprefix('torch.')}.")
+    if int(labels.min()) < 0:
         raise BenchError(f"Expected labels to be whole numbers from 0, but got {labels.min().item()}.")
     if int(indices.min()) < 0 or len(set(indices.tolist())) < len(indices):
         raise BenchError("Expected every example to have its own index from 0, but one is negative or occurs twice.")
 
 
-def check_suite(suite: AttackSuite, threat_model: ThreatModel) -> None:
-    """Refuse a suite with an attack that does not know the threat model's norm.
+def check_attacks(attacks: Sequence[Attack], threat_model: ThreatModel) -> None:
+    """Refuse attacks of which one does not know the threat model's norm.
+
+    Args:
+        attacks: all that will run.
+        threat_model: what the attacker may do.
 
     Raises:
         BenchError: naming the attack and the norms that it knows.
         ValueError: if two attacks have one name.
     """
-    names = [attack.name for attack in suite.attacks]
+    names = [attack.name for attack in attacks]
     if len(set(names)) < len(names):
-        raise ValueError(f"Expected `suite` to name every attack differently, but got {names}.")
-    for attack in suite.attacks_for(()):
+        raise ValueError(f"Expected the suite to name every attack differently, but got {names}.")
+    for attack in attacks:
         if threat_model.norm not in attack.norms:
             known = ", ".join(sorted(map(str, attack.norms)))
             other = " Its authors' package does: --engine reference." if _known_elsewhere(attack, threat_model) else ""
@@ -121,16 +128,20 @@ def _known_elsewhere(attack: Attack, threat_model: ThreatModel) -> bool:
 
 
 def check_ball(threat_model: ThreatModel, examples: Examples) -> None:
-    """Refuse an L1 ball that holds the whole box, in which nothing limits the attacker.
+    """Refuse a ball of L1 or L2 that holds the whole box, in which nothing limits the attacker.
 
     Raises:
-        BenchError: with the number of pixels, which is the box's size in L1.
+        BenchError: with the box's size, which is the number of pixels in L1, and its root in L2.
     """
-    pixels = math.prod(examples.shape)
-    if threat_model.norm is Norm.L1 and threat_model.epsilon >= pixels:
+    pixels, norm, epsilon = math.prod(examples.shape), threat_model.norm, threat_model.epsilon
+    if norm is Norm.L1 and epsilon >= pixels:
         raise BenchError(
-            f"Expected an L1 epsilon below {pixels}, the sum of all pixels' ranges, but got {threat_model.epsilon}."
-            " Example: L1:12."
+            f"Expected an L1 epsilon below {pixels}, the sum of all pixels' ranges, but got {epsilon}. Example: L1:12."
+        )
+    if norm is Norm.L2 and epsilon**2 >= pixels:
+        raise BenchError(
+            f"Expected an L2 epsilon below {math.sqrt(pixels):.4g}, which any image has to any other, but got"
+            f" {epsilon}: pixels lie in [0, 1]. Example: L2:1/2."
         )
 
 

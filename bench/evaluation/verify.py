@@ -3,8 +3,8 @@
 A stochastic model is asked 32 times, and an example is broken where at least half of the passes err. Its margin is the
 16th smallest of the passes' margins, so it is negative where the example is broken, as that of one pass is. Every pass
 is of one example alone, its draws keyed by seed, index and number of the pass: nothing that shares a batch, a shard or
-a worker with an example changes its verdict. The draws are the same for every attack's candidate, so that the worst of
-several is not the unluckiest, and others than any search sees.
+a worker with an example changes its verdict. The draws are the same for every attack's candidate, and others than any
+search sees; candidates that differ answer them differently, so that the worst of several even ones owes a part to luck.
 
 Linf: `max |x' - x| <= epsilon + 2^-23`, which is what float32 rounding of a saturated perturbation needs.
 L2, L1: `||x' - x|| <= epsilon (1 + 1e-6)`. All are computed in float64, and the box [0, 1] is exact.

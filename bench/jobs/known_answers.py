@@ -26,7 +26,7 @@ from bench.evaluation import device_of, guarded
 from bench.jobs import closed_forms
 from bench.models import read_weights
 
-__all__ = ["CLOSED_FORM", "PUBLISHED", "KnownAnswer", "Model", "Truth", "known_answers"]
+__all__ = ["CLOSED_FORM", "PUBLISHED", "KnownAnswer", "Model", "ResNet4B", "Truth", "known_answers"]
 
 CLOSED_FORM, PUBLISHED = "closed form", "published"
 BASE = "pgd-at"
@@ -192,8 +192,11 @@ class _Block(nn.Module):
         return torch.relu(self.conv2(torch.relu(self.conv1(inputs))) + self.shortcut(inputs))
 
 
-class _ResNet4B(nn.Module):
-    """A stem, two layers of two blocks, two linear layers; normalisation is inside."""
+class ResNet4B(nn.Module):
+    """ResNet-4B of VNN-COMP 2021: a stem, two layers of two blocks, two linear layers; normalisation is inside.
+
+    The source is its authors' description beside the weights.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -229,7 +232,7 @@ def _published(folder: Path, data_dir: Path | None) -> tuple[KnownAnswer, ...]:
         raise BenchError(f"The published numbers are of all images of cifar10, but here is a sample: {cifar10.notice}")
 
     def build(truth: Truth) -> Model:
-        net = _ResNet4B()
+        net = ResNet4B()
         try:
             net.load_state_dict(read_weights(path))
         except RuntimeError as error:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.core.types import Norm
 
-__all__ = ["direction", "dual", "per_example", "size"]
+__all__ = ["direction", "dual", "enlarged", "per_example", "size"]
 
 SMALLEST_LENGTH = 1e-12
 _ORDER = {Norm.LINF: math.inf, Norm.L2: 2, Norm.L1: 1}
@@ -52,7 +52,18 @@ def direction(gradient: Tensor, norm: Norm) -> Tensor:
         chosen = flat.abs().topk(-(-flat.shape[1] // _SPARSE), dim=1).indices
         sparse = torch.zeros_like(flat).scatter(1, chosen, flat.gather(1, chosen).sign())
         return (sparse / sparse.abs().sum(1, keepdim=True).clamp_min(1)).view_as(gradient)
+    gradient = enlarged(gradient)
     return gradient / per_example(size(gradient, norm).clamp_min(SMALLEST_LENGTH), gradient)
+
+
+def enlarged(gradient: Tensor) -> Tensor:
+    """Gradients `(N, ...)`, those whose largest entry is below 1e-12 divided by it; a zero gradient stays.
+
+    A confident model's cross-entropy has gradients whose squares are 0 in float32, and yet they have a direction.
+    """
+    largest = gradient.flatten(1).abs().amax(1)
+    divisor = torch.where(largest < SMALLEST_LENGTH, largest.clamp_min(torch.finfo(gradient.dtype).tiny), 1.0)
+    return gradient / per_example(divisor, gradient)
 
 
 def dual(gradient: Tensor, norm: Norm) -> Tensor:

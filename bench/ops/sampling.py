@@ -98,7 +98,8 @@ def in_unit_ball(
         return 2 * uniform(stream, indices, shape, step=step) - 1
     if norm is Norm.L1:
         signed = 2 * uniform(stream, indices, shape, step=2 * step) - 1
-        draws = -signed.sign() * torch.log1p(-signed.abs())
+        # A draw of -1 would be infinitely long: it becomes the number before it.
+        draws = -signed.sign() * torch.log1p(-signed.abs().clamp_max(1 - 2.0**-_FLOAT_BITS))
         heading = draws / norms.per_example(norms.size(draws, norm).clamp_min(norms.SMALLEST_LENGTH), draws)
     else:
         heading = norms.direction(normal(stream, indices, shape, step=2 * step), norm)

@@ -154,7 +154,7 @@ def with_engine(suite: AttackSuite, engine: str) -> AttackSuite:
 def _attack_with_engine(attack: Any, engine: str) -> Any:
     if attack.engine is not None:
         return dataclasses.replace(attack, engine=engine)
-    if len(attack.stages) > 1:
+    if isinstance(attack, Ensemble):
         return dataclasses.replace(attack, stages=tuple(_attack_with_engine(stage, engine) for stage in attack.stages))
     return attack
 

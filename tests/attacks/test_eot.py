@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from bench.attacks import PGD, ConstraintRelaxation, EoT, FrozenDraws, StepSize
-from bench.attacks.autoattack import ApgdCe, ApgdDlr
+from bench.attacks.autoattack import ApgdCe, ApgdDlr, AutoAttack, FabT, Square
 from bench.attacks.search import Best, Redrawn, Verdict, differentiate, judge, predict, rank
+from bench.core.errors import BenchError
 from bench.core.types import Examples, ThreatModel
 from bench.ops import losses
 from bench.ops.generators import generators_kept
@@ -105,7 +106,7 @@ def test_objective_and_gradient_are_means_and_the_logits_are_of_all_passes(linea
     with generators_kept():
         asked = Redrawn(model, key=(0,), passes=4)
         seen = differentiate(asked, examples.inputs, lambda z: losses.cross_entropy(z, examples.labels), passes=4)
-        again = Redrawn(model, key=(0,), passes=4)
+        again = Redrawn(model, key=(0,))
         each = [
             differentiate(again, examples.inputs, lambda z: losses.cross_entropy(z, examples.labels)) for _ in range(4)
         ]
@@ -143,6 +144,18 @@ def test_the_packages_attacks_are_refused():
     """They would take single passes, and nobody would see it."""
     with pytest.raises(ValueError, match="Expected `attack` to be of our own engine, but apgd-ce is of the package"):
         EoT(name="eot", attack=ApgdCe())
+    with pytest.raises(ValueError, match="but apgd-ce is of the package"):
+        EoT(name="eot", attack=AutoAttack())
+
+
+@pytest.mark.parametrize("attack", [Square(engine="fast", queries=5), FabT(engine="fast", steps=2, targets=2)])
+def test_attacks_that_look_at_single_passes_are_refused(network, examples_of, attack):
+    """One lucky pass would end their search; with the draws held fixed there is only one."""
+    model, examples = Noisy(network), examples_of(network, 2)
+    with pytest.raises(BenchError, match=r"takes means over 6 passes, as PGD.*, but this one looks at single passes"):
+        short(attack).perturb(model, examples, LINF, seed=0)
+    frozen = FrozenDraws(name="frozen", attack=attack).perturb(model, examples, LINF, seed=0)
+    assert frozen.shape == examples.inputs.shape
 
 
 def test_frozen_draws_are_equal_in_every_pass(network):

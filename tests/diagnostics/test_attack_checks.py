@@ -220,3 +220,13 @@ def _unbroken(module, digits, surrogates=()):
     broken = torch.zeros(len(subject.correct), dtype=torch.bool)
     vars(subject)["white_box"] = Found(points=subject.correct.inputs, broken=broken)
     return subject
+
+
+def test_in_l1_square_is_not_asked(base, plain, digits, examined):
+    """It has no moves in L1; those of L2 leave the ball, and would find an honest model out."""
+    examples, threat_model = digits.examples[:32], ThreatModel.parse("L1:1")
+    alone = examined(base, "R13", examples=examples, threat_model=threat_model)["R13"]
+    assert alone.status == "not applicable" and "Square does not know L1" in alone.evidence
+    options = {"examples": examples, "threat_model": threat_model, "surrogates": (plain,)}
+    beside = examined(base, "R13", **options)["R13"]
+    assert beside.status != "fail" and "Square" not in beside.evidence

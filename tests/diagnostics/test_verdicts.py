@@ -12,7 +12,7 @@ from bench.row.record import Diagnostic
 N = 40
 
 
-def stage(name, n_robust):
+def stage(name, n_robust, backwards=1):
     verdicts = tuple(number < n_robust for number in range(N))
     none = (False,) * N
     return StageResult(
@@ -26,6 +26,7 @@ def stage(name, n_robust):
         claimed=none,
         rejected=none,
         batch_size=64,
+        backwards=0 if name == "square" else backwards,
     )
 
 
@@ -108,3 +109,10 @@ def test_the_worse_of_two_answers_counts():
         [answer("R10", "pass"), answer("R4", "pass")], [answer("R4", "fail"), answer("R10", "not applicable")]
     )
     assert [(each.id, each.status) for each in both] == [("R4", "fail"), ("R10", "pass")]
+
+
+def test_square_beside_attacks_that_took_no_gradient_is_no_finding():
+    """A black-box suite: that Square breaks what transfer left says nothing about gradients."""
+    transfer, square = attack("transfer", stage("transfer", 20, backwards=0)), attack("square", stage("square", 10))
+    assert "R13" not in found(transfer, square)
+    assert found(attack("cw", stage("cw", 20)), square)["R13"].status == "fail"

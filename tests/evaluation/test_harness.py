@@ -333,3 +333,22 @@ def test_a_gpu_gives_the_same_verdicts(
     found = evaluate(net, net_examples, threat_model=threat_model, suite=gradient_suite, device="cuda")
     assert sum(reference[key] != verdict for key, verdict in _verdicts(found).items()) <= len(reference) / 100
     assert next(net.parameters()).device.type == "cpu"
+
+
+def test_an_attack_that_writes_into_its_inputs_moves_no_ball(
+    linear: nn.Module, examples: Examples, threat_model: ThreatModel, make: Any
+) -> None:
+    """Its points are held to the clean inputs that it was given, as those of one that copies them are."""
+
+    def noise(points: Tensor) -> Tensor:
+        drawn = torch.rand(points.shape, generator=torch.Generator().manual_seed(0))
+        return points.add_(drawn - 0.5).clamp_(0, 1)
+
+    acts = (lambda classifier, it, _: noise(it.inputs), lambda classifier, it, _: noise(it.inputs.clone()))
+    found = [
+        evaluate(linear, examples, threat_model=threat_model, suite=make["suite"](make["Scripted"](act=act)))
+        for act in acts
+    ]
+    assert found[0].robust == found[1].robust
+    moved = [each.attacks[0].stages[0].n_moved for each in found]
+    assert moved[0] == moved[1] > 0

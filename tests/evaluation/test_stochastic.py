@@ -257,3 +257,20 @@ def test_the_published_suite_says_how_it_judges() -> None:
     assert all(attack.finish is None and not attack.logits_only for attack in suite.attacks)
     plain = AttackSuite(name="rand", version=1, attacks=suite.attacks)
     assert plain.digest != suite.digest
+
+
+def test_a_pass_that_is_not_finite_does_not_spoil_the_journal(
+    linear: nn.Module, examples: Examples, threat_model: ThreatModel, tmp_path: Path
+) -> None:
+    """An example may withstand in most passes and have no logits in one; resumed, the run believes itself."""
+
+    class Failing(NoisyLinear):
+        def forward(self, inputs: Tensor) -> Tensor:
+            fails = torch.rand(len(inputs), 1) < 0.1
+            return torch.where(fails, torch.nan, super().forward(inputs))
+
+    options = {"threat_model": threat_model, "suite": SUITE, "journal": tmp_path / "journal"}
+    first = evaluate(Failing(linear), examples[:64], **options)
+    assert any(first.robust) and first.n_nonfinite
+    again = evaluate(Failing(linear), examples[:64], **options)
+    assert (again.robust, again.n_nonfinite) == (first.robust, first.n_nonfinite)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.ops.sampling import Stream, normal, philox, random_bits, uniform
+from bench.core.types import Norm
+from bench.ops.sampling import Stream, in_unit_ball, normal, philox, random_bits, uniform
 
 ONES = 0xFFFFFFFF
 STREAM = Stream(seed=7, attack="pgd")
@@ -75,3 +76,12 @@ def test_normal_numbers_are_normal():
     assert abs(numbers.mean()) < 4 * 64_000**-0.5
     assert abs(numbers.var() - 1) < 0.03
     assert abs((numbers.abs() > 1.96).float().mean() - 0.05) < 0.005
+
+
+def test_a_direction_in_l1_is_finite_whatever_is_drawn():
+    """The example's draw contains a 0, once in 16 million numbers, which stands for an infinitely long coordinate."""
+    stream, index, shape = Stream(seed=0, attack="pgd-20"), torch.tensor([1202]), (3, 32, 32)
+    assert (uniform(stream, index, shape) == 0).any()
+    point = in_unit_ball(stream, index, shape, Norm.L1)
+    assert point.isfinite().all()
+    assert 0.9 < point.abs().sum() <= 1 + 1e-5

@@ -7,6 +7,8 @@ import dataclasses
 import pytest
 
 from bench import suites
+from bench.attacks import Ensemble
+from bench.attacks.autoattack import ApgdCe, AutoAttack, Square
 from bench.core.errors import UnknownNameError
 
 PUBLISHED = {
@@ -116,3 +118,11 @@ def test_rules_need_a_suite_to_extend():
         dataclasses.replace(suites.get("adaptive-v1"), extends=None)
     with pytest.raises(ValueError, match="together"):
         dataclasses.replace(suites.get("standard-v1"), extends=suites.get("quick-v1"))
+
+
+def test_an_engine_reaches_every_stage():
+    """That of an ensemble of one, too, so that a row says what its attacks were run by."""
+    alone = Ensemble(name="queries", stages=(Square(),))
+    suite = suites.AttackSuite(name="demo", version=1, attacks=(ApgdCe(), alone, AutoAttack()))
+    stages = [stage for attack in suites.with_engine(suite, "fast").attacks for stage in attack.stages]
+    assert [stage.engine for stage in stages] == ["fast"] * 6

@@ -3,7 +3,8 @@
 The search is that of `constraint-relaxation`; what is climbed are the losses of this package's other attacks, and the
 model's own logits decide. On dummy classes each wrong class and its dummy are targets of their own, since the maximum
 of the two follows only the present winner. On a router each weight of the push takes the place of a target. Which
-losses there are is OUR CHOICE.
+losses there are is OUR CHOICE, and that a run's distance, by which it is given up, is that of the whole loss, push
+included.
 """
 
 from __future__ import annotations

@@ -46,7 +46,9 @@ def with_router(classifier: Classifier, attack: str) -> Routed:
 
 def with_branch(route: Route, branch: int) -> Route:
     """The same signals with all weight on one branch, for each example."""
-    mix = torch.zeros(len(route.signals[0]), 2, device=route.signals[0].device)
+    if isinstance(route.mix, int):
+        return Route(route.signals, branch)
+    mix = torch.zeros_like(route.mix)
     mix[:, branch] = 1
     return Route(route.signals, mix)
 

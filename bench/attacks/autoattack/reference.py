@@ -24,6 +24,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from pyautoattack import AutoAttack as Package
+from pyautoattack.autopgd_base import APGDAttack
 from torch import Tensor
 
 from bench.attacks.isolation import IsolatedClassifier
@@ -67,6 +68,9 @@ class InPackage:
             version="custom",
         )
         search = vars(package)[self._attack]
+        if isinstance(search, APGDAttack):  # its checkpoints are planned for the number of steps that it is made with
+            made = {name: getattr(search, name) for name in ("norm", "eps", "device", "logger")}
+            search = type(search)(search.model, n_iter=self._values["n_iter"], **made)
         settings = _L1_SETTINGS if threat_model.norm is Norm.L1 else {}
         for name, value in {**self._values, **settings.get(self._attack, {})}.items():
             setattr(search, name, value)

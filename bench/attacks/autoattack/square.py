@@ -134,6 +134,8 @@ def _sides(ball: Ball, first: int, stage: Square) -> list[int]:
 
 
 def _moves(ball: Ball) -> ModuleType:
+    if ball.norm is Norm.L1:
+        raise ValueError("Expected a ball of Linf or L2, but got one of L1, which Square has no moves for.")
     return square_linf if ball.norm is Norm.LINF else square_l2
 
 

@@ -104,6 +104,8 @@ class Best:
         better = verdict.margins < self.margins + verdict.chance
         if self.until_broken:
             better = (verdict.broken | better) & ~self.broken
+        else:  # of equal margins one breaks, where a tie goes to another class
+            better |= verdict.broken & ~self.broken & (verdict.margins <= self.margins)
         if allowed is not None:
             better &= allowed
         self.points = chosen_rows(better, points, self.points)

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from bench.attacks.search.redrawn import Redrawn
+from bench.core.errors import BenchError
 from bench.core.types import Classifier
 
 __all__ = ["Evaluated", "differentiate", "predict"]
@@ -26,7 +28,12 @@ class Evaluated(NamedTuple):
 
 
 def predict(classifier: Classifier, points: Tensor, *, passes: int = 1) -> Tensor:
-    """Float32 logits `(N, K)` at `points` `(N, C, H, W)`, without a graph; of several passes `(N, passes, K)`."""
+    """Float32 logits `(N, K)` at `points` `(N, C, H, W)`, without a graph; of several passes `(N, passes, K)`.
+
+    Raises:
+        BenchError: if a stochastic model is asked for other passes than its means are of.
+    """
+    _check_passes(classifier, passes)
     with torch.no_grad():
         seen = [classifier(points).float() for _ in range(passes)]
     return seen[0] if passes == 1 else torch.stack(seen, dim=1)
@@ -45,12 +52,25 @@ def differentiate(
         points: `(N, C, H, W)`, in [0, 1].
         objective: from logits `(N, K)` to one value per example, `(N,)`.
         passes: of the model; objective and gradient are means over them.
+
+    Raises:
+        BenchError: if a stochastic model is asked for other passes than its means are of.
     """
+    _check_passes(classifier, passes)
     seen = [_once(classifier, points, objective) for _ in range(passes)]
     if passes == 1:
         return seen[0]
     logits, values, gradients = (torch.stack(each, dim=1) for each in zip(*seen, strict=True))
     return Evaluated(logits=logits, values=values.mean(1), gradient=gradients.mean(1))
+
+
+def _check_passes(classifier: Classifier, passes: int) -> None:
+    """An attack that is not made for means would take one lucky pass for a break."""
+    if isinstance(classifier, Redrawn) and classifier.passes != passes:
+        raise BenchError(
+            f"Expected an attack that takes means over {classifier.passes} passes, as PGD, CW, APGD and constraint"
+            " relaxation do, but this one looks at single passes."
+        )
 
 
 def _once(classifier: Classifier, points: Tensor, objective: Callable[[Tensor], Tensor]) -> Evaluated:

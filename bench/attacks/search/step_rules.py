@@ -74,6 +74,7 @@ class MomentumStep:
         return cls(ball=ball, lengths=lengths, decay=decay, velocity=torch.zeros_like(ball.center))
 
     def step(self, current: Tensor, values: Tensor, gradient: Tensor, *, number: int) -> Tensor:
+        gradient = norms.enlarged(gradient)
         size = norms.dual(gradient, self.ball.norm).clamp_min(norms.SMALLEST_LENGTH)
         self.velocity = self.decay * self.velocity + gradient / norms.per_example(size, gradient)
         moved = current + self.lengths[number] * norms.direction(self.velocity, self.ball.norm)

@@ -60,21 +60,25 @@ def _examine(subject: Subject) -> CheckResult:
         evidence = f"An attack on {len(subject.surrogates[:MODELS_IN_SHORT])} other models breaks {count} of"
         evidence = f"{evidence} {len(left)} examples that the attacks left robust."
         return by_share(count, len(left), tolerated=TOLERATED, evidence=evidence)
-    queries = QUERIES if subject.thorough else QUERIES_IN_SHORT
-    square = Square(queries=queries, engine="fast")
-    points = square.perturb(subject.classifier, examples, subject.threat_model, seed=subject.seed)
-    by_square = subject.judged(points, examples).broken
-    by_transfer = torch.zeros_like(by_square)
+    square = Square(queries=QUERIES if subject.thorough else QUERIES_IN_SHORT, engine="fast")
+    asks = subject.threat_model.norm in square.norms
+    if not asks and not subject.surrogates:
+        return not_applicable(f"Square does not know {subject.threat_model.norm}, and there is no other model.")
+    by_square = by_transfer = torch.zeros_like(examples.labels, dtype=torch.bool)
+    if asks:
+        points = square.perturb(subject.classifier, examples, subject.threat_model, seed=subject.seed)
+        by_square = subject.judged(points, examples).broken
     for surrogate in subject.surrogates:
         subject.deadline.look()
         points = TRANSFER.perturb(surrogate, examples, subject.threat_model, seed=subject.seed)
-        by_transfer |= subject.judged(points, examples).broken
+        by_transfer = by_transfer | subject.judged(points, examples).broken
     if subject.surrogates:
-        by_transfer |= _transferred(subject, examples, TOGETHER, subject.surrogates)
+        by_transfer = by_transfer | _transferred(subject, examples, TOGETHER, subject.surrogates)
     count = int((by_square | by_transfer).sum())
+    by_queries = f"Square breaks {int(by_square.sum())} with {square.queries} queries, and " if asks else ""
     evidence = (
-        f"Of the {len(left)} examples that gradients left robust, Square breaks {int(by_square.sum())} with {queries}"
-        f" queries, and attacks on {len(subject.surrogates)} other models break {int(by_transfer.sum())}."
+        f"Of the {len(left)} examples that gradients left robust, {by_queries}attacks on {len(subject.surrogates)}"
+        f" other models break {int(by_transfer.sum())}."
     )
     return by_share(count, len(left), tolerated=TOLERATED, evidence=evidence)
 

@@ -150,7 +150,8 @@ class Computer:
         self._forms.reset()
         searched = Searched.without_claims(batch.inputs)
         if stage.attack is not None:
-            searched = self._forms.search(stage.attack, batch, self.threat_model, seed=self.seed)
+            # Of its own: an attack that wrote into its inputs would move the ball that it is held to.
+            searched = self._forms.search(stage.attack, batch.clone(), self.threat_model, seed=self.seed)
         judgement = judge(self.module, searched.points, batch, self.threat_model, seed=self.seed)
         if stage == GRADIENTS:
             has = has_gradient(self.module, batch)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from pyautoattack import AutoAttack as Package
+from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
 from torch import nn
 
-from bench.attacks.autoattack import ApgdT, AutoAttack, FabT, Square
+from bench.attacks.autoattack import ApgdCe, ApgdT, AutoAttack, FabT, Square
 from bench.core.types import Examples, ThreatModel
 
 CASES = [("Linf:1/50", "Linf", 0), ("Linf:1/50", "Linf", 5), ("L2:0.1", "L2", 0), ("L1:0.4", "L1", 0)]
@@ -60,3 +61,17 @@ def test_warnings_of_the_package_are_not_printed(capsys, network, examples_of):
     flat[1].weight.zero_()
     ApgdT(steps=3).perturb(flat, examples_of(network, 4), ThreatModel.parse("Linf:1/50"), seed=0)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("threat", "norm"), [("Linf:1/50", "Linf"), ("L2:0.1", "L2"), ("L1:0.4", "L1")])
+@pytest.mark.parametrize(("stage", "theirs"), [(ApgdCe(steps=30), APGDAttack), (ApgdT(steps=30), APGDAttack_targeted)])
+def test_other_numbers_of_steps_are_the_packages_own(network, examples_of, threat, norm, stage, theirs):
+    """Its checkpoints and, in L1, its phases follow the number of steps that it is made with."""
+    examples, threat_model = examples_of(network, 16), ThreatModel.parse(threat)
+    in_l1 = {"use_largereps": True, "n_restarts": 5 if theirs is APGDAttack else 1} if norm == "L1" else {}
+    package = theirs(network.eval(), n_iter=30, norm=norm, eps=float(threat_model.epsilon), device="cpu", **in_l1)
+    if theirs is APGDAttack_targeted:
+        package.n_target_classes = 4
+    with torch.no_grad():
+        expected = package.perturb(examples.inputs.clone(), examples.labels.clone())
+    assert torch.equal(stage.perturb(network, examples, threat_model, seed=0), expected)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from bench.attacks.search.best_so_far import NO_RUN, Best, BestSoFar, judge
+from bench.attacks.search.best_so_far import NO_RUN, Best, BestSoFar, Verdict, judge
 
 
 @dataclass(kw_only=True)
@@ -88,3 +88,14 @@ def test_a_row_is_final_once_broken_unless_it_goes_on() -> None:
             best.note(torch.full((1, 1, 1, 1), float(number)), judge(each, labels))
         assert (best.points.item(), best.broken.item()) == (kept, True)
         assert (best.remaining(step=0) is None) != until_broken
+
+
+@pytest.mark.parametrize("until_broken", [False, True])
+def test_of_equal_margins_the_break_counts(until_broken) -> None:
+    """A tie that goes to another class is a break, whichever of the two comes first."""
+    points = torch.arange(2.0).reshape(2, 1, 1, 1, 1)
+    for order in ((0, 1), (1, 0)):
+        best = Best.none_yet(points[0], until_broken=until_broken)
+        for number in order:
+            best.note(points[number], Verdict(torch.zeros(1), torch.tensor([number == 1])))
+        assert best.points.item() == 1 and best.broken.item()
