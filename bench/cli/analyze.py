@@ -154,7 +154,7 @@ def _as_json(found: Analyzed) -> str:
         "page": str(found.page) if found.page is not None else None,
         "report": to_json(found.report),
     }
-    return json_text(value, allow_nan=False)
+    return json_text(value)
 
 
 def _as_text(found: Analyzed) -> str:

@@ -119,7 +119,7 @@ def _as_json(found: Diagnosis) -> str:
         "notice": found.notice,
         "checks": [to_json(diagnostic) for diagnostic in found.diagnostics],
     }
-    return json_text(value, allow_nan=False)
+    return json_text(value)
 
 
 def _as_text(found: Diagnosis) -> str:

@@ -13,6 +13,7 @@ from bench.cli.layout import table, wrapped
 from bench.cli.options import Json
 from bench.cli.output import json_text, say
 from bench.core.errors import BenchError
+from bench.storage import Place, place
 
 if TYPE_CHECKING:
     from bench.jobs.journals import Kept
@@ -33,9 +34,12 @@ def journal(
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Those to remove, as the list names them.")
     ] = None,
     folder: Annotated[
-        Path | None,
+        Place | None,
         typer.Option(
-            "--journal", metavar="DIR", help="A journal, or a folder that holds some; by default those in your cache."
+            "--journal",
+            parser=place,
+            metavar="DIR",
+            help="A journal, or a folder that holds some; by default those in your cache.",
         ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Remove all of them.")] = False,
@@ -54,6 +58,8 @@ def journal(
     from bench.jobs.journals import default_folder, kept_in, remove
 
     root = folder if folder is not None else default_folder()
+    if not isinstance(root, Path):
+        raise BenchError(f"Journals at {root} are listed and removed with the tools of that store; name a folder.")
     if action is Action.LIST:
         if names or everything:
             raise BenchError("`bench journal list` lists all journals; leave NAME and --all out.")

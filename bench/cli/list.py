@@ -73,9 +73,12 @@ def _cell(value: _Value) -> str:
 
 
 def _models(source: str | None, dataset: str | None) -> list[_Entry]:
-    from bench import models
+    from bench import data, models
     from bench.models import SOURCES
 
+    if dataset is not None:
+        spec = data.DATASETS.get(dataset)
+        dataset = spec.base or spec.name
     if source is not None:
         able = {each.name: each.listing for each in SOURCES if each.listing is not None}
         if source not in able:

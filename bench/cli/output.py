@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sys
 from typing import Any, TextIO
@@ -41,9 +42,17 @@ def remark(text: str) -> None:
         give_up(sys.stderr)
 
 
-def json_text(value: Any, *, indent: int | None = 1, allow_nan: bool = True) -> str:
-    """JSON for stdout, of plain values or dataclasses."""
-    return json.dumps(to_json(value), indent=indent, allow_nan=allow_nan)
+def json_text(value: Any, *, indent: int | None = 1) -> str:
+    """JSON for stdout, of plain values or dataclasses; what JSON has no number for, as an infinite margin, is null."""
+    return json.dumps(_in_json(to_json(value)), indent=indent, allow_nan=False)
+
+
+def _in_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _in_json(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_in_json(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def give_up(stream: TextIO) -> None:

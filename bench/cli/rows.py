@@ -41,6 +41,10 @@ class Filter:
         """Whether a row is wanted."""
         return all(value in (None, actual) for value, actual in zip(self.values(), found, strict=True))
 
+    def holds(self, record: Record) -> bool:
+        """Whether this row is wanted."""
+        return self.passes(_question(record))
+
     def expect(self, record: Record, row: str) -> Record:
         """The row again, which was named by its path.
 
@@ -83,7 +87,7 @@ def select(row: str | None, wanted: Filter, root: Place) -> tuple[Record, ...]:
     if row is not None and row.endswith(".json"):
         return (wanted.expect(leaderboard.read(place(row)), row),)
     every = [record for _, record in leaderboard.read_all(root)]
-    records = tuple(record for record in every if wanted.passes(_question(record)))
+    records = tuple(record for record in every if wanted.holds(record))
     if not records:
         raise wanted.nothing(map(_question, every), root)
     if row is None:

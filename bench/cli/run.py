@@ -232,7 +232,7 @@ def show_runs(names: Sequence[str], found: Sequence[Ran | BenchError], *, as_jso
     shown = values[0] if len(names) == 1 and values else values
     try:
         texts = [_as_text(ran) for ran in runs] + [_next(ran) for ran in runs if len(names) == 1]
-        say(json_text(shown, allow_nan=False) if as_json else "\n\n".join(text for text in texts if text))
+        say(json_text(shown) if as_json else "\n\n".join(text for text in texts if text))
     finally:
         for ran in runs:
             tell_of_unfinished(ran.record.model, ran.record.unfinished)

@@ -54,7 +54,7 @@ def show(
 
 def _shown(records: Sequence[Record], form: Format, *, in_full: bool) -> str:
     if form is Format.JSON:
-        return json_text([to_json(record) for record in records], allow_nan=False)
+        return json_text([to_json(record) for record in records])
     if form is Format.CSV:
         from bench.leaderboard.pages import csv_of
 

@@ -34,7 +34,6 @@ from bench.cli.output import json_text, remark, say
 from bench.cli.run import UNFINISHED, tell_of_unfinished
 from bench.cli.tables import row_table
 from bench.core.plain_text import plain
-from bench.row import ranked_examples
 
 if TYPE_CHECKING:
     from bench.jobs.submit import Submitted
@@ -108,7 +107,7 @@ def submit(
             suite=suite,
             queries=queries,
             surrogates=tuple(surrogate or ()),
-            samples=samples if samples is not None else ranked_examples(dataset),
+            samples=samples,
             device=device,
             engine=engine,
             leaderboard=leaderboard,
@@ -138,7 +137,7 @@ def _as_json(done: Submitted) -> str:
         "not_run": done.not_run,
         "row": to_json(done.record),
     }
-    return json_text(value, allow_nan=False)
+    return json_text(value)
 
 
 def _as_text(done: Submitted) -> str:

@@ -89,7 +89,7 @@ def _as_json(trained: Trained) -> str:
         "manifest": json.loads(trained.manifest.to_json()),
         "history": [dataclasses.asdict(result) for result in trained.history],
     }
-    return json_text(value, allow_nan=False)
+    return json_text(value)
 
 
 def _as_text(trained: Trained) -> str:

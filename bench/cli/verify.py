@@ -26,7 +26,7 @@ from bench.cli.options import (
 )
 from bench.cli.output import json_text, say
 from bench.cli.progress import JudgingDisplay
-from bench.cli.rows import Filter, locate, own_data
+from bench.cli.rows import Filter, locate, own_data, select
 from bench.cli.verify_text import (
     added_text,
     added_values,
@@ -63,7 +63,7 @@ def verify(
         str | None, typer.Option(metavar="TEXT", help="With --add: the method or the page that they come from.")
     ] = None,
     transfer: Annotated[
-        bool, typer.Option("--transfer", help="Try every row of the board on the stored breaks of all other models.")
+        bool, typer.Option("--transfer", help="Try the rows of the board on the stored breaks of all other models.")
     ] = False,
     attack: Annotated[
         bool, typer.Option("--attack", help="Attack what the row calls robust by other means, and store what falls.")
@@ -96,25 +96,26 @@ def verify(
     """
     from bench.jobs.lookup import Lookup
 
-    _refuse_misfits(row, add=add, by=by, source=source, transfer=transfer, model=model)
+    own = any(each is not None for each in (model, weights, weights_key))
+    _refuse_misfits(row, add=add, by=by, source=source, transfer=transfer, own=own)
     if attack and (add is not None or transfer):
         raise BenchError("--attack, --add and --transfer are three ways to find breaks; ask for one.")
     if not attack and (closest is not None or budget is not None):
         raise BenchError("--closest and --budget are about --attack; add it.")
-    own = own_data(dataset)
+    own_dataset = own_data(dataset)
     lookup = Lookup(
         model=model,
         weights=weights,
         weights_key=weights_key,
-        dataset=dataset if own else None,
+        dataset=dataset if own_dataset else None,
         data_dir=data_dir,
         class_names=class_names,
         device=device,
     )
+    wanted = Filter(dataset=None if own_dataset else dataset, threat_model=threat_model, suite=suite)
     if transfer:
-        _transfer(leaderboard, lookup, as_json=as_json, quiet=quiet)
+        _transfer(leaderboard, lookup, wanted, as_json=as_json, quiet=quiet)
         return
-    wanted = Filter(dataset=None if own else dataset, threat_model=threat_model, suite=suite)
     path = locate(row or "", wanted, leaderboard)
     if attack:
         _attack(path, lookup, (closest, budget), as_json=as_json, quiet=quiet)
@@ -125,10 +126,19 @@ def verify(
 
 
 def _refuse_misfits(
-    row: str | None, *, add: Path | None, by: str | None, source: str | None, transfer: bool, model: str | None
+    row: str | None,
+    *,
+    add: Path | None,
+    by: str | None,
+    source: str | None,
+    transfer: bool,
+    own: bool,
 ) -> None:
-    if transfer and (row is not None or add is not None or model is not None):
-        raise BenchError("--transfer tries all rows of the board; leave ROW, --add and --model out.")
+    if transfer and (row is not None or add is not None or own):
+        raise BenchError(
+            "--transfer tries rows of the board, with their own weights; leave ROW, --add, --model and"
+            " --weights out. --dataset, --suite and --threat-model say which rows."
+        )
     if not transfer and row is None:
         raise BenchError("Say which row: a path or a model's name. `bench show` lists them; --transfer tries all.")
     if add is None and (by is not None or source is not None):
@@ -190,9 +200,13 @@ def _attack(path: Place, lookup: Lookup, asked: tuple[str | None, str | None], *
     say(json_text(attacked_values(found)) if as_json else attacked_text(found))
 
 
-def _transfer(root: Place, lookup: Lookup, *, as_json: bool, quiet: bool) -> None:
+def _transfer(root: Place, lookup: Lookup, wanted: Filter, *, as_json: bool, quiet: bool) -> None:
     from bench.jobs.transfer import transfer as job
 
+    if wanted != Filter():
+        select(None, wanted, root)  # raises where there is none
     with contextlib.redirect_stdout(sys.stderr), JudgingDisplay(quiet=quiet) as display:
-        results = job(root, lookup, begin=display.begin, advance=display.advance, notify=display.notify)
+        results = job(
+            root, lookup, wanted=wanted.holds, begin=display.begin, advance=display.advance, notify=display.notify
+        )
     say(json_text([transferred_values(each) for each in results]) if as_json else transferred_text(results))

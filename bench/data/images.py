@@ -18,7 +18,7 @@ from bench.core.errors import BenchError
 from bench.data.memory import expect_to_fit
 from bench.storage import read_regular
 
-__all__ = ["MOST_BYTES", "SUFFIXES", "Survey", "opened", "read", "survey"]
+__all__ = ["MOST_BYTES", "MOST_PIXELS", "SUFFIXES", "Survey", "opened", "read", "survey"]
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -26,7 +26,7 @@ MOST_BYTES = 256 << 20
 """No image file that bench reads is larger."""
 
 _FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # Pillow knows others, and starts programs for some
-_MOST_PIXELS = 89_478_485  # above, Pillow warns of a decompression bomb
+MOST_PIXELS = 89_478_485  # above, Pillow warns of a decompression bomb
 _EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 _ORIENTATION = 0x0112  # of EXIF
 _UPRIGHT = (None, 0, 1)
@@ -53,13 +53,18 @@ def opened(content: bytes, *, source: Path) -> Iterator[Image.Image]:
         source: the file, for messages.
 
     Raises:
-        BenchError: if it is no such image, damaged, or too large; also where that shows only while it is decoded.
+        BenchError: if it is no such image, damaged, too large, or deeper than 8 bits; also where that shows only while
+            it is decoded.
     """
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            if image.width * image.height > _MOST_PIXELS:
+            if image.width * image.height > MOST_PIXELS:
                 size = f"{image.width}x{image.height}"
-                raise BenchError(f"Expected images of at most {_MOST_PIXELS:,} pixels, but {source} has {size}.")
+                raise BenchError(f"Expected images of at most {MOST_PIXELS:,} pixels, but {source} has {size}.")
+            if image.mode not in _EIGHT_BIT_MODES:
+                raise BenchError(
+                    f"Expected images of 8 bits per channel, but {source} has mode {image.mode!r}. Convert it."
+                )
             yield image
     except BenchError:
         raise
@@ -136,8 +141,6 @@ def _orientation(image: Image.Image) -> object:
 def _decode(path: Path, *, grey: bool) -> NDArray[np.uint8]:
     """One file as uint8 `(C, H, W)`."""
     with _read(path) as image:
-        if image.mode not in _EIGHT_BIT_MODES:
-            raise BenchError(f"Expected images of 8 bits per channel, but {path} has mode {image.mode!r}. Convert it.")
         pixels = np.asarray(image.convert("L" if grey else "RGB"), dtype=np.uint8)
     return pixels[None] if grey else pixels.transpose(2, 0, 1)
 

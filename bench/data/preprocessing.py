@@ -127,9 +127,15 @@ class Preprocessing:
             uint8 `(3, H, W)`.
 
         Raises:
-            BenchError: if they are no image.
+            BenchError: if they are no image, or one that is so long and thin that resized it would be too large.
         """
         with images.opened(content, source=source) as image:
+            short, long = sorted(image.size)
+            if isinstance(self.resize, int) and self.resize**2 * long > images.MOST_PIXELS * short:
+                raise BenchError(
+                    f"Expected images of at most {images.MOST_PIXELS:,} pixels, but {source} of"
+                    f" {image.width}x{image.height} has more once its shorter side is {self.resize}."
+                )
             colours = image.convert("RGB")
         return self.prepared(colours)
 

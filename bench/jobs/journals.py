@@ -74,7 +74,8 @@ def remove(root: Path, names: Sequence[str]) -> list[Kept]:
     chosen = [found[name] for name in names] if names else list(found.values())
     for each in chosen:
         with explain_write_errors(each.path), held(each.path):
-            for inside in sorted(each.path.iterdir(), key=lambda path: path.name == _HEADER):  # the header at last
+            # The header late, so that what an interruption leaves is still a journal, and what holds it at last.
+            for inside in sorted(each.path.iterdir(), key=lambda path: (path.name == LOCK, path.name == _HEADER)):
                 _delete(inside)
         each.path.rmdir()
     return chosen
@@ -99,8 +100,16 @@ def _refuse(error: OSError) -> None:
         raise BenchError(f"Cannot read {error.filename}: {error.strerror or error}.") from error
 
 
+def _stat(path: Path) -> os.stat_result | None:
+    """None of a file that a run has renamed since."""
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
+
+
 def _look(path: Path, root: Path) -> Kept:
-    files = [file.lstat() for file in path.rglob("*") if not file.is_dir()]
+    files = [found for file in path.rglob("*") if not file.is_dir() and (found := _stat(file)) is not None]
     journal = peek(path)
     return Kept(
         path=path,
@@ -108,5 +117,5 @@ def _look(path: Path, root: Path) -> Kept:
         header=journal.header if journal is not None else None,
         n_entries=sum(file.parent.name != path.name and file.name != _HEADER for file in path.rglob("*/*.json")),
         n_bytes=sum(file.st_size for file in files),
-        modified=max(file.st_mtime for file in files),
+        modified=max((file.st_mtime for file in files), default=0.0),
     )

@@ -10,12 +10,15 @@ from torch import Tensor
 from bench.core.plain_text import counted
 from bench.core.types import Examples
 from bench.data import Dataset
-from bench.evaluation import Judge, Judgement
+from bench.evaluation import Judge
 from bench.jobs.evidence import clean_inputs
 from bench.row import RANKED_EXAMPLES, CheckResult, Level, Record, listed_indices, parse_indices
 from bench.row.arrays import Breaks
 
 __all__ = ["Marginal", "Replayed", "count_again", "replay_breaks", "replay_clean"]
+
+_AT_ONCE = 1024
+"""Clean inputs that are in memory together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +55,15 @@ def replay_clean(record: Record, dataset: Dataset, judge: Judge) -> Replayed:
     """Classify the clean inputs again; a verdict may differ from the row's where rounding decides it."""
     indices = torch.tensor(parse_indices(record.result.indices))
     examples = dataset.examples[indices]
-    judged = judge.judge(examples.inputs, examples)
+    # Part by part: inputs that lie in files would fill the memory.
+    parts = (judge.judge(part.inputs, part) for part in examples.split(_AT_ONCE))
+    columns = zip(*((each.robust, each.marginal, each.margin) for each in parts), strict=True)
+    robust, close, margins = (torch.cat(column) for column in columns)
     claimed = torch.tensor(record.result.clean_verdicts())
-    differs = claimed != judged.robust
-    wrong = set(indices[differs & ~judged.marginal].tolist())
-    marginal = _marginal(judged.marginal, judged, examples, "clean")
-    correct = frozenset(indices[torch.where(judged.marginal, claimed, judged.robust)].tolist())
+    differs = claimed != robust
+    wrong = set(indices[differs & ~close].tolist())
+    marginal = _marginal(close, margins, examples, "clean")
+    correct = frozenset(indices[torch.where(close, claimed, robust)].tolist())
     if wrong:
         says = f"{len(wrong)} clean verdicts differ from the row's: examples {listed_indices(wrong)}"
         return Replayed(check=_check("clean", Level.FAIL, says), confirmed=correct, marginal=marginal)
@@ -86,7 +92,9 @@ def replay_breaks(breaks: Breaks, dataset: Dataset, judge: Judge, *, name: str) 
     ]
     says = "; ".join(f"a break {what}: examples {_indices(which, examples)}" for which, what in problems if which.any())
     level = Level.FAIL if says else Level.PASS
-    marginal = _marginal(judged.marginal & holds, judged, examples, "external" if name == "external" else "break")
+    marginal = _marginal(
+        judged.marginal & holds, judged.margin, examples, "external" if name == "external" else "break"
+    )
     fine = f"{counted(len(breaks), 'break')}, in the ball and the box, and misclassified"
     if marginal:
         fine += f"; {len(marginal)} of them by no more than rounding"
@@ -118,8 +126,8 @@ def count_again(record: Record, clean: Replayed, breaks: Replayed | None) -> tup
     return n_robust, _check("counts", Level.FAIL, says)
 
 
-def _marginal(which: Tensor, judged: Judgement, examples: Examples, of: str) -> tuple[Marginal, ...]:
-    pairs = zip(examples.indices[which].tolist(), judged.margin[which].tolist(), strict=True)
+def _marginal(which: Tensor, margins: Tensor, examples: Examples, of: str) -> tuple[Marginal, ...]:
+    pairs = zip(examples.indices[which].tolist(), margins[which].tolist(), strict=True)
     return tuple(Marginal(index=index, margin=margin, of=of) for index, margin in pairs)
 
 

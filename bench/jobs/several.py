@@ -100,16 +100,16 @@ def run_several(
             except BenchError as error:
                 return error
 
-    at_once = min(len(requests), max(2, pool.n_workers)) if pool is not None else 1
+    if pool is None:  # in the main thread, which an interruption reaches
+        return [one(request) for request in requests]
     # Each run sets and resets process-wide flags; inside this block they are the same before and after.
-    with full_float32(), ThreadPoolExecutor(at_once) as threads:
+    with full_float32(), ThreadPoolExecutor(min(len(requests), max(2, pool.n_workers))) as threads:
         runs = [threads.submit(one, request) for request in requests]
         try:
             return [each.result() for each in runs]
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
-            if pool is not None:
-                pool.stop()
+            pool.stop()
             raise
 
 

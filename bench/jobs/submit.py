@@ -9,18 +9,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from bench import leaderboard, suites
+from bench import leaderboard, models, suites
 from bench.core.errors import BenchError
+from bench.core.types import AuditRules, ThreatModel
 from bench.diagnostics import Examined, merged, select
 from bench.evaluation import ProgressCallback
 from bench.jobs.doctor import DoctorRequest, doctor
-from bench.jobs.request import check_name
+from bench.jobs.request import check_name, load_data
 from bench.jobs.run import Outcome, RunRequest, attempted, diagnosed, run
 from bench.leaderboard.compare import compare
 from bench.leaderboard.pages import MODEL_INDEX, Publication, publish, report
 from bench.leaderboard.store import EvidenceKind, read_file
-from bench.row import Card, Record, to_json
+from bench.row import Card, Record, ranked_examples, to_json
 from bench.storage import Place, check_writable, sha256_of, write_durably
+from bench.suites import AttackSuite
 
 __all__ = ["SubmitRequest", "Submitted", "submit"]
 
@@ -87,7 +89,9 @@ def submit(
     """
     root = request.run.leaderboard
     _check_name(request)
+    suite = suites.get(request.run.suite, queries=request.run.queries)
     check_writable(root)
+    request = _with_samples(request, suite, notify)
     with tempfile.TemporaryDirectory(prefix="bench-submit-") as folder:
         ran = run(dataclasses.replace(request.run, leaderboard=Path(folder)), notify=notify, on_progress=on_progress)
         if ran.outcome is Outcome.SAMPLE or ran.path is None:
@@ -99,7 +103,7 @@ def submit(
             record,
             root,
             force=request.run.force or _only_examined_again(record, root),
-            suite=suites.get(record.suite).published,
+            suite=suite.published,
             evidence=evidence,
         )
         if not written.written and not written.reproduces:
@@ -136,6 +140,33 @@ def _check_name(request: SubmitRequest) -> None:
     check_name(request.name)
     if not request.reference.strip():
         raise BenchError("Expected --reference to say where the model is described: an address, or a paper.")
+
+
+def _with_samples(request: SubmitRequest, suite: AttackSuite, notify: Callable[[str], None]) -> SubmitRequest:
+    """As many examples as a rank needs, where nobody says how many; a row of that name that is there is told."""
+    asked = request.run
+    wanted = ThreatModel.parse(asked.threat_model) if asked.threat_model is not None else None
+    dataset = load_data(
+        asked.dataset,
+        models=[asked.model, *asked.surrogates],
+        data_dir=asked.data_dir,
+        class_names=asked.class_names,
+        prepare=asked.preprocessing,
+        threat_model=wanted,
+        notify=lambda line: None,  # the run says it
+    )
+    threat_model = wanted or models.default_threat_model([asked.model], dataset)
+    row = leaderboard.Identity(
+        suite=suite.label, dataset=dataset.name, threat_model=str(threat_model), model=request.name
+    ).path(asked.leaderboard)
+    if row.exists() and not asked.force:
+        notify(f"Row {row} is there. If this run finds something else, it is refused without --force.")
+    if asked.samples is not None:
+        return request
+    audited = (attack.cascade_rules for attack in suite.attacks)
+    whole = any(isinstance(rules, AuditRules) for rules in audited)
+    samples = min(len(dataset), ranked_examples(dataset.name, whole=whole))
+    return dataclasses.replace(request, run=dataclasses.replace(asked, samples=samples))
 
 
 def _named(

@@ -60,25 +60,27 @@ class _Row:
     record: Record
     breaks: Breaks
 
-    @property
-    def question(self) -> tuple[str, str]:
-        """Rows with the same answer questions about the same inputs."""
-        return self.record.digests.dataset, self.record.threat_model
+
+def _question(record: Record) -> tuple[str, str]:
+    """Rows with the same answer questions about the same inputs."""
+    return record.digests.dataset, record.threat_model
 
 
 def transfer(
     root: Place,
     lookup: Lookup,
     *,
+    wanted: Callable[[Record], bool] = lambda record: True,
     begin: Callable[[str, int], None] = lambda name, total: None,
     advance: Advance = lambda count: None,
     notify: Callable[[str], None] = lambda line: None,
 ) -> tuple[Transferred, ...]:
-    """Try every row of a board on the stored breaks of other models for the same data and threat model.
+    """Try rows of a board on the stored breaks of other models for the same data and threat model.
 
     Args:
         root: folder of the rows.
         lookup: where data is found, and the device.
+        wanted: which rows are tried; breaks of all others count.
         begin: called for every row with its name and the number of inputs that will be classified.
         advance: called after each batch with its number of inputs.
         notify: called before waiting for another writer, with a line that says for whom.
@@ -91,17 +93,21 @@ def transfer(
     records = tuple(leaderboard.read_all(root))
     if not records:
         raise BenchError(f"No rows in {root}. `bench run` writes rows; --leaderboard names another folder.")
+    questions = {_question(record) for _, record in records if wanted(record)}
     datasets: dict[tuple[str, str | None], Dataset] = {}
     rows = []
     results: list[Transferred] = []
     for path, record in records:
+        if _question(record) not in questions:
+            continue
         try:
             dataset = _dataset(record, lookup, datasets)
         except BenchError as error:
-            results.append(Transferred(path=path, record=record, skipped=str(error)))
+            if wanted(record):
+                results.append(Transferred(path=path, record=record, skipped=str(error)))
             continue
         rows.append(_Row(path=path, record=record, breaks=_stored(path, record, dataset)))
-    results += [_try(row, rows, lookup, begin, advance, notify) for row in rows]
+    results += [_try(row, rows, lookup, begin, advance, notify) for row in rows if wanted(row.record)]
     return tuple(sorted(results, key=lambda result: result.path))
 
 
@@ -153,7 +159,7 @@ def _is_source(row: _Row, target: _Row) -> bool:
     """Whether a row is of the same question about another model: other weights, or the same in another function."""
     others, own = row.record, target.record
     other = others.digests.model != own.digests.model or same_function(others.fingerprint, own.fingerprint) is False
-    return row.question == target.question and other
+    return _question(row.record) == _question(target.record) and other
 
 
 def _hits(part: Breaks, dataset: Dataset, judge: Judge) -> Breaks:

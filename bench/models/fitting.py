@@ -11,7 +11,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -176,19 +176,28 @@ def _closest_problem(module: nn.Module, states: Mapping[str, State]) -> str:
     missing = wanted.keys() - closest.keys()
     if len(problems) <= len(missing) and missing.isdisjoint(dict(module.named_parameters())):
         more += "; register what is a constant of the code with persistent=False"
-    return f"{problems[0]}{more}"
+    first = problems[0]
+    return f"{first.key!r} {first.why}{_hint(first.key, first.others)}{more}"
 
 
-def _problems(module: nn.Module, wanted: State, state: State) -> list[str]:
+class _Problem(NamedTuple):
+    """An entry that keeps a state dict from fitting, why, and among which names the one that was meant may be."""
+
+    key: str
+    why: str
+    others: Sequence[str]
+
+
+def _problems(module: nn.Module, wanted: State, state: State) -> list[_Problem]:
     """What keeps `state` from fitting, the most telling first."""
     lacking = _without_need(module, wanted, state)
     misfits = [(key, _misfit(key, wanted[key], state[key])) for key in wanted if key in state]
     missing = [key for key in wanted if key not in state and key not in lacking]
     unexpected = [key for key in state if key not in wanted]
     return [
-        *(f"{key!r} {why}" for key, why in misfits if why is not None),
-        *(f"{key!r} is missing in the file{_hint(key, unexpected)}" for key in missing),
-        *(f"{key!r} in the file is not in the model{_hint(key, missing)}" for key in unexpected),
+        *(_Problem(key, why, ()) for key, why in misfits if why is not None),
+        *(_Problem(key, "is missing in the file", unexpected) for key in missing),
+        *(_Problem(key, "in the file is not in the model", missing) for key in unexpected),
     ]
 
 
@@ -302,7 +311,7 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(f"{name!r:.60}" for name in names[:_SHOWN]) + more
 
 
-def _hint(key: str, choices: list[str]) -> str:
+def _hint(key: str, choices: Sequence[str]) -> str:
     close = nearest(key, choices)
     return f" (nearest: {close!r})" if close else ""
 

@@ -66,13 +66,14 @@ def place(where: str | Place) -> Place:
     `file:///folder` is that folder of this machine, with the same lock and the same atomic rename as its path.
 
     Raises:
-        BenchError: if the URL is malformed, carries a password, or nothing on this machine understands its protocol.
+        BenchError: if the URL is malformed, carries a password, or nothing on this machine understands its protocol; or
+            a path begins with the home folder of nobody.
     """
     if not isinstance(where, str):
         return where
     protocol, is_url, rest = where.partition("://")
     if not is_url:
-        return Path(where)
+        return expanded(Path(where))
     if not protocol:
         raise BenchError(f"Expected a URL with a protocol, such as s3://bucket/folder, but got {where!r}.")
     if protocol.lower() in _LOCAL:

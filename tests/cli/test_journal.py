@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 
+from bench.jobs.journals import remove
 from bench.storage import held
 
 
@@ -74,3 +76,32 @@ def test_a_damaged_journal_is_listed_and_can_be_removed(bench, here):
     assert "its header is damaged" in bench("journal", "list", "--journal", "runs").out
     assert bench("journal", "remove", "--all", "--journal", "runs").code == 0
     assert [path.name for path in (here / "runs").iterdir()] == ["other"]
+
+
+def test_a_journal_in_a_store_is_not_looked_for_in_a_folder(bench, here):
+    """One line, and nothing is called removed."""
+    for words in (("list",), ("remove", "--all")):
+        done = bench("journal", *words, "--journal", "memory://bucket/runs")
+        assert done.code == 2 and "memory://bucket/runs" in done.message and "name a folder" in done.message
+
+
+def test_files_that_a_run_renames_meanwhile_are_no_fault(bench, kept, monkeypatch):
+    """An entry is written beside its place and moved there, while the list looks."""
+    seen = Path.lstat
+    gone = next((kept / "one").glob("*/*.json"))
+
+    def look(path):
+        if path == gone:
+            raise FileNotFoundError(2, "No such file", str(path))
+        return seen(path)
+
+    monkeypatch.setattr(Path, "lstat", look)
+    assert "2 in runs" in bench("journal", "list", "--journal", "runs").out
+
+
+def test_what_holds_a_journal_is_removed_last(kept, monkeypatch):
+    """Before it is gone nobody else may write where files are being removed."""
+    order, unlink = [], Path.unlink
+    monkeypatch.setattr(Path, "unlink", lambda path, **options: (order.append(path.name), unlink(path, **options)))
+    remove(kept, ["one"])
+    assert order[-2:] == ["header.json", ".lock"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench import leaderboard
+from bench.cli.output import json_text
 
 BENCH = [sys.executable, "-m", "bench.cli.main"]
 RUN = ["run", "--model", "nets.py:good", "--dataset", "digits", "--suite", "quick-v1", "--samples", "8"]
@@ -97,3 +99,9 @@ def test_letters_that_the_terminal_lacks_become_escapes(here):
         words, capture_output=True, env={**environment(), "PYTHONIOENCODING": "ascii"}, timeout=300, check=False
     )
     assert done.returncode == 0 and done.stdout.isascii()
+
+
+def test_what_json_has_no_number_for_is_null():
+    """As a margin that half precision could not hold: other programs read no Infinity."""
+    text = json_text({"margins": (1.0, math.inf, [math.nan, -math.inf])}, indent=None)
+    assert text == '{"margins": [1.0, null, [null, null]]}'

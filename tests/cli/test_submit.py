@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 
+import numpy as np
 import pytest
 import torch
+
+from bench.core.errors import BenchError
 
 
 @pytest.fixture
@@ -27,9 +30,10 @@ def submit(bench, here):
         "--journal": "journal",
     }
 
-    def call(*flags, **change):
+    def call(*flags, quiet=True, **change):
         words = {**usual, **{f"--{name.replace('_', '-')}": value for name, value in change.items()}}
-        return bench("submit", "--quiet", *flags, *(part for pair in words.items() for part in pair))
+        given = (part for name, value in words.items() if value is not None for part in (name, value))
+        return bench("submit", *(["--quiet"] if quiet else []), *flags, *given)
 
     return call
 
@@ -97,3 +101,43 @@ def test_what_fails_after_the_attacks_leaves_the_row_of_a_submission(submit, her
     assert json.loads(whole.out)["not_run"] == {} and (here / "leaderboard/index.html").is_file()
     row = json.loads((here / "leaderboard/quick-v1/digits/Linf-1_10/my-net.json").read_text())
     assert "not run" not in {check["status"] for check in row["result"]["diagnostics"]}
+
+
+SUITE = """
+from bench.attacks import FGSM
+from bench.suites import AttackSuite
+
+ENTRY = AttackSuite(name="mine", version=1, attacks=(FGSM(),))
+"""
+
+
+def test_a_suite_of_ones_own_can_be_submitted(submit, here, bench):
+    """To a board of one's own, which then knows what it is."""
+    (here / "suite.py").write_text(SUITE)
+    done = submit(suite="suite.py:ENTRY")
+    assert done.code == 0, done.err
+    assert list((here / "leaderboard").rglob("my-net.json"))
+
+
+@pytest.mark.parametrize(("suite", "count"), [("swift-v1", 360), ("quick-v1", 100)])
+def test_by_default_as_many_examples_as_a_rank_needs(submit, here, monkeypatch, suite, count):
+    """Of a suite that ranks on whole splits all; of one's own data with fewer examples than a rank takes, too."""
+    asked = []
+
+    def run(request, **options):
+        asked.append(request.samples)
+        raise BenchError("stop here")
+
+    monkeypatch.setattr("bench.jobs.submit.run", run)
+    monkeypatch.setattr("bench.row.splits.RANKED_EXAMPLES", 100)
+    assert "stop here" in submit(suite=suite, samples=None).message
+    np.savez(here / "own.npz", inputs=np.zeros((30, 1, 8, 8), np.uint8), labels=np.arange(30) % 10)
+    assert "stop here" in submit(suite=suite, samples=None, dataset="own.npz", threat_model="Linf:1/10").message
+    assert asked == [count, 30]
+
+
+def test_a_row_that_is_there_is_told_before_the_run(submit):
+    """Hours may lie between, and another result is refused."""
+    assert submit().code == 0
+    assert "my-net.json is there" in submit(quiet=False).err
+    assert "is there" not in submit("--force", quiet=False).err

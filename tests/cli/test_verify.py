@@ -84,6 +84,8 @@ def test_changed_evidence_is_exit_code_1(bench, row):
         (("ROW", "--add", "a.npz"), "Say who found the breaks"),
         (("ROW", "--add", "absent.npz", "--by", "me"), "Cannot read breaks absent.npz"),
         (("ROW", "--transfer"), "leave ROW"),
+        (("--transfer", "--weights", "net.pth"), "with their own weights"),
+        (("--transfer", "--suite", "quikc-v1"), "Did you mean 'quick-v1'"),
         (("ROW", "--closest", "5%"), "are about --attack"),
         (("ROW", "--budget", "5m"), "are about --attack"),
         (("ROW", "--attack", "--add", "a.npz", "--by", "me"), "three ways"),

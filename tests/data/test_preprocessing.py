@@ -134,3 +134,20 @@ def test_a_row_that_says_no_preprocessing(text):
     """Rows are untrusted: neither code nor sizes without bound."""
     with pytest.raises(BenchError):
         Preprocessing.parse(text)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+def test_deep_images_are_refused_by_it_too(mode: str) -> None:
+    """Pillow would clip them: a ramp of 16 bits becomes white."""
+    file = io.BytesIO()
+    Image.new(mode, (8, 8)).save(file, "TIFF")
+    with pytest.raises(BenchError, match=r"8 bits per channel, but deep\.tif has mode"):
+        Preprocessing(resize=8, crop=8)(file.getvalue(), source=Path("deep.tif"))
+
+
+def test_a_thin_image_does_not_become_a_huge_one() -> None:
+    """A few kilobytes whose shorter side is made 256 times as long."""
+    file = io.BytesIO()
+    Image.new("L", (1, 60_000)).save(file, "PNG")
+    with pytest.raises(BenchError, match=r"thin\.png of 1x60000 has more once its shorter side is 256"):
+        Preprocessing(resize=256, crop=224)(file.getvalue(), source=Path("thin.png"))

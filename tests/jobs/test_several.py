@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import replace
 
 import pytest
@@ -111,3 +112,17 @@ def test_what_fits_one_model_alone_is_refused(request_, tmp_path):
         requests_for(replace(request_, budget=5.0), ["a", "b"])
     (only,) = requests_for(replace(request_, budget=5.0), ["a"])
     assert only.model == "a" and only.journal == request_.journal
+
+
+def test_without_workers_an_interruption_ends_the_run_at_once(request_, tmp_path, monkeypatch):
+    """It reaches the model that is being attacked; none after it is begun."""
+    begun = []
+
+    def interrupted(request, **options):
+        begun.append(threading.current_thread())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.jobs.several.run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_several(requests_for(request_, [f"{tmp_path / 'nets.py'}:first", f"{tmp_path / 'nets.py'}:second"]))
+    assert begun == [threading.main_thread()]

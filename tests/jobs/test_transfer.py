@@ -130,3 +130,12 @@ def test_an_empty_board_is_the_users_error(tmp_path):
     """As everywhere."""
     with pytest.raises(BenchError, match="No rows in"):
         transfer(tmp_path, CPU)
+
+
+def test_only_the_rows_that_are_wanted_are_tried(board, row, weak_row):
+    """On the breaks of all; the others stay as they are."""
+    before = row.read_bytes()
+    (found,) = transfer(board, CPU, wanted=lambda record: record.model == "standard")
+    assert found.path == weak_row and found.n_tried
+    assert row.read_bytes() == before
+    assert not transfer(board, CPU, wanted=lambda record: False)

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.models import weights
+from bench.core.errors import BenchError
+from bench.models import fitting, weights
 from bench.models.fitting import fit
 
 PATH = Path("folder/w.safetensors")
@@ -395,3 +396,15 @@ def test_extra_state_is_part_of_a_file(refused):
     lacking = {key: each for key, each in source.state_dict().items() if key != "_extra_state"}
     refused(lambda: _load(net, lacking), "'_extra_state' is missing")
     refused(lambda: _load(net, source.state_dict() | {"_extra_state": {"size": 1}}), "KeyError", "scale")
+
+
+def test_names_that_are_meant_are_looked_for_once(monkeypatch):
+    """For the first problem that is told: on a deep network each look takes long, and what fits needs none."""
+    looks = []
+    monkeypatch.setattr(fitting, "nearest", lambda key, choices: looks.append(key))
+    net = nn.Sequential(*(nn.Linear(2, 2) for _ in range(50)))
+    _load(net, _prefixed(net.state_dict(), "module."))
+    assert not looks
+    with pytest.raises(BenchError, match=r"'0.weight' is missing in the file \(199 more differ\)"):
+        _load(net, {f"other{key}": each for key, each in net.state_dict().items()})
+    assert looks == ["0.weight"]

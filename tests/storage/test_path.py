@@ -51,3 +51,11 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it() -> None:
     with pytest.raises(BenchError, match=r"Cannot use nowhere://.* pip install no_such_package$") as caught:
         place("nowhere://bucket/x")
     assert caught.value.exit_code == 2
+
+
+def test_a_home_folder_is_meant_by_its_sign(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A shell leaves it to the program after `=`, as in --leaderboard=~/board."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert place("~/board") == tmp_path / "board"
+    with pytest.raises(BenchError, match="home folder that ~nobody-of-this-name"):
+        place("~nobody-of-this-name/board")

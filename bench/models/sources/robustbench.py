@@ -124,7 +124,9 @@ def load(wanted: Wanted) -> LoadedModel:
     """
     dataset, threat_model = wanted.dataset, wanted.threat_model
     identifier = _identifier(wanted.name, _entries(dataset, threat_model), dataset, threat_model)
-    if wanted.weights is not None and not wanted.empty:
+    if wanted.empty and _reads_a_file(identifier, dataset, threat_model):
+        module = factories(dataset=dataset, threat_model=threat_model)[identifier]()
+    elif wanted.weights is not None and not wanted.empty:
         module = _given(identifier, dataset, threat_model, wanted.weights)
     else:
         module = _fetched(identifier, dataset, threat_model)
@@ -249,6 +251,13 @@ def _given(identifier: str, dataset: str, threat_model: ThreatModel, file: Path)
             f"{PREFIX}{identifier} has {len(files)} files of weights: put them at {folder / identifier}.pt_m0.pt and so"
             " on, and leave --weights out."
         )
+    if not _reads_a_file(identifier, dataset, threat_model) and callable(
+        _entries(dataset, threat_model)[identifier].get("model")
+    ):
+        raise BenchError(
+            f"{PREFIX}{identifier} has its weights from torchvision, and RobustBench reads no file for it: leave"
+            " --weights out, or choose torchvision:NAME with it."
+        )
     weights.check(file)
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch) / dataset / str(threat_model.norm) / f"{identifier}.pt"
@@ -258,6 +267,13 @@ def _given(identifier: str, dataset: str, threat_model: ThreatModel, file: Path)
             return _loaded(identifier, dataset, threat_model, Path(scratch), custom_checkpoint=str(file))
         except Exception as error:
             raise BenchError(f"Weights {file} do not load into {PREFIX}{identifier}: {reason_of(error)}") from error
+
+
+def _reads_a_file(identifier: str, dataset: str, threat_model: ThreatModel) -> bool:
+    """Whether RobustBench builds a network and reads weights into it; others come whole, from timm or torchvision."""
+    entry = _entries(dataset, threat_model)[identifier]
+    whole = dataset == "imagenet" and "Standard" in identifier
+    return callable(entry.get("model")) and bool(entry.get("gdrive_id")) and not whole
 
 
 def _fetched(identifier: str, dataset: str, threat_model: ThreatModel) -> nn.Module:
@@ -284,10 +300,14 @@ def _loaded(identifier: str, dataset: str, threat_model: ThreatModel, folder: Pa
 
 
 def _check_download(file: Path) -> None:
-    """Remove a download that holds no weights (Google Drive's page of apology), and say so."""
+    """Remove a download that is empty or a page (Google Drive's apology); of any other fault, say which file it has."""
     try:
         weights.read(file)
     except BenchError as error:
+        with file.open("rb") as start:
+            head = start.read(64).strip()
+        if head and not head.startswith(b"<"):
+            raise BenchError(f"{error} RobustBench downloads it again once it is removed.") from None
         file.unlink()
         raise BenchError(f"{error} The download was removed; try again later.") from None
 

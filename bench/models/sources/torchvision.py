@@ -6,6 +6,8 @@ classes of the data and takes the file; pixels and normalisation are still those
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from bench.core.errors import UnknownNameError
@@ -19,6 +21,10 @@ from bench.models.sources.source import Source, Wanted
 
 __all__ = ["ENTRY"]
 
+_OWN_NORMALISATION = ("googlenet", "inception_v3")
+"""Their weights expect pixels in [-1, 1], which the network makes of ImageNet's normalisation."""
+_OLD_NAME = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var))$")
+
 
 def load(wanted: Wanted) -> LoadedModel:
     """Build the network and load its weights.
@@ -31,13 +37,17 @@ def load(wanted: Wanted) -> LoadedModel:
     published = wanted.weights is None and not wanted.empty
     classes = len(named.weights.meta["categories"]) if published else wanted.num_classes
     with library.quiet():
-        network = named.builder(weights=None, num_classes=classes)
+        network = named.builder(weights=None, num_classes=classes, **_made_with(named))
     remarks: tuple[str, ...] = ()
     if not wanted.empty:
         file = wanted.weights or download.from_address(named.weights.url, wanted.name)
         states = checkpoint.load_states(file, key=wanted.weights_key)
-        remarks = fit(network, states, name=repr(wanted.name), path=file)
+        remarks = fit(
+            network, {place: _renamed(state) for place, state in states.items()}, name=repr(wanted.name), path=file
+        )
         remarks += download.remark_on(file) if published else ()
+    if named.architecture == "googlenet":  # heads that only training uses; torchvision drops them, too
+        network.aux_logits, network.aux1, network.aux2 = False, None, None
     prepared = named.weights.transforms()
     return library.finished(
         network,
@@ -77,8 +87,23 @@ def listing(dataset: str | None) -> list[dict[str, str]]:
 
 
 class _Named(NamedTuple):
+    architecture: str
     builder: Any
     weights: Any
+
+
+def _made_with(named: _Named) -> dict[str, Any]:
+    """What torchvision itself builds the network with where it is to take these weights, but for the classes."""
+    if named.architecture in _OWN_NORMALISATION:
+        return {"transform_input": True, "init_weights": False}
+    if named.architecture.startswith("vit_"):
+        return {"image_size": named.weights.meta["min_size"][0]}
+    return {}
+
+
+def _renamed(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A state dict in the names of today; DenseNet's published files are older."""
+    return {_OLD_NAME.sub(r"\1\2", key): entry for key, entry in state.items()}
 
 
 def _named(name: str) -> _Named:
@@ -97,7 +122,7 @@ def _named(name: str) -> _Named:
     entry = getattr(choices, wanted or "DEFAULT", None) if (wanted or "DEFAULT").isidentifier() else None
     if not isinstance(entry, choices):
         raise UnknownNameError(f"weights of torchvision's {architecture}", wanted, choices.__members__)
-    return _Named(models.get_model_builder(architecture), entry)
+    return _Named(architecture, models.get_model_builder(architecture), entry)
 
 
 ENTRY = Source(

@@ -19,6 +19,7 @@ from bench.core.types import ThreatModel
 from bench.models.architectures import ARCHITECTURES
 from bench.models.registry import default_threat_model, load, preprocessing
 from bench.models.sources import robustbench
+from bench.models.sources.source import Wanted
 
 LINF = ThreatModel.parse("Linf:8/255")
 L2 = ThreatModel.parse("L2:0.5")
@@ -148,6 +149,46 @@ def test_a_web_page_instead_of_weights_is_removed(cifar, refused, monkeypatch, t
     file.write_text("<!DOCTYPE html><html>too many users</html>")
     refused(lambda: load("robustbench:Wong2020Fast", dataset=cifar), "web page", "removed")
     assert not file.exists()
+
+
+@installed
+def test_a_file_in_the_cache_that_is_no_page_is_left_alone(cifar, refused, monkeypatch, tmp_path):
+    """Somebody may have put it there; what is wrong with it is said, and where it lies."""
+    monkeypatch.setattr(robustbench, "cache_folder", lambda: tmp_path)
+    file = tmp_path / "cifar10" / "Linf" / "Wong2020Fast.pt"
+    file.parent.mkdir(parents=True)
+    torch.save({"weight": torch.zeros(3)}, file)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    refused(lambda: load("robustbench:Wong2020Fast", dataset=cifar), "Wong2020Fast.pt", "once it is removed")
+    assert file.exists()
+
+
+@installed
+def test_a_worker_looks_for_no_file(cifar, monkeypatch):
+    """It gets the tensors of the model that was loaded, so that only the network is built."""
+
+    def looked(*arguments, **options):
+        raise AssertionError("looked for a file")
+
+    monkeypatch.setattr(robustbench, "_loaded", looked)
+    wanted = Wanted(name="robustbench:Wong2020Fast", dataset="cifar10", num_classes=10, threat_model=LINF, empty=True)
+    module = robustbench.ENTRY.load(wanted).module
+    assert module(torch.rand(2, 3, 32, 32)).shape == (2, 10) and not module.training
+
+
+@installed
+def test_weights_that_nothing_would_read_are_refused(cifar, refused, tmp_path):
+    """ImageNet's standard models come from torchvision whole."""
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "mine.pt")
+    wanted = Wanted(
+        name="robustbench:Standard_R50",
+        dataset="imagenet",
+        num_classes=1000,
+        threat_model=IMAGENET,
+        weights=tmp_path / "mine.pt",
+    )
+    refused(lambda: robustbench.ENTRY.load(wanted), "from torchvision", "leave --weights out")
 
 
 @installed

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import re
+import warnings
+
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from torch import nn
 from torchvision import models
+from torchvision.transforms import functional
 
 from bench.core.errors import BenchError
 from bench.core.plain_text import one_line
+from bench.core.types import ThreatModel
+from bench.models.sources import library
+from bench.models.sources.source import Wanted
+from bench.models.sources.torchvision import ENTRY
+
+BUILT_WITHOUT_MEMORY = [name for name in models.list_models(module=models) if not name.startswith("regnet")]
+"""RegNets work out their widths with tensors, which need some."""
 
 
 def cached(caches, architecture, **arguments):
@@ -37,6 +49,54 @@ def test_logits_are_those_of_the_weights_own_transforms(caches, loaded, files, n
     assert dataset.preprocessing is not None
     assert dataset.shape == (3, 224, 224)
     no_weaker_than_pgd(model.module, inputs)
+
+
+def state_of(module):
+    """All that a network's parts are set to, but for tensors."""
+    plain = (bool, int, float, str, tuple)
+    return {
+        (name, key): value
+        for name, part in module.named_modules()
+        for key, value in vars(part).items()
+        if isinstance(value, plain) and not key.startswith("_")
+    }
+
+
+@pytest.mark.parametrize("architecture", BUILT_WITHOUT_MEMORY)
+def test_a_network_is_built_as_torchvision_builds_it_for_the_weights(monkeypatch, architecture):
+    """Its own normalisation, the size of its images, and parts that only training uses: for each published file."""
+    for weights in models.get_model_weights(architecture):
+        with torch.device("meta"), monkeypatch.context() as patch, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            patch.setattr(library, "finished", lambda network, *others, **options: network)
+            name = f"torchvision:{architecture}@{weights.name}"
+            threat_model = ThreatModel.parse("Linf:4/255")
+            ours = ENTRY.load(
+                Wanted(name=name, dataset="imagenet", num_classes=1000, threat_model=threat_model, empty=True)
+            )
+            patch.setattr(type(weights), "get_state_dict", lambda *arguments, **options: {})
+            patch.setattr(nn.Module, "load_state_dict", lambda *arguments, **options: None)
+            theirs = models.get_model(architecture, weights=weights).eval()
+        assert state_of(ours.eval()) == state_of(theirs)
+        assert [*ours.state_dict()] == [*theirs.state_dict()]
+
+
+def test_densenets_old_names_are_read(caches, loaded):
+    """As torchvision reads its published files, in which `norm1` is `norm.1`."""
+    network, _, file = cached(caches, "densenet121")
+    old = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", key): each
+        for key, each in network.state_dict().items()
+        if not key.endswith("num_batches_tracked")  # older than those
+    }
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    torch.save(old, file)
+    model, dataset = loaded("torchvision:densenet121")
+    inputs = dataset.examples[:1].inputs
+    normalised = models.DenseNet121_Weights.DEFAULT.transforms()
+    prepared = functional.normalize(inputs, normalised.mean, normalised.std)
+    with torch.no_grad():
+        torch.testing.assert_close(model.module(inputs), network(prepared), rtol=0, atol=1e-5)
 
 
 def test_a_file_in_the_cache_that_is_not_the_published_one_is_said(caches, loaded):
