@@ -40,6 +40,8 @@ def test_models_of_a_library_are_listed_with_its_numbers(bench):
     found = {entry["name"]: entry["clean"] for entry in listed}
     assert found["torchvision:resnet18@IMAGENET1K_V1"] == "69.76"
     assert json.loads(bench("list", "models", "--source", "torchvision", "--dataset", "cifar10", "--json").out) == []
+    part = json.loads(bench("list", "models", "--source", "torchvision", "--dataset", "imagenet-5000", "--json").out)
+    assert part == listed
     of_digits = json.loads(bench("list", "models", "--dataset", "digits", "--json").out)
     assert of_digits
     assert all("digits" in entry["checkpoints"] for entry in of_digits)
@@ -60,6 +62,8 @@ def test_what_cannot_be_listed_is_said(bench):
     assert unknown.code == 2
     assert "Did you mean 'torchvision'?" in unknown.message
     assert "leave them out" in bench("list", "suites", "--source", "timm").message
+    misspelt = bench("list", "models", "--dataset", "cfar10")
+    assert misspelt.code == 2 and "Did you mean 'cifar10'?" in misspelt.message
 
 
 def test_in_json_a_list_is_a_list(bench):
