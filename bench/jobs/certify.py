@@ -16,6 +16,7 @@ from bench.core import digest
 from bench.core.errors import FoundSomethingError
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset, Preprocessing
+from bench.evaluation import full_float32, guarded
 from bench.jobs.request import SAMPLES_ON_CPU, check_name, fingerprinted, load_data, pick_device, row_name
 from bench.models import LoadedModel
 from bench.row import (
@@ -162,7 +163,7 @@ def certify(
             break
         example = examples[position : position + 1].to(device)
         tried.append(int(example.indices))
-        with torch.no_grad():
+        with guarded(model.module, device), full_float32(), torch.no_grad():
             correct = int(model.module(example.inputs).argmax()) == int(example.labels)
         n_clean += correct
         if correct and (found := certifier.margin(example.inputs, int(example.labels))).least > 0:
