@@ -30,7 +30,9 @@ from bench.row import (
 )
 from bench.storage import Place
 
-__all__ = ["Certified", "CertifyRequest", "certify"]
+__all__ = ["Certified", "CertifyRequest", "certify", "code_digest"]
+
+_CODE = ("acceleration", "certification", "ops")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +174,7 @@ def certify(
         advance(1)
     certificate = Certificate(
         method=certification.METHOD,
-        code=digest.of_sources(Path(certification.__file__).parent.glob("*.py")),
+        code=code_digest(),
         model=model.digest,
         indices=format_indices(tried),
         n_proved=len(proved),
@@ -189,6 +191,12 @@ def certify(
         seconds=time.monotonic() - start,
         rows=_stored([path for path, _ in rows], certificate, is_about, notify),
     )
+
+
+def code_digest() -> str:
+    """Digest of the sources that a proof rests on: the bounds, how a network is traced, and norms."""
+    package = Path(certification.__file__).resolve().parents[1]
+    return digest.of_sources(path for part in _CODE for path in (package / part).rglob("*.py"))
 
 
 def _is_about(record: Record, *, name: str, model: LoadedModel, dataset: Dataset, threat_model: ThreatModel) -> bool:
@@ -218,9 +226,11 @@ def _stored(
     notify: Callable[[str], None],
 ) -> tuple[tuple[Place, Record], ...]:
     """Lay the certificate beside the rows, each about its own examples, with what was proved of them before."""
-    found = []
-    for path in paths:
-        with leaderboard.locked(leaderboard.board_of(path), notify):
+    if not paths:
+        return ()
+    with leaderboard.locked(leaderboard.board_of(paths[0]), notify):
+        found = []
+        for path in paths:
             record = leaderboard.read(path)
             indices = set(parse_indices(record.result.indices))
             tried = [index for index in parse_indices(certificate.indices) if index in indices]
@@ -233,6 +243,7 @@ def _stored(
                     f"Examples {listed_indices(both)} are certified, and row {path} has breaks of them: either the"
                     " bound or the breaks are wrong. Nothing was stored; `bench verify` judges the breaks again."
                 )
-            leaderboard.amend(path, record)
             found.append((path, record))
+        for path, record in found:
+            leaderboard.amend(path, record)
     return tuple(found)
