@@ -20,8 +20,8 @@ def router_claim(name: str, router: Mapping[str, Mapping[str, float]]) -> Claim:
         text=f"The router of {name} tells clean from adversarial inputs.",
         verdict=verdict.value,
         evidence=(
-            f"correct on {_percent(router['none'])} of clean inputs, {_percent(router['pgd'])} of those of PGD-20, and"
-            f" {_percent(router['steered'])} of those of PGD-20 that steers it."
+            f"correct on {_percent(router['none'])} of clean inputs and {_percent(router['pgd'])} of those of PGD-20"
+            + (f"; on {_percent(router['steered'])} where it steers the router, too." if "steered" in router else ".")
         ),
     )
 
@@ -34,7 +34,7 @@ def router_table(routers: Mapping[str, Values]) -> Table:
         change, moved = (np.mean([layer[key]["value"] for layer in parts]) for key in ("change", "moved"))
         distances = [layer["ks"] for layer in parts]
         effective = [layer["effective"]["ks"] for layer in parts if layer["effective"] is not None]
-        types = (_percent(found["router"][attack]) for attack in ("none", "pgd", "steered"))
+        types = (_named(found["router"].get(attack)) for attack in ("none", "pgd", "steered"))
         rows.append((name, *types, f"{100 * change:.0f} %", f"{100 * moved:.1f} %", _mean(distances), _mean(effective)))
     headers = (
         "model",
@@ -56,6 +56,11 @@ def router_table(routers: Mapping[str, Values]) -> Table:
 
 def _mean(values: Sequence[float]) -> str:
     return f"{np.mean(values):.2f}" if values else "not told apart"
+
+
+def _named(found: Mapping[str, float] | None) -> str:
+    """A share; of a result from before that attack there is none."""
+    return _percent(found) if found is not None else "not measured"
 
 
 def _percent(found: Mapping[str, float]) -> str:

@@ -67,7 +67,7 @@ _KINDS: Mapping[object, Kind] = {
     **dict.fromkeys((getattr, "size", "dim"), "shape"),
 }
 _FRESH: tuple[Kind, ...] = ("relu", "weighted", "batch-norm", "add", "scale")
-"""What gives a tensor of its own, unless it works in place; a sum may be a view."""
+"""Kinds whose result is a tensor of its own unless they work in place; "summing" may give a view (flatten, squeeze)."""
 _IN_PLACE = (operator.iadd, operator.isub, torch.relu_, "relu_", "add_", "sub_")
 _PRODUCTS = (operator.mul, torch.mul, "mul")
 _KNOWN = "convolutions, linear layers, batch norm, ReLU, additions, constant factors, average pooling and flattening"
@@ -214,7 +214,9 @@ class Bounded:
 
     def _is_alone(self, value: Any) -> bool:
         """Whether one operation alone sees the memory of what a node gives, by whatever views."""
-        while isinstance(value, fx.Node) and len(value.users) == 1 and value in self._kinds:
+        while isinstance(value, fx.Node) and value in self._kinds:
+            if sum(self._kinds.get(user) != "shape" for user in value.users) != 1:
+                return False
             if self._kinds[value] in _FRESH and not self._is_in_place(value):
                 return True
             value = value.args[0]

@@ -20,6 +20,11 @@ __all__ = ["compare"]
 
 _SHOWN = 8
 
+_LEFT_OPEN = (
+    "p takes all that counts as robust for robust: an audit leaves up to {} of A's and {} of B's examples open, and"
+    " ranks are without those of the better one."
+)
+
 
 def compare(
     first: Annotated[str, typer.Argument(metavar="A", help="A model's name, or the path of a row.")],
@@ -63,7 +68,8 @@ def _as_text(comparison: Comparison) -> str:
     if comparison.same_checkpoint and comparison.same_function is False:
         weights = "The same weights and architecture, which answer fixed inputs otherwise."
     verdict = " Every verdict and margin agrees." if comparison.same else ""
-    parts = [table(headers, cells, right=("A", "B", "p")), _explained(comparison), weights + verdict]
+    open_ones = "" if comparison.undecided == (0, 0) else _LEFT_OPEN.format(*comparison.undecided)
+    parts = [table(headers, cells, right=("A", "B", "p")), _explained(comparison), open_ones, weights + verdict]
     return wrapped("\n\n".join(part for part in parts if part))
 
 

@@ -37,13 +37,13 @@ class Filter:
         threat_model = str(ThreatModel.parse(self.threat_model)) if self.threat_model is not None else None
         return self.dataset, threat_model, self.suite
 
-    def passes(self, found: Question) -> bool:
+    def passes(self, record: Record) -> bool:
         """Whether a row is wanted."""
-        return all(value in (None, actual) for value, actual in zip(self.values(), found, strict=True))
+        return self.is_about(_question(record))
 
-    def holds(self, record: Record) -> bool:
-        """Whether this row is wanted."""
-        return self.passes(_question(record))
+    def is_about(self, found: Question) -> bool:
+        """Whether rows on this question are wanted."""
+        return all(value in (None, actual) for value, actual in zip(self.values(), found, strict=True))
 
     def expect(self, record: Record, row: str) -> Record:
         """The row again, which was named by its path.
@@ -87,7 +87,7 @@ def select(row: str | None, wanted: Filter, root: Place) -> tuple[Record, ...]:
     if row is not None and row.endswith(".json"):
         return (wanted.expect(leaderboard.read(place(row)), row),)
     every = [record for _, record in leaderboard.read_all(root)]
-    records = tuple(record for record in every if wanted.holds(record))
+    records = tuple(record for record in every if wanted.passes(record))
     if not records:
         raise wanted.nothing(map(_question, every), root)
     if row is None:
@@ -114,7 +114,7 @@ def locate(row: str, wanted: Filter, root: Place) -> Place:
             wanted.expect(leaderboard.read(path), row)
         return path
     every = leaderboard.row_paths(root)
-    places = [path for path in every if wanted.passes(_by_place(path))]
+    places = [path for path in every if wanted.is_about(_by_place(path))]
     if not places:
         raise wanted.nothing(map(_by_place, every), root)
     found = [path for path in places if path.stem == row]

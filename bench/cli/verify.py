@@ -136,8 +136,8 @@ def _refuse_misfits(
 ) -> None:
     if transfer and (row is not None or add is not None or own):
         raise BenchError(
-            "--transfer tries rows of the board, with their own weights; leave ROW, --add, --model and"
-            " --weights out. --dataset, --suite and --threat-model say which rows."
+            "--transfer tries rows of the board, with their own weights; leave ROW, --add, --model, --weights"
+            " and --weights-key out. --dataset, --suite and --threat-model say which rows."
         )
     if not transfer and row is None:
         raise BenchError("Say which row: a path or a model's name. `bench show` lists them; --transfer tries all.")
@@ -207,6 +207,6 @@ def _transfer(root: Place, lookup: Lookup, wanted: Filter, *, as_json: bool, qui
         select(None, wanted, root)  # raises where there is none
     with contextlib.redirect_stdout(sys.stderr), JudgingDisplay(quiet=quiet) as display:
         results = job(
-            root, lookup, wanted=wanted.holds, begin=display.begin, advance=display.advance, notify=display.notify
+            root, lookup, wanted=wanted.passes, begin=display.begin, advance=display.advance, notify=display.notify
         )
     say(json_text([transferred_values(each) for each in results]) if as_json else transferred_text(results))

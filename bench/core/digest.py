@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["of_bytes", "of_content", "of_json", "of_sources"]
+__all__ = ["of_bytes", "of_content", "of_json", "of_packages", "of_sources"]
 
 
 def of_bytes(*parts: bytes) -> str:
@@ -42,3 +42,9 @@ def of_json(value: Any) -> str:
 def of_sources(paths: Iterable[Path]) -> str:
     """Digest of source files, by name and content, in sorted order."""
     return of_bytes(*(part for path in sorted(paths) for part in (path.name.encode(), path.read_bytes())))
+
+
+def of_packages(*names: str) -> str:
+    """Digest of all sources of packages of bench, such as "attacks"."""
+    package = Path(__file__).resolve().parents[1]
+    return of_sources(path for name in names for path in (package / name).rglob("*.py"))

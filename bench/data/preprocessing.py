@@ -134,7 +134,8 @@ class Preprocessing:
             if isinstance(self.resize, int) and self.resize**2 * long > images.MOST_PIXELS * short:
                 raise BenchError(
                     f"Expected images of at most {images.MOST_PIXELS:,} pixels, but {source} of"
-                    f" {image.width}x{image.height} has more once its shorter side is {self.resize}."
+                    f" {image.width}x{image.height} has more once its shorter side is {self.resize}. Leave it out, or"
+                    f" give both sides: --resize {self.resize}x{self.resize}."
                 )
             colours = image.convert("RGB")
         return self.prepared(colours)

@@ -140,7 +140,7 @@ def check_ball(threat_model: ThreatModel, examples: Examples) -> None:
         )
     if norm is Norm.L2 and epsilon**2 >= pixels:
         raise BenchError(
-            f"Expected an L2 epsilon below {math.sqrt(pixels):.4g}, which any image has to any other, but got"
+            f"Expected an L2 epsilon below {math.sqrt(pixels):.4g}, the largest distance between two images, but got"
             f" {epsilon}: pixels lie in [0, 1]. Example: L2:1/2."
         )
 

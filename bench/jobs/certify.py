@@ -32,8 +32,6 @@ from bench.storage import Place
 
 __all__ = ["Certified", "CertifyRequest", "certify", "code_digest"]
 
-_CODE = ("acceleration", "certification", "ops")
-
 
 @dataclass(frozen=True, kw_only=True)
 class CertifyRequest:
@@ -165,12 +163,13 @@ def certify(
             break
         example = examples[position : position + 1].to(device)
         tried.append(int(example.indices))
-        with guarded(model.module, device), full_float32(), torch.no_grad():
-            correct = int(model.module(example.inputs).argmax()) == int(example.labels)
-        n_clean += correct
-        if correct and (found := certifier.margin(example.inputs, int(example.labels))).least > 0:
-            proved.append(tried[-1])
-            by[found.by] += 1
+        with guarded(model.module, device):
+            with full_float32(), torch.no_grad():
+                correct = int(model.module(example.inputs).argmax()) == int(example.labels)
+            n_clean += correct
+            if correct and (found := certifier.margin(example.inputs, int(example.labels))).least > 0:
+                proved.append(tried[-1])
+                by[found.by] += 1
         advance(1)
     certificate = Certificate(
         method=certification.METHOD,
@@ -195,8 +194,7 @@ def certify(
 
 def code_digest() -> str:
     """Digest of the sources that a proof rests on: the bounds, how a network is traced, and norms."""
-    package = Path(certification.__file__).resolve().parents[1]
-    return digest.of_sources(path for part in _CODE for path in (package / part).rglob("*.py"))
+    return digest.of_packages("acceleration", "certification", "ops")
 
 
 def _is_about(record: Record, *, name: str, model: LoadedModel, dataset: Dataset, threat_model: ThreatModel) -> bool:

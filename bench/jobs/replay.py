@@ -8,16 +8,26 @@ import torch
 from torch import Tensor, nn
 
 from bench.certification import Certifier
+from bench.core import digest
+from bench.core.errors import BenchError
 from bench.core.plain_text import counted
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
-from bench.evaluation import Judge, guarded
+from bench.evaluation import Advance, Judge, guarded
 from bench.jobs.certify import code_digest
 from bench.jobs.evidence import clean_inputs
-from bench.row import RANKED_EXAMPLES, CheckResult, Level, Record, listed_indices, parse_indices
+from bench.row import RANKED_EXAMPLES, Certificate, CheckResult, Level, Record, listed_indices, parse_indices
 from bench.row.arrays import Breaks
 
-__all__ = ["Marginal", "Replayed", "count_again", "replay_breaks", "replay_certificate", "replay_clean"]
+__all__ = [
+    "Marginal",
+    "Replayed",
+    "count_again",
+    "proofs_to_make_again",
+    "replay_breaks",
+    "replay_certificate",
+    "replay_clean",
+]
 
 _PROOFS = 64
 _AT_ONCE = 1024
@@ -108,29 +118,39 @@ def replay_breaks(breaks: Breaks, dataset: Dataset, judge: Judge, *, name: str) 
     )
 
 
-def replay_certificate(record: Record, dataset: Dataset, module: nn.Module, *, device: torch.device) -> CheckResult:
-    """Prove again, of up to 64 of the examples that the row calls certified, that nothing breaks them.
+def proofs_to_make_again(certificate: Certificate | None) -> tuple[int, ...]:
+    """Up to 64 of the examples that are called certified: by a key, so that whoever claims them spares none."""
+    if certificate is None:
+        return ()
+    key = f"{certificate.model} {certificate.proved}"
+    by_key = sorted(certificate.proved_indices(), key=lambda index: digest.of_bytes(f"{key} {index}".encode()))
+    return tuple(sorted(by_key[:_PROOFS]))
 
-    Raises:
-        BenchError: if the network cannot be bounded.
-    """
+
+def replay_certificate(
+    record: Record, dataset: Dataset, module: nn.Module, *, device: torch.device, advance: Advance
+) -> CheckResult:
+    """Prove again of some examples that the row calls certified that nothing breaks them."""
     certificate = record.certificate
     if certificate is None or not certificate.n_proved:
         return _check("certificate", Level.NOT_APPLICABLE, "nothing is certified")
-    proved = sorted(certificate.proved_indices())
-    chosen = proved[:: -(-len(proved) // _PROOFS)]
-    certifier = Certifier(module, ThreatModel.parse(record.threat_model), name=f"model {record.model!r}")
-    lost = set()
-    for index in chosen:
-        example = dataset.examples[torch.tensor([index])].to(device)
-        with guarded(module, device):
-            if certifier.margin(example.inputs, int(example.labels)).least <= 0:
-                lost.add(index)
+    chosen, lost = proofs_to_make_again(certificate), set()
+    try:
+        certifier = Certifier(module, ThreatModel.parse(record.threat_model), name=f"model {record.model!r}")
+        for index in chosen:
+            example = dataset.examples[torch.tensor([index])].to(device)
+            with guarded(module, device):
+                if certifier.margin(example.inputs, int(example.labels)).least <= 0:
+                    lost.add(index)
+            advance(1)
+    except BenchError as error:
+        says = f"{counted(certificate.n_proved, 'example')} called certified, but {error}"
+        return _check("certificate", Level.FAIL, says)
     if not lost:
-        return _check("certificate", Level.PASS, f"{len(chosen)} of {counted(len(proved), 'proof')} made again")
-    level = Level.FAIL if certificate.code == code_digest() else Level.WARN
-    by = "" if level is Level.FAIL else "; it was made by other code: `bench certify` makes it anew"
-    return _check("certificate", level, f"no proof was found again of examples {listed_indices(lost)}{by}")
+        says = f"{len(chosen)} of {counted(certificate.n_proved, 'proof')} made again"
+        return _check("certificate", Level.PASS, says)
+    by = "" if certificate.code == code_digest() else "; other code made it: `bench certify` makes it anew"
+    return _check("certificate", Level.FAIL, f"no proof was found again of examples {listed_indices(lost)}{by}")
 
 
 def count_again(record: Record, clean: Replayed, breaks: Replayed | None) -> tuple[int, CheckResult]:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from bench import leaderboard, models, suites
 from bench.core.errors import BenchError
 from bench.core.types import AuditRules, ThreatModel
+from bench.data import Dataset
 from bench.diagnostics import Examined, merged, select
 from bench.evaluation import ProgressCallback
 from bench.jobs.doctor import DoctorRequest, doctor
@@ -91,7 +92,9 @@ def submit(
     _check_name(request)
     suite = suites.get(request.run.suite, queries=request.run.queries)
     check_writable(root)
-    request = _with_samples(request, suite, notify)
+    dataset = _data(request.run)
+    _tell_of_row(request, suite, dataset, notify)
+    request = dataclasses.replace(request, run=_with_samples(request.run, suite, dataset))
     with tempfile.TemporaryDirectory(prefix="bench-submit-") as folder:
         ran = run(dataclasses.replace(request.run, leaderboard=Path(folder)), notify=notify, on_progress=on_progress)
         if ran.outcome is Outcome.SAMPLE or ran.path is None:
@@ -142,31 +145,35 @@ def _check_name(request: SubmitRequest) -> None:
         raise BenchError("Expected --reference to say where the model is described: an address, or a paper.")
 
 
-def _with_samples(request: SubmitRequest, suite: AttackSuite, notify: Callable[[str], None]) -> SubmitRequest:
-    """As many examples as a rank needs, where nobody says how many; a row of that name that is there is told."""
-    asked = request.run
-    wanted = ThreatModel.parse(asked.threat_model) if asked.threat_model is not None else None
-    dataset = load_data(
+def _data(asked: RunRequest) -> Dataset:
+    """The data that will be evaluated; what there is to remark of it the run says."""
+    return load_data(
         asked.dataset,
         models=[asked.model, *asked.surrogates],
         data_dir=asked.data_dir,
         class_names=asked.class_names,
         prepare=asked.preprocessing,
-        threat_model=wanted,
-        notify=lambda line: None,  # the run says it
+        threat_model=ThreatModel.parse(asked.threat_model) if asked.threat_model is not None else None,
     )
-    threat_model = wanted or models.default_threat_model([asked.model], dataset)
+
+
+def _tell_of_row(request: SubmitRequest, suite: AttackSuite, dataset: Dataset, notify: Callable[[str], None]) -> None:
+    """Say before hours pass what will become of a row of that name that is there already."""
+    asked = request.run
+    threat_model = ThreatModel.parse(asked.threat_model or str(models.default_threat_model([asked.model], dataset)))
     row = leaderboard.Identity(
         suite=suite.label, dataset=dataset.name, threat_model=str(threat_model), model=request.name
     ).path(asked.leaderboard)
     if row.exists() and not asked.force:
         notify(f"Row {row} is there. If this run finds something else, it is refused without --force.")
+
+
+def _with_samples(asked: RunRequest, suite: AttackSuite, dataset: Dataset) -> RunRequest:
+    """As many examples as a rank needs, where nobody says how many."""
     if asked.samples is not None:
-        return request
-    audited = (attack.cascade_rules for attack in suite.attacks)
-    whole = any(isinstance(rules, AuditRules) for rules in audited)
-    samples = min(len(dataset), ranked_examples(dataset.name, whole=whole))
-    return dataclasses.replace(request, run=dataclasses.replace(asked, samples=samples))
+        return asked
+    whole = any(isinstance(attack.cascade_rules, AuditRules) for attack in suite.attacks)
+    return dataclasses.replace(asked, samples=min(len(dataset), ranked_examples(dataset.name, whole=whole)))
 
 
 def _named(

@@ -282,10 +282,11 @@ def _trained(name: str, scale: str, request: TrainRequest, dataset: Dataset, dev
         )
     if loaded.manifest is not None and loaded.manifest.scale != scale:
         where = own if own.exists() else f"{name!r} that comes with bench"
+        force = " --force" if own.exists() else ""
         raise BenchError(
             f"Expected {name!r} of scale {scale} to learn from, but {where} is of scale {loaded.manifest.scale}. Train"
             f" it first: bench train --recipe {loaded.manifest.recipe} --dataset {dataset.name} --scale {scale} --out"
-            f" {request.out}"
+            f" {request.out}{force}"
         )
     return loaded.module
 

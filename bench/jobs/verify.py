@@ -14,7 +14,14 @@ from bench.core.types import ThreatModel
 from bench.data import Dataset, Preprocessing
 from bench.evaluation import Advance, Judge
 from bench.jobs.lookup import Lookup
-from bench.jobs.replay import Marginal, count_again, replay_breaks, replay_certificate, replay_clean
+from bench.jobs.replay import (
+    Marginal,
+    count_again,
+    proofs_to_make_again,
+    replay_breaks,
+    replay_certificate,
+    replay_clean,
+)
 from bench.jobs.request import ROBUSTBENCH, fingerprinted, load_data, pick_device
 from bench.jobs.row_files import check_file, check_suite, read_row
 from bench.leaderboard.store import EvidenceKind
@@ -90,7 +97,7 @@ def verify(
     Args:
         path: of the row.
         lookup: where model and data are found.
-        begin: called once with the number of inputs that will be classified.
+        begin: called once with the number of inputs that will be classified, or proved again.
         advance: called after each batch with its number of inputs.
 
     Raises:
@@ -132,7 +139,8 @@ def _verify(path: Place, record: Record, lookup: Lookup, begin: Callable[[int], 
     if not opened.usable or opened.model is None:
         says = "the model was not asked, since data, weights or function are not the row's"
         return _Found((*checks, CheckResult(what="breaks", level=Level.NOT_APPLICABLE, evidence=says)), None, None, ())
-    begin(record.result.n_examples + len(breaks or ()) + len(external or ()))
+    n_proofs = len(proofs_to_make_again(record.certificate))
+    begin(record.result.n_examples + len(breaks or ()) + len(external or ()) + n_proofs)
     threat_model = ThreatModel.parse(record.threat_model)
     judge = Judge(
         opened.model.module,
@@ -148,7 +156,7 @@ def _verify(path: Place, record: Record, lookup: Lookup, begin: Callable[[int], 
     checks += [each.check for each in replayed]
     if record.certificate is not None:
         device = pick_device(lookup.device)
-        checks.append(replay_certificate(record, opened.dataset, opened.model.module, device=device))
+        checks.append(replay_certificate(record, opened.dataset, opened.model.module, device=device, advance=advance))
     marginal = tuple(each for part in replayed for each in part.marginal)
     if own_file.level is Level.NOT_APPLICABLE:
         return _Found(tuple(checks), None, None, marginal)

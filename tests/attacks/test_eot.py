@@ -152,7 +152,7 @@ def test_the_packages_attacks_are_refused():
 def test_attacks_that_look_at_single_passes_are_refused(network, examples_of, attack):
     """One lucky pass would end their search; with the draws held fixed there is only one."""
     model, examples = Noisy(network), examples_of(network, 2)
-    with pytest.raises(BenchError, match=r"takes means over 6 passes, as PGD.*, but this one looks at single passes"):
+    with pytest.raises(BenchError, match=r"means over 6 passes, as FGSM, .*, but this one looks at single passes"):
         short(attack).perturb(model, examples, LINF, seed=0)
     frozen = FrozenDraws(name="frozen", attack=attack).perturb(model, examples, LINF, seed=0)
     assert frozen.shape == examples.inputs.shape

@@ -223,9 +223,8 @@ class WritesInto(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         hidden = self.a(inputs.flatten(1))
-        seen = self.view(hidden)
-        self.write(seen, self.view(self.b(inputs.flatten(1))))
-        return self.c((seen + hidden).flatten(1))
+        written = self.write(self.view(hidden), self.view(self.b(inputs.flatten(1))))
+        return self.c(written.flatten(1) + hidden)
 
 
 @pytest.mark.parametrize("view", [nn.Identity(), nn.Dropout(), nn.Flatten(), lambda x: x.view(-1, 2, 2), lambda x: x])
@@ -248,7 +247,8 @@ def test_what_writes_into_its_own_memory_is_bounded():
         def forward(self, inputs: Tensor) -> Tensor:
             flat = inputs.flatten(1)
             hidden = self.a(flat).view(-1, 2, 2).add_(self.b(flat).view(-1, 2, 2))
-            return self.c(functional.relu(hidden, inplace=True).flatten(1))
+            hidden = hidden.view(hidden.size(0), hidden.shape[1] * 2)  # a size is no memory
+            return self.c(functional.relu(hidden, inplace=True))
 
     network, point = Saving().eval(), torch.full((1, 1, 2, 2), 0.5)
     label = int(network(point).argmax())
@@ -276,7 +276,8 @@ def test_models_of_other_memory_and_shapes_are_bounded_or_named():
     expected = Certifier(network, threat_model).margin(point, label).least
     found = Certifier(network.to(memory_format=torch.channels_last), threat_model).margin(point, label).least
     assert found == pytest.approx(expected, abs=1e-3)
-    hooked = nn.Sequential(nn.Flatten(), nn.utils.weight_norm(nn.Linear(32, 3)))
+    hooked = nn.Sequential(nn.Flatten(), nn.utils.weight_norm(nn.Linear(32, 3))).requires_grad_(False)
+    hooked(point)  # makes the weights, which without gradients can be copied
     for odd, says in ((Squeezed(), "Expected logits .1, K. of one image"), (hooked, "operations fail alone")):
         with pytest.raises(BenchError, match=says):
             Certifier(odd.eval(), threat_model).margin(point, label)

@@ -136,8 +136,13 @@ def test_by_default_as_many_examples_as_a_rank_needs(submit, here, monkeypatch, 
     assert asked == [count, 30]
 
 
-def test_a_row_that_is_there_is_told_before_the_run(submit):
+def test_a_row_that_is_there_is_told_before_the_run(submit, monkeypatch):
     """Hours may lie between, and another result is refused."""
     assert submit().code == 0
+
+    def run(request, **options):
+        raise BenchError("stop here")
+
+    monkeypatch.setattr("bench.jobs.submit.run", run)
     assert "my-net.json is there" in submit(quiet=False).err
     assert "is there" not in submit("--force", quiet=False).err

@@ -68,8 +68,8 @@ def _check_passes(classifier: Classifier, passes: int) -> None:
     """An attack that is not made for means would take one lucky pass for a break."""
     if isinstance(classifier, Redrawn) and classifier.passes != passes:
         raise BenchError(
-            f"Expected an attack that takes means over {classifier.passes} passes, as PGD, CW, APGD and constraint"
-            " relaxation do, but this one looks at single passes."
+            f"Expected an attack that takes means over {classifier.passes} passes, as FGSM, PGD, CW, APGD and"
+            " constraint relaxation do, but this one looks at single passes: it goes into FrozenDraws."
         )
 
 

@@ -61,11 +61,11 @@ def _examine(subject: Subject) -> CheckResult:
         evidence = f"{evidence} {len(left)} examples that the attacks left robust."
         return by_share(count, len(left), tolerated=TOLERATED, evidence=evidence)
     square = Square(queries=QUERIES if subject.thorough else QUERIES_IN_SHORT, engine="fast")
-    asks = subject.threat_model.norm in square.norms
-    if not asks and not subject.surrogates:
+    knows_norm = subject.threat_model.norm in square.norms
+    if not knows_norm and not subject.surrogates:
         return not_applicable(f"Square does not know {subject.threat_model.norm}, and there is no other model.")
     by_square = by_transfer = torch.zeros_like(examples.labels, dtype=torch.bool)
-    if asks:
+    if knows_norm:
         points = square.perturb(subject.classifier, examples, subject.threat_model, seed=subject.seed)
         by_square = subject.judged(points, examples).broken
     for surrogate in subject.surrogates:
@@ -75,7 +75,7 @@ def _examine(subject: Subject) -> CheckResult:
     if subject.surrogates:
         by_transfer = by_transfer | _transferred(subject, examples, TOGETHER, subject.surrogates)
     count = int((by_square | by_transfer).sum())
-    by_queries = f"Square breaks {int(by_square.sum())} with {square.queries} queries, and " if asks else ""
+    by_queries = f"Square breaks {int(by_square.sum())} with {square.queries} queries, and " if knows_norm else ""
     evidence = (
         f"Of the {len(left)} examples that gradients left robust, {by_queries}attacks on {len(subject.surrogates)}"
         f" other models break {int(by_transfer.sum())}."

@@ -59,14 +59,14 @@ def _refuse_contradictions(result: StageResult, n_examples: int) -> None:
     columns = (result.attacked, result.robust, result.margin, result.finite, *counts)
     if any(len(column) != n_examples for column in columns):
         raise ValueError(f"Expected {n_examples} examples.")
-    for attacked, robust, margin, finite, *counted in zip(*columns, strict=True):
-        if not attacked and (robust or not finite or margin != math.inf or any(counted)):
+    for attacked, robust, margin, finite, right, *counted in zip(*columns, strict=True):
+        if not attacked and (robust or not finite or margin != math.inf or right or any(counted)):
             raise ValueError("An example has a verdict that was not attacked.")
-        if robust and (margin < 0 or (not finite and counted[0] <= 1)):  # of several passes some may be infinite
+        if robust and (margin < 0 or (not finite and right <= 1)):  # of one pass; of several some may be infinite
             raise ValueError("An example withstood what broke it.")
         if attacked and not robust and margin > 0:
             raise ValueError("An example was broken that withstood.")
-        if not 0 <= counted[0] < 2**VERDICT_PASSES:
+        if not 0 <= right < 2**VERDICT_PASSES:
             raise ValueError(f"Expected `right` to be of at most {VERDICT_PASSES} passes.")
     if min(result.forwards, result.backwards, result.batch_size - 1) < 0 or not 0 <= result.seconds < math.inf:
         raise ValueError("Expected what it took to be at least 0.")

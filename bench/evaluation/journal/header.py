@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Header", "InputDigests", "code_digest", "differences", "engine_of", "identify", "inputs_digest"]
 
-_CODE = ("acceleration", "attacks", "evaluation", "ops")
 _SHOWN_DIGEST = 12
 _TOLD = ("precision_reason", "command")
 """Fields that change no verdict, and are told, not compared."""
@@ -89,8 +87,7 @@ def engine_of(suite: AttackSuite) -> str:
 @cache
 def code_digest() -> str:
     """Digest of the sources that decide a verdict: acceleration, attacks, evaluation and ops."""
-    package = Path(__file__).resolve().parents[2]
-    return digest.of_sources(path for part in _CODE for path in (package / part).rglob("*.py"))
+    return digest.of_packages("acceleration", "attacks", "evaluation", "ops")
 
 
 def identify(module: nn.Module, examples: Examples) -> InputDigests:

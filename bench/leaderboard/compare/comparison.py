@@ -70,6 +70,8 @@ class Comparison:
         columns: clean, every attack that both rows have, robust; empty where the rows cannot be compared.
         explanations: what makes the difference in the last column: clean, and every attack on what is right when clean.
         headline: the last column less what others broke, which is no part of a result; None where they broke nothing.
+        undecided: of each row, how many examples that count as robust an audit leaves open; probabilities take them for
+            robust, ranks do not.
     """
 
     obstacles: tuple[str, ...]
@@ -78,6 +80,7 @@ class Comparison:
     columns: tuple[AttackComparison, ...]
     explanations: tuple[Explanation, ...] = ()
     headline: AttackComparison | None = None
+    undecided: tuple[int, int] = (0, 0)
 
     @property
     def comparable(self) -> bool:
@@ -105,6 +108,7 @@ def compare(first: Record, second: Record) -> Comparison:
         columns=columns,
         explanations=_explain(first.result, second.result, columns[-1]) if columns else (),
         headline=None if obstacles else _headline(first, second, common),
+        undecided=(first.n_undecided, second.n_undecided),
     )
 
 

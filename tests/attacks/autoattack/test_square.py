@@ -151,3 +151,9 @@ def test_draws_depend_on_the_example_alone() -> None:
     assert torch.equal(together.places[1:2], alone.places)
     assert torch.equal(together.signs[1:2], alone.signs)
     assert torch.equal(together.transposed[1:2], alone.transposed)
+
+
+def test_in_l1_our_own_has_no_moves(network, examples_of):
+    """Those of L2 would leave the ball."""
+    with pytest.raises(ValueError, match="one of L1, which Square has no moves for"):
+        Square(engine="fast", queries=5).perturb(network, examples_of(network, 2), ThreatModel.parse("L1:1"), seed=0)

@@ -164,7 +164,7 @@ function comparison(first, second) {
   parts.push(make("h3", {}, "Which examples differ"), make("p", { class: "note" },
     `Of ${found.both.length + found.a.length + found.b.length + found.neither.length} examples that both rows have, ${found.both.length} withstand in both models, `
     + `${found.a.length} in ${a.title} alone, ${found.b.length} in ${b.title} alone, ${found.neither.length} in neither. `
-    + `Chance alone makes the two this different with a probability of ${p < 1e-4 ? p.toExponential(0) : p.toFixed(4)} (McNemar, exact).`));
+    + `Chance alone makes the two this different with a probability of ${p < 1e-4 ? p.toExponential(0) : p.toFixed(4)} (McNemar, exact; all that counts as robust taken for robust).`));
   for (const [winner, loser, indices] of [[a, b, found.a], [b, a, found.b]]) {
     if (!indices.length) continue;
     const shown = loser.gallery.filter((pair) => indices.includes(pair.index));
