@@ -53,6 +53,8 @@ _FOR_FINISH = 4
 _REPEATS = 3
 """Of so many timings the median counts: one that a busy machine made long misleads nobody, and the quickest would be
 the pace that a machine has at its best, which it does not keep."""
+_CYCLES = "cycles"
+"""Field of an attack whose runs end cycle by cycle."""
 _LENGTHS = ("queries", "steps")
 _COPIES = ("restarts", "targets")
 """Fields by which attacks say how long one search is, and how many they make."""
@@ -107,7 +109,9 @@ class Probe:
         indices = sifted.indices.tolist()
         stages = {CLEAN.key: StageCost(batch=0.0, example=clean.seconds / len(sifted))}
         timing = _Timing(runner, indices, held, clean.robust, n_classes=self._n_classes, batch_size=self._batch_size)
-        todo = [(Stage.of(attack, part), math.sqrt(part.n_passes)) for attack in attacks for part in attack.stages]
+        # What ends where nothing is near cannot be told from a shortened one: its passes are counted.
+        parts = [(attack, part) for attack in attacks for part in attack.stages if _CYCLES not in _counts(part)]
+        todo = [(Stage.of(attack, part), math.sqrt(part.n_passes)) for attack, part in parts]
         total = sum(weight for _, weight in todo)
         for stage, weight in todo:
             seconds = max(_LEAST_SECONDS, (1 - _SHARE_FOR_SIFTING) * limit * weight / total)

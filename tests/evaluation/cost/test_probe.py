@@ -195,6 +195,16 @@ def test_an_attack_that_fails_in_small_is_counted_in_passes(examples, monkeypatc
     assert costs.of(square).example == pytest.approx(5000 * 1e-4)
 
 
+def test_an_attack_whose_runs_end_early_is_counted_in_passes(examples):
+    """How long a shortened one goes on says nothing of the whole: a probe of it was off by a factor of thirty."""
+    suite = suites.get("swift-v1", engine="fast")
+    costs, _ = probed(examples, suite)
+    relaxation = next(part for part in suite.attacks[-1].stages if part.name == "constraint-relaxation")
+    stage = Stage.of(suite.attacks[-1], relaxation)
+    assert stage.key not in costs.stages and "swift.square" in costs.stages
+    assert costs.of(stage).example == pytest.approx(relaxation.n_passes * 1e-4)
+
+
 def test_a_slow_model_is_probed_on_few_examples(examples):
     """The work shrinks with the limit, down to the least there is to do."""
     quick, slow = (
