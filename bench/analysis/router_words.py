@@ -21,7 +21,7 @@ def router_claim(name: str, router: Mapping[str, Mapping[str, float]]) -> Claim:
         verdict=verdict.value,
         evidence=(
             f"correct on {_percent(router['none'])} of clean inputs, {_percent(router['pgd'])} of those of PGD-20, and"
-            f" {_percent(router['adaptive'])} of those of an attack that steers it."
+            f" {_percent(router['steered'])} of those of PGD-20 that steers it."
         ),
     )
 
@@ -34,13 +34,13 @@ def router_table(routers: Mapping[str, Values]) -> Table:
         change, moved = (np.mean([layer[key]["value"] for layer in parts]) for key in ("change", "moved"))
         distances = [layer["ks"] for layer in parts]
         effective = [layer["effective"]["ks"] for layer in parts if layer["effective"] is not None]
-        types = (_percent(found["router"][attack]) for attack in ("none", "pgd", "adaptive"))
+        types = (_percent(found["router"][attack]) for attack in ("none", "pgd", "steered"))
         rows.append((name, *types, f"{100 * change:.0f} %", f"{100 * moved:.1f} %", _mean(distances), _mean(effective)))
     headers = (
         "model",
         "no attack",
         "PGD-20",
-        "adaptive",
+        "steered",
         "filters rescaled by",
         "attack moves signals by",
         "KS of signals",

@@ -13,12 +13,17 @@ from bench.analysis.distributions import ks
 from bench.analysis.estimate import mean, share
 from bench.analysis.filters import layers
 from bench.attacks import PGD
-from bench.attacks.adaptive import ADVERSARIAL, CLEAN, SteeredRoute, log_types
+from bench.attacks.adaptive import ADVERSARIAL, CLEAN, SteerableView, log_types, with_router
+from bench.attacks.search import Runs, ascend, random_start
 from bench.core.structure import Route, Routed
 from bench.core.types import Examples, ThreatModel
 from bench.evaluation import CHUNK_SIZE
+from bench.ops import losses
+from bench.ops.sampling import Stream
 
 __all__ = ["BINS", "routing"]
+
+_TYPES = 2
 
 BINS = tuple(np.linspace(0, 2, 41).tolist())
 """Edges of the histograms of signals, which lie in (0, 2); 1 leaves a filter as it is."""
@@ -30,7 +35,6 @@ def routing(
     threat_model: ThreatModel,
     *,
     pgd: PGD,
-    adaptive: SteeredRoute,
     seed: int,
 ) -> Values:
     """Measure a routed model.
@@ -39,30 +43,25 @@ def routing(
         module: it declares routes.
         examples: on its device.
         threat_model: what the attacks may do.
-        pgd: an attack that does not look at the router apart.
-        adaptive: one that breaks the class and steers the router.
+        pgd: an attack that does not look at the router apart; as many of its steps, steered, are the other one.
         seed: of both.
 
     Returns:
-        For "none", "pgd" and "adaptive": the share of inputs whose type the router names correctly (what no attack made
+        For "none", "pgd" and "steered": the share of inputs whose type the router names correctly (what no attack made
         is clean). For each layer: histograms of the signals on clean inputs and on those of `pgd`, the
         Kolmogorov-Smirnov distance of the two, and by how much signals change the norm of a filter. With them the norms
         of the effective filters, signal times filter, where the regulated convolutions can be told from the module.
     """
     clean = _routes(module, examples.inputs)
+    parts = list(examples.split(CHUNK_SIZE))
     points = {
-        attack.name: torch.cat(
-            [attack.perturb(module, part, threat_model, seed=seed) for part in examples.split(CHUNK_SIZE)]
-        )
-        for attack in (pgd, adaptive)
+        "pgd": torch.cat([pgd.perturb(module, part, threat_model, seed=seed) for part in parts]),
+        "steered": torch.cat([_steered(module, part, threat_model, pgd=pgd, seed=seed) for part in parts]),
     }
     attacked = {name: _routes(module, inputs) for name, inputs in points.items()}
-    called = {
-        "none": _called(clean, examples.inputs, CLEAN),
-        "pgd": _called(attacked[pgd.name], points[pgd.name], ADVERSARIAL),
-        "adaptive": _called(attacked[adaptive.name], points[adaptive.name], ADVERSARIAL),
-    }
-    pairs = zip(clean.signals, attacked[pgd.name].signals, strict=True)
+    called = {name: _called(attacked[name], inputs, ADVERSARIAL) for name, inputs in points.items()}
+    called["none"] = _called(clean, examples.inputs, CLEAN)
+    pairs = zip(clean.signals, attacked["pgd"].signals, strict=True)
     return {
         "router": {name: share(int(right.sum()), len(right)).json for name, right in called.items()},
         "layers": [
@@ -70,6 +69,24 @@ def routing(
             for (before, after), weights in zip(pairs, _regulated(module, clean.signals), strict=True)
         ],
     }
+
+
+def _steered(module: nn.Module, examples: Examples, threat_model: ThreatModel, *, pgd: PGD, seed: int) -> Tensor:
+    """The last iterates of an attack on the class that would have the router call them clean, `(N, C, H, W)`.
+
+    PGD on the cross-entropy plus the logarithm of the probability of clean, as AW-Net's training measures it: the best
+    iterate for the class alone need not have led the router.
+    """
+    start = random_start(examples, threat_model, Stream(seed=seed, attack="steered"))
+    runs = Runs.at(start, pgd.rule(examples, threat_model), examples.labels)
+    view = SteerableView(classifier=with_router(module, "steered"))
+    return ascend(view, runs, _steering, steps=pgd.steps).current
+
+
+def _steering(outputs: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    del targets
+    classes, types = outputs[:, :-_TYPES], outputs[:, -_TYPES:]
+    return losses.cross_entropy(classes, labels) + types[:, CLEAN]
 
 
 def _layer(clean: Tensor, adversarial: Tensor, seed: int) -> Values:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 
@@ -50,6 +50,7 @@ class AnalysisSubject:
         device: where the models are.
         verdicts: what the suite says of one of the models.
         suite: its label.
+        rows: digests of the stored rows that say it, by model; the others are run.
         control: a model trained as the first one was, with another seed; None where none was given.
     """
 
@@ -62,4 +63,5 @@ class AnalysisSubject:
     device: torch.device
     verdicts: Callable[[LoadedModel], SuiteVerdicts]
     suite: str
+    rows: Mapping[str, str] = field(default_factory=dict)
     control: LoadedModel | None = None

@@ -33,6 +33,7 @@ from bench.core.errors import BenchError
 from bench.core.plain_text import reason_of
 from bench.core.types import Norm, ThreatModel
 from bench.ops import norms
+from bench.ops.full_float32 import full_float32
 
 __all__ = ["METHOD", "Bounded", "Box", "Certifier", "Margin"]
 
@@ -43,6 +44,7 @@ _SLACK_OF_LENGTH = 1e-6
 _ROUNDING = 1e-4
 _SAME = 1e-3
 _LEAST = 1e-30
+_LOGITS = 2  # dimensions
 _ROWS = 256  # bounds of one pass, twice: below and above
 
 _Ends = dict[fx.Node, tuple[Tensor, Tensor]]
@@ -64,6 +66,8 @@ _KINDS: Mapping[object, Kind] = {
     **dict.fromkeys((operator.mul, operator.truediv, torch.mul, torch.div, "mul", "div"), "scale"),
     **dict.fromkeys((getattr, "size", "dim"), "shape"),
 }
+_FRESH: tuple[Kind, ...] = ("relu", "weighted", "batch-norm", "add", "scale")
+"""What gives a tensor of its own, unless it works in place; a sum may be a view."""
 _IN_PLACE = (operator.iadd, operator.isub, torch.relu_, "relu_", "add_", "sub_")
 _PRODUCTS = (operator.mul, torch.mul, "mul")
 _KNOWN = "convolutions, linear layers, batch norm, ReLU, additions, constant factors, average pooling and flattening"
@@ -113,6 +117,11 @@ class Bounded:
             if node.op == "placeholder" or not varying.isdisjoint(node.all_input_nodes):
                 if node.op not in ("placeholder", "output"):
                     self._kinds[node] = self._kind(node, varying, name)
+                    if self._is_in_place(node) and not self._is_alone(node.args[0]):
+                        raise BenchError(
+                            f"Cannot bound {name}: {node.name} writes into what another operation, or the caller, sees."
+                            f" Let it give a new tensor. Known: {_KNOWN}."
+                        )
                 if self._kinds.get(node) != "shape":
                     varying.add(node)
 
@@ -197,6 +206,20 @@ class Bounded:
     def _weights(self, node: fx.Node) -> nn.Module | None:
         return self._network.get_submodule(str(node.target)) if node.op == "call_module" else None
 
+    def _is_in_place(self, node: fx.Node) -> bool:
+        module = self._weights(node)
+        # relu(x, True) is; 1 equals True, and flatten(x, 1) is another thing.
+        said = node.kwargs.get("inplace") or any(each is True for each in node.args[1:])
+        return bool((module is None and node.target in _IN_PLACE) or getattr(module, "inplace", False) or said)
+
+    def _is_alone(self, value: Any) -> bool:
+        """Whether one operation alone sees the memory of what a node gives, by whatever views."""
+        while isinstance(value, fx.Node) and len(value.users) == 1 and value in self._kinds:
+            if self._kinds[value] in _FRESH and not self._is_in_place(value):
+                return True
+            value = value.args[0]
+        return False
+
     def _kind(self, node: fx.Node, varying: set[fx.Node], name: str) -> Kind:
         module = self._weights(node)
         key = type(module) if module is not None else node.target
@@ -233,6 +256,7 @@ class Certifier:
         epsilon = float(threat_model.epsilon)
         self._epsilon = epsilon + _SLACK.get(threat_model.norm, epsilon * _SLACK_OF_LENGTH)
 
+    @full_float32()
     def margin(self, inputs: Tensor, label: int) -> Margin:
         """The proved margin of one example: by intervals alone where that is enough, else by CROWN.
 
@@ -273,7 +297,7 @@ class Certifier:
         """Bound what goes into each unstable ReLU by the lines of those before it."""
         narrow: _Ends = {}
         for node, its in zip(self._exact.relus, self._quick.relus, strict=True):
-            low, high = (each.clone() for each in lines[node])
+            low, high = (each.clone(memory_format=torch.contiguous_format) for each in lines[node])
             unstable = ((low < 0) & (high > 0)).flatten().nonzero().flatten()
             for part in torch.split(unstable, _ROWS) if len(unstable) else ():
                 wanted = torch.zeros(2, len(part), low.numel(), device=low.device)
@@ -288,8 +312,15 @@ class Certifier:
     @torch.no_grad()
     def _checked(self, inputs: Tensor, exact: Tensor) -> Tensor:
         """Logits of the graph, which must be those of the module: hooks and the like are in no graph."""
-        logits = self._exact.intervals(Box(exact, torch.zeros_like(exact))).center
         own = self._module(inputs).double()
+        if own.ndim != _LOGITS or len(own) != 1:
+            raise BenchError(
+                f"Expected logits (1, K) of one image, but got {tuple(own.shape)}: name the dimension that is squeezed."
+            )
+        try:
+            logits = self._exact.intervals(Box(exact, torch.zeros_like(exact))).center
+        except Exception as error:  # of what hooks would have made ready
+            raise BenchError(f"Cannot bound {self._name}: its operations fail alone ({reason_of(error)}).") from error
         if own.shape != logits.shape or (own - logits).abs().amax() > _SAME * (1 + own.abs().amax()):
             raise BenchError(f"Cannot bound {self._name}: it answers otherwise than the list of its operations does.")
         return logits
@@ -359,10 +390,7 @@ def _as_known(kind: Kind, key: object, node: fx.Node, module: nn.Module | None, 
         return not module.training and module.running_mean is not None
     if isinstance(module, nn.Dropout | nn.Dropout2d):
         return not module.training
-    # relu(x, True) is; 1 equals True, and flatten(x, 1) is another thing.
-    said = node.kwargs.get("inplace") or any(each is True for each in node.args[1:])
-    in_place = key in _IN_PLACE or getattr(module, "inplace", False) or said
-    return not in_place or (isinstance(first, fx.Node) and len(first.users) == 1)
+    return True
 
 
 def _through(

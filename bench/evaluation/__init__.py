@@ -17,7 +17,6 @@ from bench.evaluation.journal.journal import default_journal, has_entries, open_
 from bench.evaluation.journal.merge import gather
 from bench.evaluation.model_guard import device_of, guarded
 from bench.evaluation.plan import RunPlan, default_batch_size, make_plan, settled
-from bench.evaluation.precision import full_float32
 from bench.evaluation.progress import Progress, ProgressCallback
 from bench.evaluation.results import StageResult
 from bench.evaluation.sanity import check_surrogates, gives_gradient
@@ -31,6 +30,7 @@ from bench.evaluation.search_precision import (
     precision_of_suite,
 )
 from bench.evaluation.verify import Judgement, inside, judge, pull_back
+from bench.ops.full_float32 import full_float32
 
 __all__ = [
     "AUTO",

@@ -23,7 +23,7 @@ from bench.evaluation.evaluation import Evaluation
 from bench.evaluation.journal.chunks import CHUNK_SIZE
 from bench.evaluation.model_guard import guarded
 from bench.evaluation.plan import RunPlan
-from bench.evaluation.precision import full_float32
+from bench.ops.full_float32 import full_float32
 from bench.row import Reported, pack_verdicts
 from bench.row.arrays import merge_breaks
 from bench.suites import AttackSuite

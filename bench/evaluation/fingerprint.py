@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from bench.core.errors import BenchError
 from bench.core.plain_text import reason_of
 from bench.evaluation.model_guard import guarded
-from bench.evaluation.precision import full_float32
 from bench.models import check_logits
+from bench.ops.full_float32 import full_float32
 from bench.ops.generators import seed_generators
 from bench.ops.sampling import Stream, random_bits, uniform
 from bench.row import Fingerprint, pack_logits

@@ -26,7 +26,6 @@ from bench.evaluation.journal.chunks import CHUNK_SIZE
 from bench.evaluation.journal.header import Header, InputDigests, code_digest, engine_of, identify
 from bench.evaluation.journal.journal import peek
 from bench.evaluation.model_guard import device_of, guarded
-from bench.evaluation.precision import full_float32
 from bench.evaluation.sanity import (
     check_attacks,
     check_ball,
@@ -39,6 +38,7 @@ from bench.evaluation.sanity import (
 from bench.evaluation.search_precision import AUTO, FLOAT32, MEASURED, choose_precision, precision_of_suite
 from bench.evaluation.structure import checked_structures
 from bench.models import adapted, check_values, state_digest
+from bench.ops.full_float32 import full_float32
 from bench.storage import Place
 from bench.suites import AttackSuite
 

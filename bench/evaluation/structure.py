@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bench.core.errors import BenchError
 from bench.core.structure import DummyClasses, Routed, Structure, structures_of
 from bench.evaluation.model_guard import guarded
-from bench.evaluation.precision import full_float32
+from bench.ops.full_float32 import full_float32
 
 __all__ = ["checked_structures", "hidden_structures"]
 

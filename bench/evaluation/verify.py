@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from bench.core.errors import BenchError
 from bench.core.structure import is_stochastic
 from bench.core.types import Examples, Norm, ThreatModel
-from bench.evaluation.precision import full_float32
 from bench.models import check_logits
 from bench.ops import norms
+from bench.ops.full_float32 import full_float32
 from bench.ops.generators import generators_kept, seed_generators
 from bench.ops.losses import margin
 from bench.row.arrays import NOT_FINITE

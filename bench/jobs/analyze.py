@@ -29,8 +29,9 @@ from bench.jobs.request import check_name, fingerprinted, load_data, pick_device
 from bench.jobs.results import results_in, write_page, write_result
 from bench.jobs.suite_verdicts import Library
 from bench.models import LoadedModel
-from bench.row import format_indices
+from bench.row import format_indices, row_digest
 from bench.storage import Place, check_writable
+from bench.training import divided
 
 __all__ = ["AnalyzeRequest", "Analyzed", "analyze"]
 
@@ -233,6 +234,7 @@ def _subject(request: AnalyzeRequest, chosen: Analysis, notify: Callable[[str], 
         count = min(len(dataset), chosen.samples_for(len(loaded)))
         given = dataset.examples[: library.extent(loaded, suite, count) if chosen.follows_rows else count]
     label = suite or library.suite_for(loaded, given)
+    stored = {model.name: library.row(model, label, given) for model in loaded}
     return AnalysisSubject(
         models=loaded,
         dataset=dataset,
@@ -245,15 +247,17 @@ def _subject(request: AnalyzeRequest, chosen: Analysis, notify: Callable[[str], 
             model, label, given, seed=request.seed, device=str(device), notify=notify
         ),
         suite=label,
+        rows={name: row_digest(record) for name, record in stored.items() if record is not None},
         control=control,
     )
 
 
 def _training(request: AnalyzeRequest, dataset: Dataset, count: int) -> Examples | None:
-    """As many training examples; None where the data is the user's own, or a substitute sample."""
+    """As many examples that training sees; None where the data is the user's own, or a substitute sample."""
     if dataset.name not in data.DATASETS or dataset.notice is not None:
         return None
-    return data.load(dataset.name, data_dir=request.data_dir, split="train").examples[:count]
+    examples = data.load(dataset.name, data_dir=request.data_dir, split="train").examples
+    return examples[divided(len(examples))[1][:count]]
 
 
 def _identity(request: AnalyzeRequest, chosen: Analysis, subject: AnalysisSubject) -> dict[str, object]:
@@ -266,6 +270,7 @@ def _identity(request: AnalyzeRequest, chosen: Analysis, subject: AnalysisSubjec
         "indices": format_indices(subject.examples.indices.tolist()),
         "threat_model": str(subject.threat_model),
         "suite": subject.suite if chosen.uses_suite else "",
+        "rows": subject.rows if chosen.uses_suite else {},
         "seed": subject.seed,
         "device": subject.device.type,
         "code": [code_digest(), digest.of_sources(sources)],

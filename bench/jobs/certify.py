@@ -16,6 +16,7 @@ from bench.core import digest
 from bench.core.errors import FoundSomethingError
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset, Preprocessing
+from bench.evaluation import full_float32, guarded
 from bench.jobs.request import SAMPLES_ON_CPU, check_name, fingerprinted, load_data, pick_device, row_name
 from bench.models import LoadedModel
 from bench.row import (
@@ -29,7 +30,9 @@ from bench.row import (
 )
 from bench.storage import Place
 
-__all__ = ["Certified", "CertifyRequest", "certify"]
+__all__ = ["Certified", "CertifyRequest", "certify", "code_digest"]
+
+_CODE = ("acceleration", "certification", "ops")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +165,7 @@ def certify(
             break
         example = examples[position : position + 1].to(device)
         tried.append(int(example.indices))
-        with torch.no_grad():
+        with guarded(model.module, device), full_float32(), torch.no_grad():
             correct = int(model.module(example.inputs).argmax()) == int(example.labels)
         n_clean += correct
         if correct and (found := certifier.margin(example.inputs, int(example.labels))).least > 0:
@@ -171,7 +174,7 @@ def certify(
         advance(1)
     certificate = Certificate(
         method=certification.METHOD,
-        code=digest.of_sources(Path(certification.__file__).parent.glob("*.py")),
+        code=code_digest(),
         model=model.digest,
         indices=format_indices(tried),
         n_proved=len(proved),
@@ -188,6 +191,12 @@ def certify(
         seconds=time.monotonic() - start,
         rows=_stored([path for path, _ in rows], certificate, is_about, notify),
     )
+
+
+def code_digest() -> str:
+    """Digest of the sources that a proof rests on: the bounds, how a network is traced, and norms."""
+    package = Path(certification.__file__).resolve().parents[1]
+    return digest.of_sources(path for part in _CODE for path in (package / part).rglob("*.py"))
 
 
 def _is_about(record: Record, *, name: str, model: LoadedModel, dataset: Dataset, threat_model: ThreatModel) -> bool:
@@ -217,9 +226,11 @@ def _stored(
     notify: Callable[[str], None],
 ) -> tuple[tuple[Place, Record], ...]:
     """Lay the certificate beside the rows, each about its own examples, with what was proved of them before."""
-    found = []
-    for path in paths:
-        with leaderboard.locked(leaderboard.board_of(path), notify):
+    if not paths:
+        return ()
+    with leaderboard.locked(leaderboard.board_of(paths[0]), notify):
+        found = []
+        for path in paths:
             record = leaderboard.read(path)
             indices = set(parse_indices(record.result.indices))
             tried = [index for index in parse_indices(certificate.indices) if index in indices]
@@ -232,6 +243,7 @@ def _stored(
                     f"Examples {listed_indices(both)} are certified, and row {path} has breaks of them: either the"
                     " bound or the breaks are wrong. Nothing was stored; `bench verify` judges the breaks again."
                 )
-            leaderboard.amend(path, record)
             found.append((path, record))
+        for path, record in found:
+            leaderboard.amend(path, record)
     return tuple(found)

@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from bench.certification import Certifier
 from bench.core.plain_text import counted
-from bench.core.types import Examples
+from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset
-from bench.evaluation import Judge
+from bench.evaluation import Judge, guarded
+from bench.jobs.certify import code_digest
 from bench.jobs.evidence import clean_inputs
 from bench.row import RANKED_EXAMPLES, CheckResult, Level, Record, listed_indices, parse_indices
 from bench.row.arrays import Breaks
 
-__all__ = ["Marginal", "Replayed", "count_again", "replay_breaks", "replay_clean"]
+__all__ = ["Marginal", "Replayed", "count_again", "replay_breaks", "replay_certificate", "replay_clean"]
 
+_PROOFS = 64
 _AT_ONCE = 1024
 """Clean inputs that are in memory together."""
 
@@ -103,6 +106,31 @@ def replay_breaks(breaks: Breaks, dataset: Dataset, judge: Judge, *, name: str) 
         confirmed=frozenset(examples.indices[holds].tolist()),
         marginal=marginal,
     )
+
+
+def replay_certificate(record: Record, dataset: Dataset, module: nn.Module, *, device: torch.device) -> CheckResult:
+    """Prove again, of up to 64 of the examples that the row calls certified, that nothing breaks them.
+
+    Raises:
+        BenchError: if the network cannot be bounded.
+    """
+    certificate = record.certificate
+    if certificate is None or not certificate.n_proved:
+        return _check("certificate", Level.NOT_APPLICABLE, "nothing is certified")
+    proved = sorted(certificate.proved_indices())
+    chosen = proved[:: -(-len(proved) // _PROOFS)]
+    certifier = Certifier(module, ThreatModel.parse(record.threat_model), name=f"model {record.model!r}")
+    lost = set()
+    for index in chosen:
+        example = dataset.examples[torch.tensor([index])].to(device)
+        with guarded(module, device):
+            if certifier.margin(example.inputs, int(example.labels)).least <= 0:
+                lost.add(index)
+    if not lost:
+        return _check("certificate", Level.PASS, f"{len(chosen)} of {counted(len(proved), 'proof')} made again")
+    level = Level.FAIL if certificate.code == code_digest() else Level.WARN
+    by = "" if level is Level.FAIL else "; it was made by other code: `bench certify` makes it anew"
+    return _check("certificate", level, f"no proof was found again of examples {listed_indices(lost)}{by}")
 
 
 def count_again(record: Record, clean: Replayed, breaks: Replayed | None) -> tuple[int, CheckResult]:

@@ -22,7 +22,8 @@ from bench.storage import Place
 
 __all__ = ["FALLBACK", "Library"]
 
-PREFERRED = ("adaptive-v1", "standard-v1")
+PREFERRED = ("adaptive-v2", "adaptive-v1", "standard-v1", "swift-v1")
+"""The strongest first; an audited row tries all of its attacks on a part alone."""
 FALLBACK = "quick-v1"
 
 

@@ -140,13 +140,13 @@ def train(
     origins = {}
     if plan.starts_from is not None:
         start = model_name(plan.starts_from, scale)
-        source = _trained(start, request, dataset, device)
+        source = _trained(start, scale, request, dataset, device)
         _warm_start(model, spec, source)
         origins[start] = models.state_digest(source.state_dict())
     teachers = _teachers(recipe, scale, request, dataset, device)
     for role, teacher in teachers.items():
         origins[model_name(recipe.teachers[role], scale)] = models.state_digest(teacher.state_dict())
-    identity = _identity(recipe, scale, plan, schedule, dataset, request.seed, model, spec, origins)
+    identity = _identity(recipe, scale, plan, schedule, dataset, request.seed, model, spec, origins, device)
     snapshot = folder / f"{dataset.name}.snapshot.pt"
     if request.force and not unfinished(snapshot, identity):
         snapshot.unlink(missing_ok=True)
@@ -241,6 +241,7 @@ def _identity(
     model: nn.Module,
     spec: ArchitectureSpec,
     origins: Mapping[str, str],
+    device: torch.device,
 ) -> dict[str, str]:
     """What two runs must share for one to go on where the other stopped."""
     return {
@@ -251,6 +252,8 @@ def _identity(
         "schedule": schedule,
         "plan": digest.of_bytes(repr(replace(plan, epochs=0)).encode()),
         "code": digest.of_bytes(code_digest().encode(), models.architecture_digest(model, spec).encode()),
+        "torch": str(torch.__version__),
+        "device": device.type,
         **{f"{name} that it learns from": weights for name, weights in origins.items()},
     }
 
@@ -260,15 +263,15 @@ def _teachers(
 ) -> Mapping[str, nn.Module]:
     """The frozen teachers by role."""
     names = {role: model_name(teacher, scale) for role, teacher in recipe.teachers.items()}
-    found = {role: _trained(name, request, dataset, device) for role, name in names.items()}
+    found = {role: _trained(name, scale, request, dataset, device) for role, name in names.items()}
     return {role: teacher.to(memory_format=torch.channels_last) for role, teacher in found.items()}
 
 
-def _trained(name: str, request: TrainRequest, dataset: Dataset, device: torch.device) -> nn.Module:
+def _trained(name: str, scale: str, request: TrainRequest, dataset: Dataset, device: torch.device) -> nn.Module:
     """The model called `name`, from the folder of this run or from those that come with bench.
 
     Raises:
-        BenchError: if there is none, or its manifest says that it was trained on other data.
+        BenchError: if there is none, or its manifest says that it was trained on other data or at another scale.
     """
     own = weights_path(request.out / name, dataset.name)
     loaded = models.load(name, weights=own if own.exists() else None, dataset=dataset, device=device)
@@ -276,6 +279,13 @@ def _trained(name: str, request: TrainRequest, dataset: Dataset, device: torch.d
         raise BenchError(
             f"Expected {own} to be trained on {dataset.name!r}, but its manifest says {loaded.manifest.dataset!r}."
             f" Train it again: bench train --recipe {loaded.manifest.recipe} --dataset {dataset.name}"
+        )
+    if loaded.manifest is not None and loaded.manifest.scale != scale:
+        where = own if own.exists() else f"{name!r} that comes with bench"
+        raise BenchError(
+            f"Expected {name!r} of scale {scale} to learn from, but {where} is of scale {loaded.manifest.scale}. Train"
+            f" it first: bench train --recipe {loaded.manifest.recipe} --dataset {dataset.name} --scale {scale} --out"
+            f" {request.out}"
         )
     return loaded.module
 
@@ -307,7 +317,7 @@ def _manifest(
         differences=plan.differences,
         versions=origin.versions,
         epochs=run.epochs,
-        images=run.epochs * (len(dataset) - held_out_size(len(dataset))),
+        images=run.epochs * ((len(dataset) - held_out_size(len(dataset))) // plan.batch_size * plan.batch_size),
         starts_from=None if plan.starts_from is None else model_name(plan.starts_from, scale),
         teachers=tuple(model_name(teacher, scale) for teacher in recipe.teachers.values()),
     )

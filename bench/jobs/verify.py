@@ -14,7 +14,7 @@ from bench.core.types import ThreatModel
 from bench.data import Dataset, Preprocessing
 from bench.evaluation import Advance, Judge
 from bench.jobs.lookup import Lookup
-from bench.jobs.replay import Marginal, count_again, replay_breaks, replay_clean
+from bench.jobs.replay import Marginal, count_again, replay_breaks, replay_certificate, replay_clean
 from bench.jobs.request import ROBUSTBENCH, fingerprinted, load_data, pick_device
 from bench.jobs.row_files import check_file, check_suite, read_row
 from bench.leaderboard.store import EvidenceKind
@@ -57,7 +57,7 @@ class Verification:
         path: where the row lies.
         record: the row; None where it contradicts itself so that it cannot be used.
         checks: in the order of their making, of "row", "suite", "data", "weights", "fingerprint", "evidence", "clean",
-            "breaks", "counts" and "external".
+            "breaks", "counts", "external" and, where something is certified, "certificate".
         n_robust: correct examples without a confirmed break of the row's suite; None where nothing could be judged.
         headline: the same without those that others broke.
         marginal: verdicts that rounding may turn.
@@ -146,6 +146,9 @@ def _verify(path: Place, record: Record, lookup: Lookup, begin: Callable[[int], 
     others = replay_breaks(external, opened.dataset, judge, name="external") if external else None
     replayed = [each for each in (clean, own, others) if each is not None]
     checks += [each.check for each in replayed]
+    if record.certificate is not None:
+        device = pick_device(lookup.device)
+        checks.append(replay_certificate(record, opened.dataset, opened.model.module, device=device))
     marginal = tuple(each for part in replayed for each in part.marginal)
     if own_file.level is Level.NOT_APPLICABLE:
         return _Found(tuple(checks), None, None, marginal)

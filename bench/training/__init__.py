@@ -7,7 +7,7 @@ from bench.training.recipe import Plan, Recipe, model_name
 from bench.training.run import EpochResult, Run, TrainingProgress
 from bench.training.snapshot import code_digest, unfinished
 from bench.training.step import augmented, optimizer_of, step
-from bench.training.validation import MEASURED, SplitData, Validated, held_out_size, validated
+from bench.training.validation import MEASURED, SplitData, Validated, divided, held_out_size, validated
 
 __all__ = [
     "MEASURED",
@@ -22,6 +22,7 @@ __all__ = [
     "Validated",
     "augmented",
     "code_digest",
+    "divided",
     "held_out_size",
     "model_name",
     "optimizer_of",

@@ -34,6 +34,7 @@ __all__ = [
     "MEDIUM_SECOND_STAGE_EPOCHS",
     "NARROW",
     "ONE_CYCLE",
+    "ON_RAW_INPUTS",
     "PADDED_WITH_ZEROS",
     "PAPER_DIFFERENCES",
     "SELECTED_ON_HELD_OUT",
@@ -66,13 +67,21 @@ ONE_CYCLE = "one-cycle learning rate over few epochs instead of stepped decay ov
 FEW_ATTACK_STEPS = "two attack steps of 6/255 instead of ten of 2/255"
 AVERAGED = "weights averaged with an exponential moving average"
 SELECTED_ON_HELD_OUT = "selected on 1,000 held-out training images, not on the test set"
-SMALL_DIFFERENCES = (NARROW, ONE_CYCLE, FEW_ATTACK_STEPS, AVERAGED, SELECTED_ON_HELD_OUT)
-MEDIUM_DIFFERENCES = ("batches of 512 instead of 128", ONE_CYCLE, FEW_ATTACK_STEPS, AVERAGED, SELECTED_ON_HELD_OUT)
+BFLOAT16 = "bfloat16 autocast, where the device has it, instead of float32"
+SMALL_DIFFERENCES = (BFLOAT16, NARROW, ONE_CYCLE, FEW_ATTACK_STEPS, AVERAGED, SELECTED_ON_HELD_OUT)
+MEDIUM_DIFFERENCES = (
+    BFLOAT16,
+    "batches of 512 instead of 128",
+    ONE_CYCLE,
+    FEW_ATTACK_STEPS,
+    AVERAGED,
+    SELECTED_ON_HELD_OUT,
+)
 
+ON_RAW_INPUTS = "ResNet-18 on raw inputs instead of PreActResNet-18 on normalised ones"
 CRAFTED_IN_EVALUATION_MODE = "attack crafted in evaluation mode, not in training mode"
 PADDED_WITH_ZEROS = "images padded with zeros, not reflected"
 EPSILON_8 = "epsilon 8/255 and step 2/255 instead of 0.031 and 0.007"
-BFLOAT16 = "bfloat16 autocast, where the device has it, instead of float32"
 PAPER_DIFFERENCES = (BFLOAT16, SELECTED_ON_HELD_OUT)
 
 

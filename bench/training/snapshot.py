@@ -17,6 +17,9 @@ from bench.storage import MOST_WEIGHTS_BYTES, open_regular, write_durably
 
 __all__ = ["code_digest", "read", "unfinished", "write"]
 
+_CODE = ("acceleration", "certification", "ops", "training")
+"""Packages whose code changes what a training computes; the architecture's digest is another."""
+
 
 def write(path: Path, identity: Mapping[str, str], state: Mapping[str, Any]) -> None:
     """Write `state` (tensors and plain values) atomically and durably.
@@ -33,7 +36,8 @@ def write(path: Path, identity: Mapping[str, str], state: Mapping[str, Any]) -> 
 @functools.cache
 def code_digest() -> str:
     """Digest of all that trains: what another version of it began is not its own."""
-    return digest.of_sources(Path(__file__).resolve().parent.rglob("*.py"))
+    package = Path(__file__).resolve().parents[1]
+    return digest.of_sources(path for part in _CODE for path in (package / part).rglob("*.py"))
 
 
 def unfinished(path: Path, identity: Mapping[str, str]) -> bool:

@@ -20,7 +20,16 @@ from bench.training.crafting import TrainingAttack, as_attacked
 from bench.training.objectives.objective import Context
 from bench.training.recipe import Plan
 
-__all__ = ["MEASURED", "VALIDATION_ATTACK", "SplitData", "Validated", "accuracies", "held_out_size", "validated"]
+__all__ = [
+    "MEASURED",
+    "VALIDATION_ATTACK",
+    "SplitData",
+    "Validated",
+    "accuracies",
+    "divided",
+    "held_out_size",
+    "validated",
+]
 
 HELD_OUT_SHARE = 10
 HELD_OUT_LIMIT = 1_000
@@ -33,6 +42,17 @@ def held_out_size(examples: int) -> int:
     (1000, 143)
     """
     return min(HELD_OUT_LIMIT, examples // HELD_OUT_SHARE)
+
+
+def divided(count: int) -> tuple[Tensor, Tensor]:
+    """Positions of the training examples that are held out, and, ascending, of those that training sees, int64 each.
+
+    Args:
+        count: how many training examples there are.
+    """
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    held = order[: held_out_size(count)]
+    return held, order[len(held) :].sort().values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +74,7 @@ class SplitData:
     @classmethod
     def of(cls, examples: Examples, device: torch.device) -> SplitData:
         """Split `examples`; the same ones are held out whatever the recipe and its seed."""
-        order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))
-        held = order[: held_out_size(len(examples))]
-        rest = order[len(held) :].sort().values
+        held, rest = divided(len(examples))
         return cls(
             inputs=examples.inputs[rest].to(device),
             labels=examples.labels[rest].to(device),

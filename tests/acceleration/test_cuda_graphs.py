@@ -14,7 +14,7 @@ from bench.acceleration.cuda_graphs import PATIENCE, GraphReplay
 from bench.acceleration.forms import inference_form, low_form
 from bench.attacks.autoattack import ApgdCe, ApgdT, FabT, Square
 from bench.core.types import Norm, ThreatModel
-from bench.evaluation.precision import full_float32
+from bench.ops.full_float32 import full_float32
 
 TRIALS = 1
 """Replays of a new graph before it is in use."""

@@ -143,6 +143,19 @@ def test_a_router_that_knows_is_told_from_one_that_does_not(subject_of, examples
     assert FILTERS.claims(values)[-1].verdict == "does not hold"
 
 
+def test_an_attack_that_steers_leads_the_router_whatever_the_class(subject_of, examples):
+    """Images that are misclassified as they are, too: no attack on the class would move them."""
+    module = Router()
+    with torch.no_grad():
+        wrong = (module(examples.inputs + 0.01).argmax(1) + 1) % 3
+    subject = subject_of(
+        {"one": network(0), "other": network(0), "router": module},
+        examples=type(examples)(inputs=examples.inputs + 0.01, labels=wrong, indices=examples.indices),
+    )
+    router = measured(subject)["routers"]["router"]["router"]
+    assert router["none"]["value"] == 0.0 and router["steered"]["value"] < min(0.5, router["pgd"]["value"])
+
+
 def test_figures_and_tables_follow_from_the_values(subject_of):
     """With and without a router."""
     subject = subject_of({"one": network(0), "other": network(3), "router": Router()})

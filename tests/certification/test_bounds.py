@@ -199,3 +199,97 @@ def test_a_network_that_is_more_than_its_operations_is_refused() -> None:
     network[1].register_forward_hook(lambda module, inputs, output: output + torch.tensor([9.0, 0.0, 0.0]))
     with pytest.raises(BenchError, match="answers otherwise"):
         Certifier(network, ThreatModel.parse("Linf:0.1")).margin(torch.rand(1, 1, 2, 2), 0)
+
+
+class Squeezed(nn.Module):
+    """Logits without the dimension of the only image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(32, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.linear(inputs.flatten(1)).squeeze()
+
+
+class WritesInto(nn.Module):
+    """Two layers whose sum is written into what another name sees, too."""
+
+    def __init__(self, view, write):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b, self.c = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3)
+        self.view, self.write = view, write
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.a(inputs.flatten(1))
+        seen = self.view(hidden)
+        self.write(seen, self.view(self.b(inputs.flatten(1))))
+        return self.c((seen + hidden).flatten(1))
+
+
+@pytest.mark.parametrize("view", [nn.Identity(), nn.Dropout(), nn.Flatten(), lambda x: x.view(-1, 2, 2), lambda x: x])
+@pytest.mark.parametrize("write", [lambda x, y: x.add_(y), lambda x, y: functional.relu(x, inplace=True)])
+def test_what_writes_into_memory_that_others_see_is_refused(view, write):
+    """Bounds of the other name would be those from before: a proof of something else."""
+    with pytest.raises(BenchError, match="writes into what another operation"):
+        Bounded(WritesInto(view, write).eval())
+
+
+def test_what_writes_into_its_own_memory_is_bounded():
+    """Through views of it, as networks do that save memory."""
+
+    class Saving(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.a, self.b, self.c = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            flat = inputs.flatten(1)
+            hidden = self.a(flat).view(-1, 2, 2).add_(self.b(flat).view(-1, 2, 2))
+            return self.c(functional.relu(hidden, inplace=True).flatten(1))
+
+    network, point = Saving().eval(), torch.full((1, 1, 2, 2), 0.5)
+    label = int(network(point).argmax())
+    threat_model = ThreatModel.parse("Linf:1/100")
+    found = Certifier(network, threat_model).margin(point, label)
+    assert found.least <= margins(network, nearby(point, threat_model, 500, 0), label).min()
+
+
+def test_an_input_is_not_written_into():
+    """It is the caller's."""
+
+    class Centred(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return inputs.sub_(0.5).flatten(1)
+
+    with pytest.raises(BenchError, match="or the caller, sees"):
+        Bounded(Centred())
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+def test_models_of_other_memory_and_shapes_are_bounded_or_named():
+    """Channels last; logits whose only image was squeezed away; weights that a hook makes."""
+    network, point = small_network(0), torch.full((1, 2, 4, 4), 0.5)
+    label, threat_model = int(network(point).argmax()), ThreatModel.parse("Linf:1/10")
+    expected = Certifier(network, threat_model).margin(point, label).least
+    found = Certifier(network.to(memory_format=torch.channels_last), threat_model).margin(point, label).least
+    assert found == pytest.approx(expected, abs=1e-3)
+    hooked = nn.Sequential(nn.Flatten(), nn.utils.weight_norm(nn.Linear(32, 3)))
+    for odd, says in ((Squeezed(), "Expected logits .1, K. of one image"), (hooked, "operations fail alone")):
+        with pytest.raises(BenchError, match=says):
+            Certifier(odd.eval(), threat_model).margin(point, label)
+
+
+def test_certificates_are_computed_in_full_float32(monkeypatch):
+    """Convolutions in TF32, which torch uses by default on GPUs, would be off by more than the room for rounding."""
+    seen = []
+    network, point = small_network(0), torch.full((1, 2, 4, 4), 0.5)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    least = Bounded.least
+    monkeypatch.setattr(
+        Bounded, "least", lambda *given: (seen.append(torch.backends.cudnn.allow_tf32), least(*given))[1]
+    )
+    Certifier(network, ThreatModel.parse("Linf:1/10")).margin(point, int(network(point).argmax()))
+    assert seen and not any(seen) and torch.backends.cudnn.allow_tf32

@@ -16,8 +16,9 @@ from bench.analysis import ANALYSES
 from bench.analysis.report import read_report
 from bench.core.errors import BenchError
 from bench.core.types import ThreatModel
-from bench.jobs.analyze import AnalyzeRequest, analyze
-from bench.jobs.suite_verdicts import Library
+from bench.jobs.analyze import AnalyzeRequest, _training, analyze
+from bench.jobs.suite_verdicts import PREFERRED, Library
+from bench.training import divided
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = ROOT / "leaderboard"
@@ -213,3 +214,35 @@ def test_every_analysis_tells_what_it_is():
         assert 1 <= each.samples <= 256
         assert type(each).__module__.endswith(f".{each.name}")
         assert json.dumps(each.choices)
+
+
+def test_every_suite_that_is_ranked_is_looked_at_for_verdicts():
+    """The strongest first; a suite that comes later must find its place here."""
+    published = {path.parent.name for path in ROWS.glob("*/suite.json")}
+    assert set(PREFERRED) == published
+    assert PREFERRED[0] == max(name for name in published if name.startswith("adaptive"))
+
+
+def test_work_on_verdicts_of_another_row_is_done_again(tmp_path):
+    """The same command after the row was replaced: its verdicts are in what was kept."""
+    shutil.copytree(ROWS / "standard-v1", tmp_path / "board" / "standard-v1")
+    asked = dataclasses.replace(
+        request(tmp_path, what="failing", samples=16, models=("mart",)), leaderboard=tmp_path / "board"
+    )
+    first = analyze(asked)
+    assert analyze(asked).report.seconds == first.report.seconds
+    (tmp_path / "board" / "standard-v1" / "digits" / "Linf-1_10" / "mart.json").unlink()
+    told = []
+    analyze(asked, notify=told.append)
+    assert any("running quick-v1" in line for line in told)
+
+
+def test_training_examples_are_those_that_training_sees(tmp_path):
+    """A tenth of digits is held out to select on, and has no part in a gap between training and test."""
+    asked = request(tmp_path, what="landscape", models=("mart",), samples=24)
+    dataset = data.load("digits")
+    seen = _training(asked, dataset, 24)
+    held, rest = divided(1437)
+    assert seen.indices.tolist() == rest[:24].tolist()
+    assert not set(seen.indices.tolist()) & set(held.tolist())
+    assert set(range(24)) & set(held.tolist())

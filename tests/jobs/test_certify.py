@@ -11,8 +11,11 @@ import torch
 from bench import data, leaderboard, models
 from bench.core.errors import BenchError, FoundSomethingError
 from bench.jobs.certify import CertifyRequest, certify
+from bench.jobs.lookup import Lookup
 from bench.jobs.run import RunRequest, run
-from bench.row import Record, pack_verdicts
+from bench.jobs.verify import verify
+from bench.row import CheckResult, Level, Record, pack_verdicts
+from bench.row.serialization import dump_row
 
 MODEL = """
 import numpy as np
@@ -159,3 +162,39 @@ def test_a_model_that_decides_by_values_is_refused(request_for: CertifyRequest) 
     """A router has no fixed list of operations."""
     with pytest.raises(BenchError, match="Cannot bound model 'aw-net'"):
         certify(dataclasses.replace(request_for, model="aw-net", name=None))
+
+
+@pytest.mark.parametrize(("code", "level"), [("", "fail"), ("another version", "warn")])
+def test_verify_makes_proofs_again(request_for: CertifyRequest, code: str, level: str) -> None:
+    """A row whose certificate claims an example that is not proved is found out."""
+    certify(request_for)
+    record = row_of(request_for)
+    path = leaderboard.Identity.of(record).path(request_for.leaderboard)
+    lookup = Lookup(model=request_for.model, device="cpu")
+
+    def said() -> CheckResult:
+        (found,) = (check for check in verify(path, lookup).checks if check.what == "certificate")
+        return found
+
+    n_proved = record.certificate.n_proved
+    assert said().level is Level.PASS and f"{n_proved} of {n_proved} proofs made again" in said().evidence
+    claimed = record.certificate.of(range(24), range(24))
+    assert claimed.n_proved > n_proved
+    forged = dataclasses.replace(record, certificate=dataclasses.replace(claimed, code=code or claimed.code))
+    leaderboard.amend(path, forged)
+    assert said().level.value == level and "no proof was found again of examples" in said().evidence
+
+
+def test_nothing_is_stored_where_one_of_several_rows_contradicts(request_for: CertifyRequest) -> None:
+    """Not even in those before it."""
+    first = row_of(request_for)
+    second = dataclasses.replace(first, suite="standard-v1")
+    nothing = pack_verdicts([False] * 24)
+    attacks = tuple(dataclasses.replace(each, n_robust=0, robust=nothing) for each in first.result.attacks)
+    second = dataclasses.replace(second, result=dataclasses.replace(first.result, n_robust=0, attacks=attacks))
+    paths = [leaderboard.Identity.of(each).path(request_for.leaderboard) for each in (first, second)]
+    paths[1].parent.mkdir(parents=True)
+    paths[1].write_text(dump_row(second))
+    with pytest.raises(FoundSomethingError, match="Nothing was stored"):
+        certify(request_for)
+    assert [leaderboard.read(path).certificate for path in paths] == [None, None]

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from bench import data, models
 from bench.cli.main import app
-from bench.training import loop, pace
+from bench.training import code_digest, loop, pace
 from bench.training.recipes import RECIPES
 from bench.training.validation import SplitData, validated
 
@@ -158,7 +158,7 @@ def test_medium_makes_the_full_width_models(tmp_path, narrow_medium):
     assert done.exit_code == 0
     manifest = json.loads(done.stdout)["manifest"]
     assert (manifest["model"], manifest["recipe"], manifest["scale"]) == ("aw-net-r18", "aw-net", "medium")
-    assert (manifest["epochs"], manifest["images"]) == (1, 1437 - 143)
+    assert (manifest["epochs"], manifest["images"]) == (1, 1280)  # of 1,294, ten batches
     assert manifest["starts_from"] == "trades-r18" and manifest["teachers"] == ["standard-r18", "trades-r18"]
     paths = {name: tmp_path / name / "digits.safetensors" for name in manifest["teachers"]}
     digits = data.load("digits")
@@ -247,6 +247,28 @@ def test_a_teacher_of_another_dataset_is_refused(tmp_path):
     done = train(tmp_path, recipe="aw-net", epochs=1)
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
     assert "to be trained on 'digits', but its manifest says 'cifar10'" in done.stderr
+
+
+def test_a_teacher_of_another_scale_is_refused(tmp_path):
+    """Of one's own folder or of bench: the manifest would call a narrow network that of the paper."""
+    done = train(tmp_path, "--scale", "paper", recipe="aw-net", epochs=1)
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "that comes with bench is of scale tiny" in done.stderr
+    assert "bench train --recipe standard --dataset digits --scale paper" in done.stderr
+    assert train(tmp_path, recipe="pgd-at", epochs=1).exit_code == 0
+    path = tmp_path / "pgd-at" / "digits.json"
+    path.write_text(path.read_text().replace('"scale": "tiny"', '"scale": "paper"'))
+    done = train(tmp_path, "--scale", "small", recipe="ducat", epochs=1)
+    assert done.exit_code == 2 and f"{path.with_suffix('.safetensors')} is of scale paper" in done.stderr
+
+
+def test_all_code_that_trains_tells_versions_apart(monkeypatch):
+    """Crafting folds networks, projects and takes directions, and IBP bounds, in packages of their own."""
+    seen = []
+    monkeypatch.setattr("bench.training.snapshot.digest.of_sources", lambda paths: seen.extend(paths) or "digest")
+    code_digest.__wrapped__()
+    names = {f"{path.parent.name}/{path.name}" for path in seen}
+    assert {"training/step.py", "ops/projections.py", "acceleration/forms.py", "certification/bounds.py"} <= names
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -21,7 +20,6 @@ from bench.analysis.routing import routing
 from bench.analysis.subject import AnalysisSubject
 from bench.analysis.twins import MEASURES, among, compare
 from bench.attacks import PGD, PGD_20_STEP
-from bench.attacks.adaptive import SteeredRoute
 from bench.core.errors import BenchError
 from bench.core.structure import structures_of
 from bench.models import LoadedModel
@@ -34,7 +32,6 @@ __all__ = ["ENTRY", "Filters"]
 _AMONG = "the twins among each other"
 _LEVEL = 0.05
 _PGD_20 = PGD(name="pgd-20", steps=20, relative_step_size=PGD_20_STEP)
-_STEERED = SteeredRoute(weights=(Fraction(1), Fraction(-1)), steps=20)
 _CLAIM = "Filters of {other} follow other weight distributions than those of {first}."
 
 
@@ -44,7 +41,6 @@ class Filters(Analysis):
 
     Args:
         pgd: the attack whose inputs a router sees.
-        adaptive: the attack that also steers the router.
     """
 
     name: ClassVar[str] = "filters"
@@ -60,11 +56,11 @@ class Filters(Analysis):
         " it fails where none differs, or the control differs as much.",
         "A batch norm behind a convolution undoes the scale of its filters, so norms may reflect the length of training"
         " and its weight decay as well as what was learned; the ratio does not.",
-        "The adaptive attack on the router is `steered` of `adaptive-v1` with weights 1 and -1 and 20 steps.",
+        "Steered: the last iterate of PGD-20 on the cross-entropy plus the logarithm of the router's probability of"
+        " clean.",
     )
 
     pgd: PGD = _PGD_20
-    adaptive: SteeredRoute = _STEERED
 
     def tasks(self, subject: AnalysisSubject) -> tuple[AnalysisTask, ...]:
         """One for each twin of the first static model, one for the control, one for each model with a router."""
@@ -160,7 +156,6 @@ class Filters(Analysis):
                 subject.examples.to(subject.device),
                 subject.threat_model,
                 pgd=self.pgd,
-                adaptive=self.adaptive,
                 seed=subject.seed,
             )
 

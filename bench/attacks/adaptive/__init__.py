@@ -10,7 +10,7 @@ from bench.attacks.adaptive.merged import Merged
 from bench.attacks.adaptive.naive import APGD, NaivePgd, OnRawLogits
 from bench.attacks.adaptive.relaxed import RelaxedPairs, RelaxedSteering
 from bench.attacks.adaptive.report import Measurement, Report, ReportedAttack
-from bench.attacks.adaptive.routes import ADVERSARIAL, CLEAN, log_types
+from bench.attacks.adaptive.routes import ADVERSARIAL, CLEAN, SteerableView, log_types, with_router
 from bench.attacks.adaptive.steered_route import SteeredRoute
 from bench.attacks.adaptive.swift import Swift
 from bench.attacks.adaptive.views import ViewName, view_of
@@ -35,11 +35,13 @@ __all__ = [
     "Report",
     "ReportedAttack",
     "RouterBehaviour",
+    "SteerableView",
     "SteeredRoute",
     "Swift",
     "ViewName",
     "log_types",
     "view_of",
+    "with_router",
 ]
 
 ENTRY = (

@@ -19,8 +19,8 @@ from bench.evaluation.execution.task import Task
 from bench.evaluation.fingerprint import take_fingerprint
 from bench.evaluation.forms import Forms
 from bench.evaluation.model_guard import guarded
-from bench.evaluation.precision import full_float32
 from bench.models import load_state, rebuild, state_digest
+from bench.ops.full_float32 import full_float32
 from bench.row import same_function
 
 __all__ = ["Worker"]

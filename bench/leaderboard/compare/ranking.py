@@ -3,6 +3,9 @@
 Pairs are tested by McNemar's exact test on shared examples, all pairs together by Holm's step-down procedure (Holm
 1979, Scandinavian Journal of Statistics 6, 65-70), which bounds the chance of any wrong order in the table at 5 %.
 "Significantly better" is not transitive (A may beat C while B ties with both), so there are ranges and no ladder.
+
+Of an audited row some examples that count as robust may not be. The better of a pair has to stay so without them (OUR
+CHOICE: as many as the audit leaves possible at 95 %, all of them among those that the other loses).
 """
 
 from __future__ import annotations
@@ -27,11 +30,14 @@ class Rank(NamedTuple):
         return str(self.best) if self.best == self.worst else f"{self.best}\N{EN DASH}{self.worst}"
 
 
-def rank(verdicts: Sequence[Sequence[bool]], level: float = LEVEL) -> tuple[Rank, ...]:
+def rank(
+    verdicts: Sequence[Sequence[bool]], level: float = LEVEL, *, undecided: Sequence[int] | None = None
+) -> tuple[Rank, ...]:
     """Rank models by their verdicts on the same examples.
 
     Args:
         verdicts: for each model, whether each example is robust; all equally long.
+        undecided: for each model, how many of its robust examples may not be; None for none.
         level: bound on the chance of any wrong order.
 
     Raises:
@@ -48,12 +54,14 @@ def rank(verdicts: Sequence[Sequence[bool]], level: float = LEVEL) -> tuple[Rank
     # (first, second): how many examples only the first model withstands.
     only = (robust.sum(axis=1, keepdims=True) - robust @ robust.T).astype(np.int64)
     first, second = np.triu_indices(count, k=1)
-    ahead, behind = only[first, second], only[second, first]
+    leads = only[first, second] > only[second, first]
+    winners, losers = np.where(leads, first, second), np.where(leads, second, first)
+    behind = only[losers, winners]
+    ahead = np.maximum(only[winners, losers] - np.array(undecided or [0] * count)[winners], behind)
     # Many pairs have the same two counts, which are tested once.
     base = robust.shape[1] + 1
-    counts, places = np.unique(np.minimum(ahead, behind) * base + np.maximum(ahead, behind), return_inverse=True)
+    counts, places = np.unique(behind * base + ahead, return_inverse=True)
     p_values = np.array([mcnemar(*divmod(int(each), base)) for each in counts])
     clear = np.asarray(holm(p_values[places].tolist(), level), dtype=np.bool_)
-    winners, losers = np.where(ahead > behind, first, second), np.where(ahead > behind, second, first)
     better, worse = (np.bincount(side[clear], minlength=count) for side in (losers, winners))
     return tuple(Rank(1 + int(above), count - int(below)) for above, below in zip(better, worse, strict=True))

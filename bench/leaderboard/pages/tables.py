@@ -165,7 +165,10 @@ def _group(rows: Sequence[Row], known: Mapping[tuple[str, ...], Share]) -> Group
     ranks = dict(
         zip(
             [row.record.model for row in ranked],
-            rank([row.record.verdicts()[:n_ranked] for row in ranked]),
+            rank(
+                [row.record.verdicts()[:n_ranked] for row in ranked],
+                undecided=[row.record.n_undecided for row in ranked],
+            ),
             strict=True,
         )
     )

@@ -8,6 +8,7 @@ from bench.training.recipe import Plan, Recipe
 from bench.training.scales import (
     CRAFTED_IN_EVALUATION_MODE,
     FEW_STEPS,
+    ON_RAW_INPUTS,
     PADDED_WITH_ZEROS,
     PAPER_DIFFERENCES,
     TEN_STEPS,
@@ -19,7 +20,6 @@ from bench.training.schedule import Steps
 
 GAMMA = 0.01
 NO_CLEAN_PASS = "no additional clean pass in training mode, which in the authors' code feeds the running statistics"
-ON_RAW_INPUTS = "ResNet-18 on raw inputs instead of PreActResNet-18 on normalised ones"
 
 ENTRY = Recipe(
     name="at-awp",

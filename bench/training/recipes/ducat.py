@@ -51,7 +51,7 @@ def second_stage(objective: Objective, *, starts_from: str, epochs: int, differe
         epochs=epochs,
         architecture="ducat",
         arguments={"backbone": "resnet18", "width": SMALL_WIDTH},
-        shared=(NARROW, ONE_CYCLE, FEW_ATTACK_STEPS, AVERAGED),
+        shared=(BFLOAT16, NARROW, ONE_CYCLE, FEW_ATTACK_STEPS, AVERAGED),
         differences=(
             *_second_stage_differences("small", starts_from, SECOND_STAGE_PEAK),
             *differences,

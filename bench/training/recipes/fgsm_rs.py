@@ -13,6 +13,8 @@ from bench.training.scales import (
 )
 from bench.training.schedule import OneCycle
 
+BFLOAT16_FOR_FLOAT16 = "bfloat16 autocast, where the device has it, instead of float16"
+
 ENTRY = Recipe(
     name="fgsm-rs",
     title="FGSM-RS: adversarial training on one large gradient step from a random start",
@@ -25,7 +27,7 @@ ENTRY = Recipe(
             epochs=15,
             schedule=OneCycle(peak=0.2, rise=0.5),
             differences=(
-                "bfloat16 autocast instead of float16",
+                BFLOAT16_FOR_FLOAT16,
                 "selected on 1,000 held-out training images; the authors keep the last epoch",
                 CRAFTED_IN_EVALUATION_MODE,
             ),
@@ -35,6 +37,7 @@ ENTRY = Recipe(
             epochs=12,
             shared=(AVERAGED, SELECTED_ON_HELD_OUT),
             differences=(
+                BFLOAT16_FOR_FLOAT16,
                 "ResNet-18 of width 16 on raw inputs instead of PreActResNet-18 of width 64 on normalised ones",
                 "learning rate highest after 30 % of training instead of half",
                 CRAFTED_IN_EVALUATION_MODE,

@@ -10,6 +10,7 @@ from bench.training.recipe import Plan, Recipe
 from bench.training.scales import (
     CRAFTED_IN_EVALUATION_MODE,
     FEW_STEPS,
+    ON_RAW_INPUTS,
     PADDED_WITH_ZEROS,
     PAPER_DIFFERENCES,
     medium,
@@ -17,6 +18,8 @@ from bench.training.scales import (
     tiny,
 )
 from bench.training.schedule import Steps
+
+OF_EVERY_SCALE = (ON_RAW_INPUTS, CRAFTED_IN_EVALUATION_MODE, PADDED_WITH_ZEROS)
 
 ENTRY = Recipe(
     name="pgd-at",
@@ -29,15 +32,10 @@ ENTRY = Recipe(
             objective=PgdAt(attack=TrainingAttack(steps=10, relative_step_size=Fraction(1, 4))),
             epochs=200,
             schedule=Steps(base=0.1, milestones=(100, 150), of=200),
-            differences=(
-                *PAPER_DIFFERENCES,
-                "ResNet-18 on raw inputs instead of PreActResNet-18 on normalised ones",
-                CRAFTED_IN_EVALUATION_MODE,
-                PADDED_WITH_ZEROS,
-            ),
+            differences=(*PAPER_DIFFERENCES, *OF_EVERY_SCALE),
         ),
-        "medium": medium(PgdAt(attack=FEW_STEPS)),
-        "small": small(PgdAt(attack=FEW_STEPS)),
+        "medium": medium(PgdAt(attack=FEW_STEPS), differences=OF_EVERY_SCALE),
+        "small": small(PgdAt(attack=FEW_STEPS), differences=OF_EVERY_SCALE),
         "tiny": tiny(PgdAt(attack=FEW_STEPS)),
     },
 )

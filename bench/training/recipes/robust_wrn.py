@@ -16,6 +16,7 @@ from bench.training.objectives.trades import Trades
 from bench.training.recipe import Plan, Recipe
 from bench.training.scales import (
     AVERAGED,
+    BFLOAT16,
     FEW_ATTACK_STEPS,
     FEW_STEPS,
     ONE_CYCLE,
@@ -57,7 +58,7 @@ def pair_scales(
             PgdAt(attack=FEW_STEPS),
             architecture=BY_STAGES,
             arguments={"blocks": list(SMALL_BLOCKS), "channels": list(small_channels)},
-            shared=(ONE_CYCLE, FEW_ATTACK_STEPS, AVERAGED, SELECTED_ON_HELD_OUT),
+            shared=(BFLOAT16, ONE_CYCLE, FEW_ATTACK_STEPS, AVERAGED, SELECTED_ON_HELD_OUT),
             differences=(
                 "an eighth of the channels, and two blocks per stage instead of five",
                 "PGD adversarial training instead of TRADES, weight decay 5e-4 instead of 2e-4, gradients not clipped",

@@ -7,6 +7,7 @@ from bench.training.recipe import Plan, Recipe
 from bench.training.scales import (
     FEW_ATTACK_STEPS,
     MEDIUM_DIFFERENCES,
+    ON_RAW_INPUTS,
     PAPER_DIFFERENCES,
     SMALL_DIFFERENCES,
     medium,
@@ -32,10 +33,10 @@ ENTRY = Recipe(
             objective=Standard(),
             epochs=200,
             schedule=Steps(base=0.1, milestones=(100, 150), of=200),
-            differences=(*PAPER_DIFFERENCES, "ResNet-18 on raw inputs instead of PreActResNet-18 on normalised ones"),
+            differences=(*PAPER_DIFFERENCES, ON_RAW_INPUTS),
         ),
-        "medium": medium(Standard(), shared=without_attack(MEDIUM_DIFFERENCES)),
-        "small": small(Standard(), epochs=12, shared=without_attack(SMALL_DIFFERENCES)),
+        "medium": medium(Standard(), shared=without_attack(MEDIUM_DIFFERENCES), differences=(ON_RAW_INPUTS,)),
+        "small": small(Standard(), epochs=12, shared=without_attack(SMALL_DIFFERENCES), differences=(ON_RAW_INPUTS,)),
         "tiny": tiny(Standard()),
     },
 )

@@ -13,6 +13,9 @@ from bench.training.schedule import Steps
 
 FEW_STEPS_ON_KL = replace(FEW_STEPS, start="gaussian")
 
+NO_WIDE_RESNET = "ResNet-18 instead of WRN-34-10"
+SHORTENED = (NO_WIDE_RESNET, "weight decay 5e-4 instead of 2e-4")
+
 ENTRY = Recipe(
     name="trades",
     title="TRADES: clean cross-entropy plus divergence of adversarial predictions",
@@ -26,13 +29,13 @@ ENTRY = Recipe(
             schedule=Steps(base=0.1, milestones=(100, 105), of=110),
             differences=(
                 *PAPER_DIFFERENCES,
-                "ResNet-18 instead of WRN-34-10",
+                NO_WIDE_RESNET,
                 EPSILON_8,
                 "the 110 epochs and weight decay 5e-4 of Bag of Tricks (Pang et al. 2021)",
             ),
         ),
-        "medium": medium(Trades(attack=FEW_STEPS_ON_KL)),
-        "small": small(Trades(attack=FEW_STEPS_ON_KL), epochs=12),
+        "medium": medium(Trades(attack=FEW_STEPS_ON_KL), differences=SHORTENED),
+        "small": small(Trades(attack=FEW_STEPS_ON_KL), epochs=12, differences=SHORTENED),
         "tiny": tiny(Trades(attack=FEW_STEPS_ON_KL)),
     },
 )

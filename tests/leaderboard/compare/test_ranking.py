@@ -56,3 +56,13 @@ def test_ranks_fit_each_other(verdicts: list[list[bool]]) -> None:
     assert all(1 <= place.best <= place.worst <= len(verdicts) for place in places)
     assert rank(verdicts[::-1]) == places[::-1]
     assert sum(place.best - 1 for place in places) == sum(len(verdicts) - place.worst for place in places)
+
+
+def test_what_an_audit_leaves_open_decides_no_rank() -> None:
+    """The better one has to stay so without the examples that may not be robust; those of the other change nothing."""
+    best, other = [True] * 100, [place >= 20 for place in range(100)]
+    apart, tied = (Rank(1, 1), Rank(2, 2)), (Rank(1, 2), Rank(1, 2))
+    assert rank([best, other], undecided=[14, 0]) == apart
+    assert rank([best, other], undecided=[15, 0]) == tied
+    assert rank([best, other], undecided=[100, 0]) == tied
+    assert rank([other, best], undecided=[80, 0]) == apart[::-1]

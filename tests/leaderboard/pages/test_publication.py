@@ -147,6 +147,11 @@ def test_the_model_index_is_what_hugging_face_reads(board: Path) -> None:
     assert model["name"] == "strong" and result["dataset"]["type"] == "digits"
     assert result["task"]["type"] == "image-classification"
     assert [metric["value"] for metric in result["metrics"]] == [1.0, 0.9722, 0.9722]
+    short = yaml.safe_load((board / "model-index" / "short.md").read_text().strip("-\n"))["model-index"][0]
+    (name,) = [
+        metric["name"] for metric in short["results"][0]["metrics"] if metric["name"].startswith("Robust accuracy")
+    ]
+    assert "2 examples, not the first 1,000" in name  # a card must not say less than the board
 
 
 def test_results_csv_holds_every_number(board: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.evaluation.precision import full_float32
+from bench.ops.full_float32 import full_float32
 
 
 def _flags() -> list[Any]:
