@@ -26,7 +26,6 @@ ENTRY = Recipe(
         ),
         "small": small(
             AdversarialWeights(base=Trades(attack=FEW_STEPS_NEAR), gamma=GAMMA, warmup=WARMUP),
-            epochs=6,
             differences=("ResNet-18 instead of WRN-34-10",),
         ),
         "tiny": tiny(AdversarialWeights(base=Trades(attack=FEW_STEPS_NEAR), gamma=GAMMA, warmup=WARMUP)),
