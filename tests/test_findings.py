@@ -157,8 +157,22 @@ def test_adaptive_number_of_aw_net_is_the_rows():
     assert table("router")[-1][1:] == adaptive("aw-net")
 
 
-@pytest.mark.parametrize(("name", "pair"), [("awp", ("pgd-at", "at-awp")), ("width", ("wrn", "robust-wrn"))])
-def test_a_model_beside_its_twin_is_the_rows(name, pair):
+PAIRS = {
+    "awp": ("pgd-at", "at-awp"),
+    "trades-awp": ("pgd-at", "trades-awp"),
+    "mart": ("pgd-at", "mart"),
+    "width": ("wrn", "robust-wrn"),
+}
+
+
+def test_what_pgd_leaves_of_mart_is_its_row():
+    """Beside the model that it is compared with."""
+    (mart, _), (pgd_at, _) = stage_left("pgd-20", "mart"), stage_left("pgd-20", "pgd-at")
+    assert f"leaves it {mart} % of these images, and `pgd-at` {pgd_at}." in PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "pair"), PAIRS.items())
+def test_a_model_beside_another_is_the_rows(name, pair):
     """Of `swift-v1`: both numbers, and the images that one alone withstands."""
     rows = {model: leaderboard.read(WHOLE / f"{model}.json") for model in pair}
     robust = {model: {n for n, held in enumerate(row.verdicts()) if held} for model, row in rows.items()}

@@ -196,7 +196,7 @@ def test_an_attack_that_fails_in_small_is_counted_in_passes(examples, monkeypatc
 
 
 def test_an_attack_whose_runs_end_early_is_counted_in_passes(examples):
-    """How long a shortened one goes on says nothing of the whole: a probe of it was off by a factor of thirty."""
+    """How long a shortened one goes on says nothing of the whole, which tries every target and ends early."""
     suite = suites.get("swift-v1", engine="fast")
     costs, _ = probed(examples, suite)
     relaxation = next(part for part in suite.attacks[-1].stages if part.name == "constraint-relaxation")
