@@ -74,6 +74,10 @@ class _Answers:
         return False
 
     @property
+    def leaves_when_broken(self) -> bool:
+        return False
+
+    @property
     def engine(self) -> Engine | None:
         return None
 

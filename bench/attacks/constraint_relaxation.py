@@ -105,6 +105,10 @@ class ConstraintRelaxation(SingleAttack):
         return "nothing"
 
     @property
+    def leaves_when_broken(self) -> bool:
+        return True
+
+    @property
     def n_passes(self) -> int:
         """The ascent, and twice the first phase of every target: most runs end in it, and few are long."""
         return 2 * (self.first_steps + 2 * self.outside_steps * self.targets)

@@ -21,11 +21,18 @@ import torch
 from torch import Tensor
 
 from bench.attacks.attack import SingleAttack
+from bench.attacks.autoattack import ApgdCe, ApgdT
+from bench.attacks.constraint_relaxation import ConstraintRelaxation
+from bench.attacks.fgsm import FGSM
+from bench.attacks.pgd import PGD
 from bench.attacks.search import Redrawn
 from bench.core.types import Attack, Classifier, Examples, Norm, ThreatModel
 from bench.ops.generators import generators_kept
 
 __all__ = ["EoT", "FrozenDraws"]
+
+_ON_MEANS = (FGSM, PGD, ApgdCe, ApgdT, ConstraintRelaxation)
+"""CW is a PGD."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,26 +52,30 @@ class _OfStochastic(SingleAttack):
         """Those of the attack."""
         return self.attack.norms
 
+    @property
+    def leaves_when_broken(self) -> bool:
+        return self.attack.leaves_when_broken
+
 
 @dataclass(frozen=True, kw_only=True)
 class EoT(_OfStochastic):
     """An attack on the means over passes of fresh draws: FGSM, PGD, CW, our own APGD or constraint relaxation.
 
-    Others look at single passes (FAB, Square) and end in a `BenchError`.
-
     Args:
         passes: how many at each iterate.
 
     Raises:
-        ValueError: if a stage of the attack is run by AutoAttack's package, which would take single passes.
+        ValueError: if the attack is none of these, or in several stages: it would take one lucky pass for a break.
     """
 
     passes: int = 20
 
     def __post_init__(self) -> None:
-        for stage in self.attack.stages:
-            if stage.engine == "reference":
-                raise ValueError(f"Expected `attack` to be of our own engine, but {stage.name} is of the package.")
+        if not isinstance(self.attack, _ON_MEANS) or self.attack.engine == "reference":
+            raise ValueError(
+                "Expected `attack` to take means over passes, as FGSM, PGD, CW, one APGD of our own engine and"
+                f" constraint relaxation do, but {self.attack.name} looks at single ones; FrozenDraws takes any."
+            )
 
     @property
     def per_chunk(self) -> bool:

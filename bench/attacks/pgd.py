@@ -67,6 +67,11 @@ class PGD(SingleAttack):
     def n_passes(self) -> int:
         return 2 * self.steps * self.restarts
 
+    @property
+    def leaves_when_broken(self) -> bool:
+        """Where margins do not matter."""
+        return self.verdict_only
+
     def loss(self, logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
         """What is climbed, `(N,)`."""
         del targets

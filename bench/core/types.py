@@ -261,6 +261,7 @@ class Attack(Protocol):
         per_chunk: whether its draws depend on the batch, so that batches have to be the fixed chunks.
         n_passes: about how many passes, forwards or back, an example takes that withstands it; plans are made from it
             before anything is measured.
+        leaves_when_broken: whether an example costs no more once it is broken; plans are made from it.
         engine: what runs it; None where there is no choice.
         finish: what float32 steps climb after a search in lower precision; None where it always searches in float32.
         structure: which structure a model has to declare for it to run; None where any model will do. A stage of an
@@ -282,6 +283,8 @@ class Attack(Protocol):
     def per_chunk(self) -> bool: ...
     @property
     def n_passes(self) -> int: ...
+    @property
+    def leaves_when_broken(self) -> bool: ...
     @property
     def engine(self) -> Engine | None: ...
     @property

@@ -61,15 +61,26 @@ def opened(content: bytes, *, source: Path) -> Iterator[Image.Image]:
             if image.width * image.height > MOST_PIXELS:
                 size = f"{image.width}x{image.height}"
                 raise BenchError(f"Expected images of at most {MOST_PIXELS:,} pixels, but {source} has {size}.")
-            if image.mode not in _EIGHT_BIT_MODES:
-                raise BenchError(
-                    f"Expected images of 8 bits per channel, but {source} has mode {image.mode!r}. Convert it."
-                )
+            deep = _deep(image)
+            if deep:
+                raise BenchError(f"Expected images of 8 bits per channel, but {source} has {deep}. Convert it.")
             yield image
     except BenchError:
         raise
     except Exception as error:  # whatever a decoder raises, the file is at fault
         raise BenchError(f"Cannot read {source} as an image: the file is damaged or of another kind.") from error
+
+
+def _deep(image: Image.Image) -> str:
+    """What has more than 8 bits: the mode, or what is stored, of which Pillow would keep the high bits; "" if none."""
+    if image.mode not in _EIGHT_BIT_MODES:
+        return f"mode {image.mode!r}"
+    for tile in getattr(image, "tile", ()):
+        stored = tile.args if isinstance(tile.args, tuple) else (tile.args,)
+        deep = any(isinstance(each, str) and ";16" in each for each in stored)
+        if deep or (tile.codec_name.startswith("ppm") and stored[-1] > 255):
+            return "pixels of more"
+    return ""
 
 
 def survey(paths: Sequence[Path]) -> Survey:

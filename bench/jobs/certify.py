@@ -14,6 +14,7 @@ import torch
 from bench import certification, data, leaderboard, models
 from bench.core import digest
 from bench.core.errors import FoundSomethingError
+from bench.core.plain_text import counted
 from bench.core.types import Examples, ThreatModel
 from bench.data import Dataset, Preprocessing
 from bench.evaluation import full_float32, guarded
@@ -235,6 +236,9 @@ def _stored(
             if not tried or not is_about(record):  # another row may have come in the meantime
                 continue
             own = certificate.of(tried, certificate.proved_indices())
+            old = record.certificate
+            if old is not None and old.code != own.code and old.n_proved > own.n_proved:
+                notify(f"{path}: {counted(old.n_proved, 'proof')} of other code go, {own.n_proved} take their place.")
             record = replace(record, certificate=record.certificate.joined(own) if record.certificate else own)
             if both := record.contradicted():
                 raise FoundSomethingError(

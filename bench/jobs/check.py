@@ -148,8 +148,9 @@ def _replayed(
 
     for path, record in rows:
         subject = path.relative_to(request.leaderboard).as_posix()
-        if record.evidence is None and record.external_evidence is None:
-            yield CheckResult(what="replay", subject=subject, level=Level.WARN, evidence="no breaks are stored")
+        if record.evidence is None and record.external_evidence is None and record.certificate is None:
+            says = "neither breaks nor proofs are stored"
+            yield CheckResult(what="replay", subject=subject, level=Level.WARN, evidence=says)
             continue
         notify(f"Replaying {subject}")
         try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import SystemRandom
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bench.certification import Certifier
-from bench.core import digest
 from bench.core.errors import BenchError
 from bench.core.plain_text import counted
 from bench.core.types import Examples, ThreatModel
@@ -20,6 +21,7 @@ from bench.row import RANKED_EXAMPLES, Certificate, CheckResult, Level, Record, 
 from bench.row.arrays import Breaks
 
 __all__ = [
+    "MOST_PROOFS",
     "Marginal",
     "Replayed",
     "count_again",
@@ -29,9 +31,10 @@ __all__ = [
     "replay_clean",
 ]
 
-_PROOFS = 64
+MOST_PROOFS = 64
+"""Of a row that are made again."""
 _AT_ONCE = 1024
-"""Clean inputs that are in memory together."""
+"""Inputs that are in memory together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,20 +97,23 @@ def replay_breaks(breaks: Breaks, dataset: Dataset, judge: Judge, *, name: str) 
         name: of the check: "breaks" or "external".
     """
     examples = dataset.examples[torch.from_numpy(breaks.indices)]
-    points = torch.from_numpy(breaks.inputs(clean_inputs(breaks, dataset)))
-    judged = judge.judge(points, examples)
+    seen = []
+    for start in range(0, len(breaks), _AT_ONCE):
+        part = breaks.pick((np.arange(len(breaks)) // _AT_ONCE) == start // _AT_ONCE)
+        points = torch.from_numpy(part.inputs(clean_inputs(part, dataset)))
+        seen.append(judge.judge(points, examples[start : start + _AT_ONCE]))
+    columns = zip(*((each.robust, each.marginal, each.moved, each.margin) for each in seen), strict=True)
+    robust, close, moved, margins = (torch.cat(column) for column in columns)
     mislabelled = torch.from_numpy(breaks.labels) != examples.labels
-    holds = (~judged.robust | judged.marginal) & ~judged.moved & ~mislabelled
+    holds = (~robust | close) & ~moved & ~mislabelled
     problems = [
         (mislabelled, "has another true class than the data"),
-        (judged.moved & ~mislabelled, "is outside the ball or the box"),
-        (judged.robust & ~judged.marginal & ~judged.moved & ~mislabelled, "is classified correctly"),
+        (moved & ~mislabelled, "is outside the ball or the box"),
+        (robust & ~close & ~moved & ~mislabelled, "is classified correctly"),
     ]
     says = "; ".join(f"a break {what}: examples {_indices(which, examples)}" for which, what in problems if which.any())
     level = Level.FAIL if says else Level.PASS
-    marginal = _marginal(
-        judged.marginal & holds, judged.margin, examples, "external" if name == "external" else "break"
-    )
+    marginal = _marginal(close & holds, margins, examples, "external" if name == "external" else "break")
     fine = f"{counted(len(breaks), 'break')}, in the ball and the box, and misclassified"
     if marginal:
         fine += f"; {len(marginal)} of them by no more than rounding"
@@ -118,13 +124,10 @@ def replay_breaks(breaks: Breaks, dataset: Dataset, judge: Judge, *, name: str) 
     )
 
 
-def proofs_to_make_again(certificate: Certificate | None) -> tuple[int, ...]:
-    """Up to 64 of the examples that are called certified: by a key, so that whoever claims them spares none."""
-    if certificate is None:
-        return ()
-    key = f"{certificate.model} {certificate.proved}"
-    by_key = sorted(certificate.proved_indices(), key=lambda index: digest.of_bytes(f"{key} {index}".encode()))
-    return tuple(sorted(by_key[:_PROOFS]))
+def proofs_to_make_again(certificate: Certificate) -> tuple[int, ...]:
+    """Up to 64 of the examples that are called certified, others at every call: who claims them cannot know which."""
+    proved = certificate.proved_indices()
+    return tuple(sorted(SystemRandom().sample(sorted(proved), min(len(proved), MOST_PROOFS))))
 
 
 def replay_certificate(
@@ -147,7 +150,8 @@ def replay_certificate(
         says = f"{counted(certificate.n_proved, 'example')} called certified, but {error}"
         return _check("certificate", Level.FAIL, says)
     if not lost:
-        says = f"{len(chosen)} of {counted(certificate.n_proved, 'proof')} made again"
+        drawn = ", drawn at random" if len(chosen) < certificate.n_proved else ""
+        says = f"{len(chosen)} of {counted(certificate.n_proved, 'proof')} made again{drawn}"
         return _check("certificate", Level.PASS, says)
     by = "" if certificate.code == code_digest() else "; other code made it: `bench certify` makes it anew"
     return _check("certificate", Level.FAIL, f"no proof was found again of examples {listed_indices(lost)}{by}")

@@ -165,7 +165,10 @@ def _tell_of_row(request: SubmitRequest, suite: AttackSuite, dataset: Dataset, n
         suite=suite.label, dataset=dataset.name, threat_model=str(threat_model), model=request.name
     ).path(asked.leaderboard)
     if row.exists() and not asked.force:
-        notify(f"Row {row} is there. If this run finds something else, it is refused without --force.")
+        notify(
+            f"Row {row} is there. A run that agrees with it replaces it where it has more examples or checks; one that"
+            " finds something else is refused without --force."
+        )
 
 
 def _with_samples(asked: RunRequest, suite: AttackSuite, dataset: Dataset) -> RunRequest:

@@ -15,9 +15,9 @@ from bench.data import Dataset, Preprocessing
 from bench.evaluation import Advance, Judge
 from bench.jobs.lookup import Lookup
 from bench.jobs.replay import (
+    MOST_PROOFS,
     Marginal,
     count_again,
-    proofs_to_make_again,
     replay_breaks,
     replay_certificate,
     replay_clean,
@@ -139,7 +139,7 @@ def _verify(path: Place, record: Record, lookup: Lookup, begin: Callable[[int], 
     if not opened.usable or opened.model is None:
         says = "the model was not asked, since data, weights or function are not the row's"
         return _Found((*checks, CheckResult(what="breaks", level=Level.NOT_APPLICABLE, evidence=says)), None, None, ())
-    n_proofs = len(proofs_to_make_again(record.certificate))
+    n_proofs = min(record.certificate.n_proved, MOST_PROOFS) if record.certificate is not None else 0
     begin(record.result.n_examples + len(breaks or ()) + len(external or ()) + n_proofs)
     threat_model = ThreatModel.parse(record.threat_model)
     judge = Judge(

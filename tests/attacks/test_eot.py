@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.attacks import PGD, ConstraintRelaxation, EoT, FrozenDraws, StepSize
+from bench.attacks import PGD, CarliniWagnerL2, ConstraintRelaxation, Ensemble, EoT, FrozenDraws, StepSize, Transfer
 from bench.attacks.autoattack import ApgdCe, ApgdDlr, AutoAttack, FabT, Square
 from bench.attacks.search import Best, Redrawn, Verdict, differentiate, judge, predict, rank
 from bench.core.errors import BenchError
@@ -140,22 +140,32 @@ def test_a_later_iterate_takes_the_place_of_one_that_was_lucky():
         assert torch.equal(best.points, kept)
 
 
-def test_the_packages_attacks_are_refused():
-    """They would take single passes, and nobody would see it."""
-    with pytest.raises(ValueError, match="Expected `attack` to be of our own engine, but apgd-ce is of the package"):
-        EoT(name="eot", attack=ApgdCe())
-    with pytest.raises(ValueError, match="but apgd-ce is of the package"):
-        EoT(name="eot", attack=AutoAttack())
+ON_SINGLE_PASSES = [
+    ApgdCe(),
+    AutoAttack(),
+    CarliniWagnerL2(),
+    Ensemble(name="both", stages=(PGD(), ApgdCe(engine="fast"))),
+    FabT(engine="fast", steps=2, targets=2),
+    Square(engine="fast", queries=5),
+    Transfer(),
+]
 
 
-@pytest.mark.parametrize("attack", [Square(engine="fast", queries=5), FabT(engine="fast", steps=2, targets=2)])
-def test_attacks_that_look_at_single_passes_are_refused(network, examples_of, attack):
-    """One lucky pass would end their search; with the draws held fixed there is only one."""
+@pytest.mark.parametrize("attack", ON_SINGLE_PASSES, ids=lambda attack: attack.name)
+def test_attacks_that_look_at_single_passes_are_refused(attack):
+    """One lucky pass would end their search, or keep an example from the later stages; before anything runs."""
+    with pytest.raises(ValueError, match=rf"means over passes, as FGSM, .*, but {attack.name} looks at single ones"):
+        short(attack)
+
+
+@pytest.mark.parametrize("attack", ON_SINGLE_PASSES[-3:-1], ids=lambda attack: attack.name)
+def test_with_draws_held_fixed_there_is_one_pass_and_any_attack_will_do(network, examples_of, attack):
+    """No search that looks at single passes gets a model that draws anew, however it came to it."""
     model, examples = Noisy(network), examples_of(network, 2)
-    with pytest.raises(BenchError, match=r"means over 6 passes, as FGSM, .*, but this one looks at single passes"):
-        short(attack).perturb(model, examples, LINF, seed=0)
     frozen = FrozenDraws(name="frozen", attack=attack).perturb(model, examples, LINF, seed=0)
     assert frozen.shape == examples.inputs.shape
+    with pytest.raises(BenchError, match=r"means over 6 passes, as FGSM, .*, but this one looks at single passes"):
+        attack.perturb(Redrawn(model, key=(0,), passes=6), examples, LINF, seed=0)
 
 
 def test_frozen_draws_are_equal_in_every_pass(network):

@@ -132,6 +132,17 @@ def test_a_row_equals_itself(bench, board, record):
     assert names == ["clean", *(attack.name for attack in record.result.attacks), "robust"]
 
 
+def test_a_comparison_says_what_audits_leave_open(bench):
+    """Of rows that tried everything it says nothing."""
+    rows = Path(__file__).resolve().parents[2] / "leaderboard"
+    audited = [rows / "swift-v1" / "cifar10" / "Linf-8_255" / f"{name}.json" for name in ("pgd-at", "at-awp")]
+    n_open = [leaderboard.read(path).n_undecided for path in audited]
+    text = " ".join(bench("compare", *map(str, audited)).out.split())
+    assert min(n_open) > 0 and f"leaves up to {n_open[0]} of A's and {n_open[1]} of B's examples open" in text
+    tried = rows / "standard-v1" / "digits" / "Linf-1_10"
+    assert "open" not in bench("compare", str(tried / "pgd-at.json"), str(tried / "trades.json")).out
+
+
 def test_only_like_is_compared_with_like(bench, board, record):
     """Rows of another seed are not comparable, and the message says why."""
     stranger = replace(record, result=replace(record.result, seed=record.result.seed + 1))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +145,35 @@ def test_deep_images_are_refused_by_it_too(mode: str) -> None:
     Image.new(mode, (8, 8)).save(file, "TIFF")
     with pytest.raises(BenchError, match=r"8 bits per channel, but deep\.tif has mode"):
         Preprocessing(resize=8, crop=8)(file.getvalue(), source=Path("deep.tif"))
+
+
+def png(colour: int, channels: int) -> bytes:
+    """2 x 2 pixels of 16 bits, which Pillow does not write."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 2, 2, 16, colour, 0, 0, 0)
+    row = b"\0" + struct.pack(f">{2 * channels}H", *range(1_000, 1_000 + 2 * channels))
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(row + row)), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [png(0, 1), png(2, 3), png(4, 2), png(6, 4), b"P6 2 2 65535\n" + b"\1\2" * 12, b"P5 2 2 65535\n" + b"\1\2" * 4],
+    ids=["grey", "colour", "grey with alpha", "colour with alpha", "ppm", "pgm"],
+)
+def test_deep_pixels_are_refused_whatever_mode_they_are_read_as(content: bytes) -> None:
+    """Pillow reads 16 bits a channel as mode RGB and keeps the high ones."""
+    with pytest.raises(BenchError, match=r"8 bits per channel, but deep\.png has (mode|pixels of more)"):
+        Preprocessing(resize=8, crop=8)(content, source=Path("deep.png"))
+
+
+@pytest.mark.parametrize("content", [b"P6 2 2 255\n" + b"\1" * 12, b"P6 2 2 15\n" + b"\1" * 12])
+def test_shallow_pixels_are_read(content: bytes) -> None:
+    """A PPM names the largest value that it uses."""
+    assert Preprocessing(resize=8, crop=8)(content, source=Path("a.ppm")).shape == (3, 8, 8)
 
 
 def test_a_thin_image_does_not_become_a_huge_one() -> None:

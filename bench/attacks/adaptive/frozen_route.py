@@ -65,6 +65,10 @@ class FrozenRoute(SingleAttack):
         return "routes"
 
     @property
+    def leaves_when_broken(self) -> bool:
+        return True
+
+    @property
     def n_passes(self) -> int:
         """Each step is a pass forwards and back through the static network, and one forwards through the model."""
         finding = 2 * self.finding_steps if self.route == "adversarial-image" else 0

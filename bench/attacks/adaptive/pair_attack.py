@@ -35,6 +35,10 @@ class PairAttack(SingleAttack, ABC):
         return "raw-pairs"
 
     @property
+    def leaves_when_broken(self) -> bool:
+        return True
+
+    @property
     def n_passes(self) -> int:
         return 2 * self.steps * self.restarts
 

@@ -49,6 +49,10 @@ class SteeredRoute(SingleAttack):
         return "routes"
 
     @property
+    def leaves_when_broken(self) -> bool:
+        return True
+
+    @property
     def n_passes(self) -> int:
         return 2 * self.steps * self.restarts * len(self.weights)
 

@@ -46,6 +46,11 @@ class AutoAttackStage(SingleAttack, ABC):
         return self.engine == "reference"
 
     @property
+    def leaves_when_broken(self) -> bool:
+        """Our own engine drops an example, the package does not."""
+        return self.engine == "fast"
+
+    @property
     def logits_only(self) -> bool:
         """Our own engine takes any form of the model; the package gets the model itself."""
         return self.engine == "fast"

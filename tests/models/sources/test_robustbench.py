@@ -165,16 +165,31 @@ def test_a_file_in_the_cache_that_is_no_page_is_left_alone(cifar, refused, monke
 
 
 @installed
-def test_a_worker_looks_for_no_file(cifar, monkeypatch):
-    """It gets the tensors of the model that was loaded, so that only the network is built."""
+@pytest.mark.parametrize("identifier", ["Wong2020Fast", "Debenedetti2022Light_XCiT-S12"])
+def test_a_worker_looks_for_no_file(monkeypatch, identifier):
+    """It gets the tensors of the model that was loaded, so that only the network is built, RobustBench's or timm's."""
 
     def looked(*arguments, **options):
         raise AssertionError("looked for a file")
 
     monkeypatch.setattr(robustbench, "_loaded", looked)
-    wanted = Wanted(name="robustbench:Wong2020Fast", dataset="cifar10", num_classes=10, threat_model=LINF, empty=True)
+    name = f"robustbench:{identifier}"
+    wanted = Wanted(name=name, dataset="cifar10", num_classes=10, threat_model=LINF, empty=True)
     module = robustbench.ENTRY.load(wanted).module
     assert module(torch.rand(2, 3, 32, 32)).shape == (2, 10) and not module.training
+
+
+@installed
+def test_weights_of_a_network_of_timms_are_read(tmp_path):
+    """RobustBench has no file of its own for these, and takes one's own; nothing is downloaded."""
+    name = "robustbench:Debenedetti2022Light_XCiT-S12"
+    asked = {"name": name, "dataset": "cifar10", "num_classes": 10, "threat_model": LINF}
+    state = robustbench.ENTRY.load(Wanted(**asked, empty=True)).module.state_dict()
+    state = {key: torch.full_like(entry, 0.25) if entry.is_floating_point() else entry for key, entry in state.items()}
+    torch.save(state, tmp_path / "mine.pt")
+    loaded = robustbench.ENTRY.load(Wanted(**asked, weights=tmp_path / "mine.pt")).module.state_dict()
+    assert [*loaded] == [*state]
+    assert all(torch.equal(loaded[key], entry) for key, entry in state.items())
 
 
 @installed

@@ -115,6 +115,22 @@ def test_weights_of_ones_own_are_for_the_classes_of_the_data(loaded, tmp_path):
     assert model.class_names is None
 
 
+@pytest.mark.parametrize("architecture", ["mnasnet0_5", "squeezenet1_1"])
+def test_a_saved_file_keeps_what_its_parts_note_about_themselves(loaded, tmp_path, architecture):
+    """MNASNet reads no state without its version."""
+    network = models.get_model(architecture, weights=None, num_classes=7)
+    torch.save(network.state_dict(), tmp_path / "own.pth")
+    model, _ = loaded(f"torchvision:{architecture}", 7, weights=tmp_path / "own.pth")
+    assert model.remarks == ()
+
+
+def test_a_network_whose_pixels_its_file_cannot_tell_says_so(loaded, tmp_path):
+    """Torchvision's own weights of GoogLeNet want other pixels than a network that was made without them."""
+    torch.save(models.googlenet(num_classes=7, init_weights=False).state_dict(), tmp_path / "own.pth")
+    model, _ = loaded("torchvision:googlenet", 7, weights=tmp_path / "own.pth")
+    assert any("transform_input=True" in line for line in model.remarks)
+
+
 def test_what_is_not_there_is_said_in_one_line(caches, loaded, refused):
     """An unknown network, unknown weights, no network, other classes, and a page instead of weights."""
     refused(lambda: loaded("torchvision:resnet81"), "Unknown classifier", "Did you mean 'resnet18'?")

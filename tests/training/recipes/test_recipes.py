@@ -195,6 +195,15 @@ def test_no_step_of_medium_waits_for_the_device(name):
         float(inputs.sum())
 
 
+@pytest.mark.parametrize("name", RECIPES.names())
+@pytest.mark.parametrize("scale", ["small", "medium"])
+def test_every_plan_in_bfloat16_says_so(name, scale):
+    """All but that on interval bounds, which are in float32."""
+    if scale in RECIPES.get(name).scales:
+        found = [each for each in RECIPES.get(name).plan(scale).differences if each.startswith("bfloat16 autocast")]
+        assert len(found) == (name != "ibp")
+
+
 @pytest.mark.parametrize("scale", ["paper", "small", "tiny"])
 def test_robust_wrn_and_its_twin_differ_in_the_channels_alone(scale):
     """The pair has as many parameters, and the same plan but for the architecture."""
