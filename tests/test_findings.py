@@ -73,9 +73,9 @@ def adaptive(model: str) -> list[str]:
     return [share(n_robust, found["n_examples"]), interval(n_robust, found["n_examples"])]
 
 
-def first_thousand(attack: str, stage: str = "") -> str:
-    """What an attack, or the stages of one up to that, left of AW-Net on the first 1,000 images."""
-    found = result("aw-net")
+def first_thousand(attack: str, stage: str = "", model: str = "aw-net") -> str:
+    """What an attack, or the stages of one up to that, left of a model on the first 1,000 images."""
+    found = result(model)
     (chosen,) = (each for each in found["attacks"] if each["name"] == attack)
     counts = {each["name"]: each["n_robust"] for each in chosen.get("stages", ())}
     return share(counts[stage] if stage else chosen["n_robust"], found["n_examples"])
@@ -139,6 +139,20 @@ def test_adaptive_numbers_of_dummy_classes_are_the_rows():
     assert table("naive")[-1][1:] == [*adaptive("ducat"), *adaptive("trades-ducat")]
 
 
+ON_PAIRS = (
+    ("autoattack", ""),
+    ("constraint-relaxation", ""),
+    *(("adaptive-pairs", stage) for stage in ("merged", "merged-margin", "joint", "joint-t", "joint-1000")),
+    ("relaxed-pairs", ""),
+)
+
+
+@pytest.mark.parametrize(("position", "names"), list(enumerate(ON_PAIRS)))
+def test_what_each_attack_leaves_of_dummy_classes_is_their_rows(position, names):
+    """Each by itself, and of `adaptive-pairs` all stages up to one."""
+    assert table("pairs")[position][1:] == [first_thousand(*names, model=name) for name in ("ducat", "trades-ducat")]
+
+
 @pytest.mark.parametrize(("position", "name"), list(enumerate(("static-clean", "static-adversarial"))))
 def test_numbers_of_the_static_parts_are_the_rows(position, name):
     """The static sub-networks of AW-Net have the robust accuracy that its row reports."""
@@ -152,8 +166,10 @@ def test_adaptive_number_of_aw_net_is_the_rows():
 
 PAIRS = {
     "awp": ("pgd-at", "at-awp"),
-    "trades-awp": ("pgd-at", "trades-awp"),
+    "trades-awp": ("trades", "trades-awp"),
     "mart": ("pgd-at", "mart"),
+    "single step": ("pgd-at", "fgsm-rs"),
+    "dummies": ("trades", "trades-ducat"),
     "width": ("wrn", "robust-wrn"),
 }
 
