@@ -115,7 +115,7 @@ def test_our_autoattack_beside_the_package(run: Run) -> None:
 
 def test_constraint_relaxation_beside_the_autoattack_of_rows(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     """Verdicts of both on the same examples, passes of each, and what a structure's attacks leave."""
-    words = ("--dataset", "digits", "--model", "ducat", "--model", "pgd-at", "--leaderboard", str(ROWS))
+    words = ("--model", "ducat", "--model", "pgd-at", "--leaderboard", str(ROWS))
     found = {each["model"]: each for each in json.loads(run("relaxation.py", *words, "--json"))}
     assert set(found) == {"ducat", "pgd-at"}
     for each in found.values():

@@ -169,7 +169,6 @@ PAIRS = {
     "trades-awp": ("trades", "trades-awp"),
     "mart": ("pgd-at", "mart"),
     "single step": ("pgd-at", "fgsm-rs"),
-    "dummies": ("trades", "trades-ducat"),
     "width": ("wrn", "robust-wrn"),
 }
 
