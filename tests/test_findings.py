@@ -14,11 +14,9 @@ from bench.row.packing import unpack_verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "findings.md"
-FOLDERS = tuple(ROOT / "leaderboard" / suite / "cifar10" / "Linf-8_255" for suite in ("adaptive-v2", "adaptive-v1"))
-"""Of a model that has rows of both suites that of the later one counts: it has all attacks of the earlier."""
+STRONGEST = ROOT / "leaderboard" / "adaptive-v2" / "cifar10" / "Linf-8_255"
 WHOLE = ROOT / "leaderboard" / "swift-v1" / "cifar10" / "Linf-8_255"
 STANDARD = ("fgsm", "pgd-20", "pgd-100", "cw", "autoattack")
-ADAPTIVE = (*STANDARD, "adaptive-pairs", "adaptive-routes")
 
 
 def table(name: str) -> list[list[str]]:
@@ -28,8 +26,8 @@ def table(name: str) -> list[list[str]]:
 
 
 def result(model: str) -> dict[str, Any]:
-    path = next(path for folder in FOLDERS if (path := folder / f"{model}.json").exists())
-    return json.loads(path.read_text(encoding="utf-8"))["result"]
+    """What `adaptive-v2` found."""
+    return json.loads((STRONGEST / f"{model}.json").read_text(encoding="utf-8"))["result"]
 
 
 def on_all(model: str) -> dict[str, Any]:
@@ -42,19 +40,14 @@ def interval(count: int, of: int) -> str:
     return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
-def left_by(found: dict[str, Any], attacks: tuple[str, ...]) -> set[int]:
-    """Examples that each of these attacks left robust."""
+def robust_after(found: dict[str, Any], attacks: tuple[str, ...]) -> int:
+    """How many examples each of these attacks left robust."""
     verdicts = [
         unpack_verdicts(attack["robust"], found["n_examples"])
         for attack in found["attacks"]
         if attack["name"] in attacks
     ]
-    return {position for position, each in enumerate(zip(*verdicts, strict=True)) if all(each)}
-
-
-def robust_after(found: dict[str, Any], attacks: tuple[str, ...]) -> int:
-    """How many they are."""
-    return len(left_by(found, attacks))
+    return sum(all(each) for each in zip(*verdicts, strict=True))
 
 
 def share(count: int, of: int) -> str:
@@ -74,15 +67,15 @@ def reported(model: str, name: str) -> list[str]:
 
 
 def adaptive(model: str) -> list[str]:
-    """What `adaptive-v1` left, in its own row or in one of `adaptive-v2`."""
+    """What all attacks of the suite left."""
     found = result(model)
-    n_robust = robust_after(found, ADAPTIVE)
+    n_robust = robust_after(found, tuple(attack["name"] for attack in found["attacks"]))
     return [share(n_robust, found["n_examples"]), interval(n_robust, found["n_examples"])]
 
 
-def first_thousand(attack: str, stage: str = "") -> str:
-    """What an attack, or the stages of one up to that, left of AW-Net on the first 1,000 images."""
-    found = result("aw-net")
+def first_thousand(attack: str, stage: str = "", model: str = "aw-net") -> str:
+    """What an attack, or the stages of one up to that, left of a model on the first 1,000 images."""
+    found = result(model)
     (chosen,) = (each for each in found["attacks"] if each["name"] == attack)
     counts = {each["name"]: each["n_robust"] for each in chosen.get("stages", ())}
     return share(counts[stage] if stage else chosen["n_robust"], found["n_examples"])
@@ -129,7 +122,7 @@ def test_what_each_attack_leaves_of_aw_net_is_its_rows(position, names):
 
 def test_every_row_is_in_the_table():
     """The first table has one line for each row of CIFAR-10, and its numbers are the row's."""
-    models = {path.stem for folder in FOLDERS for path in folder.glob("*.json")}
+    models = {path.stem for path in STRONGEST.glob("*.json")}
     assert {cells[0] for cells in table("robust")} == models
     for cells in table("robust"):
         assert cells == line(cells[0])
@@ -146,6 +139,20 @@ def test_adaptive_numbers_of_dummy_classes_are_the_rows():
     assert table("naive")[-1][1:] == [*adaptive("ducat"), *adaptive("trades-ducat")]
 
 
+ON_PAIRS = (
+    ("autoattack", ""),
+    ("constraint-relaxation", ""),
+    *(("adaptive-pairs", stage) for stage in ("merged", "merged-margin", "joint", "joint-t", "joint-1000")),
+    ("relaxed-pairs", ""),
+)
+
+
+@pytest.mark.parametrize(("position", "names"), list(enumerate(ON_PAIRS)))
+def test_what_each_attack_leaves_of_dummy_classes_is_their_rows(position, names):
+    """Each by itself, and of `adaptive-pairs` all stages up to one."""
+    assert table("pairs")[position][1:] == [first_thousand(*names, model=name) for name in ("ducat", "trades-ducat")]
+
+
 @pytest.mark.parametrize(("position", "name"), list(enumerate(("static-clean", "static-adversarial"))))
 def test_numbers_of_the_static_parts_are_the_rows(position, name):
     """The static sub-networks of AW-Net have the robust accuracy that its row reports."""
@@ -159,8 +166,9 @@ def test_adaptive_number_of_aw_net_is_the_rows():
 
 PAIRS = {
     "awp": ("pgd-at", "at-awp"),
-    "trades-awp": ("pgd-at", "trades-awp"),
+    "trades-awp": ("trades", "trades-awp"),
     "mart": ("pgd-at", "mart"),
+    "single step": ("pgd-at", "fgsm-rs"),
     "width": ("wrn", "robust-wrn"),
 }
 

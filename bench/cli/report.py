@@ -36,7 +36,7 @@ def report(
 
     \b
     Examples:
-      bench report aw-net --dataset cifar10 --suite adaptive-v1
+      bench report aw-net --dataset cifar10 --suite adaptive-v2
       bench report aw-net for-review.html --against pgd-at --against trades --dataset cifar10 --suite standard-v1
       bench report leaderboard/standard-v1/digits/Linf-1_10/pgd-at.json
     """

@@ -58,7 +58,7 @@ def submit(
     crop: Crop = None,
     interpolation: Interpolation = None,
     threat_model: ThreatModel = None,
-    suite: Suite = "adaptive-v1",
+    suite: Suite = "adaptive-v2",
     queries: Queries = None,
     surrogate: Surrogate = None,
     samples: Annotated[

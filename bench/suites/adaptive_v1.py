@@ -1,4 +1,4 @@
-"""`adaptive-v1`: `standard-v1`, and what the structure that a model declares calls for. The board ranks on it.
+"""`adaptive-v1`: `standard-v1`, and what the structure that a model declares calls for.
 
 Which attacks run follows from the model alone: dummy classes bring `adaptive-pairs`, a router `adaptive-routes`, and a
 model that declares nothing has the verdicts of `standard-v1`. The digest covers the whole rule for every model.

@@ -1,6 +1,7 @@
 """`adaptive-v2`: `adaptive-v1` and constraint relaxation, plain and on what a structure calls for.
 
-Constraint relaxation goes another way than AutoAttack, for about a thirtieth of its passes.
+The strongest published suite, and the default of `bench submit`. Constraint relaxation goes another way than
+AutoAttack, for about a thirtieth of its passes.
 
 Published: never change it. A different list of attacks or parameters is `adaptive_v3.py`.
 """

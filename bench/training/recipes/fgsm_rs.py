@@ -34,7 +34,6 @@ ENTRY = Recipe(
         ),
         "small": small(
             FgsmRs(),
-            epochs=12,
             shared=(AVERAGED, SELECTED_ON_HELD_OUT),
             differences=(
                 BFLOAT16_FOR_FLOAT16,

@@ -36,7 +36,7 @@ ENTRY = Recipe(
             differences=(*PAPER_DIFFERENCES, ON_RAW_INPUTS),
         ),
         "medium": medium(Standard(), shared=without_attack(MEDIUM_DIFFERENCES), differences=(ON_RAW_INPUTS,)),
-        "small": small(Standard(), epochs=12, shared=without_attack(SMALL_DIFFERENCES), differences=(ON_RAW_INPUTS,)),
+        "small": small(Standard(), shared=without_attack(SMALL_DIFFERENCES), differences=(ON_RAW_INPUTS,)),
         "tiny": tiny(Standard()),
     },
 )

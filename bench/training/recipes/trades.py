@@ -35,7 +35,7 @@ ENTRY = Recipe(
             ),
         ),
         "medium": medium(Trades(attack=FEW_STEPS_ON_KL), differences=SHORTENED),
-        "small": small(Trades(attack=FEW_STEPS_ON_KL), epochs=12, differences=SHORTENED),
+        "small": small(Trades(attack=FEW_STEPS_ON_KL), differences=SHORTENED),
         "tiny": tiny(Trades(attack=FEW_STEPS_ON_KL)),
     },
 )
