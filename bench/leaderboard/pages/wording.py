@@ -192,7 +192,7 @@ def doubts(entry: Entry) -> tuple[str, ...]:
     external = entry.record.n_external
     return (
         *entry.unranked,
-        *([_of_audit(result.audit)] if result.audit is not None and result.audit.rate is not None else []),
+        *(_of_audit(result.audit) if result.audit is not None and result.audit.rate is not None else ()),
         *([f"warnings: {', '.join(warned)}"] if warned else []),
         *([f"{counted(result.n_nonfinite, 'example')} with non-finite logits"] if result.n_nonfinite else []),
         *([f"{external} broken by others"] if external else []),
@@ -200,11 +200,13 @@ def doubts(entry: Entry) -> tuple[str, ...]:
     )
 
 
-def _of_audit(audit: Audit) -> str:
-    """What an audit by key found, and what follows for the others."""
+def _of_audit(audit: Audit) -> tuple[str, ...]:
+    """What an audit by key found, and what follows for the others; nothing where there are none."""
     if audit.escalated:
-        return f"all in full: {audit.escalated}"
-    return f"at least {audit.at_least:,} robust: the audit broke {audit.n_breaks} of {audit.n_audited:,}"
+        return (f"all in full: {audit.escalated}",)
+    if not audit.n_unaudited:
+        return ()
+    return (f"at least {audit.at_least:,} robust: the audit broke {audit.n_breaks} of {audit.n_audited:,}",)
 
 
 def found_by_doctor(result: Result) -> str:

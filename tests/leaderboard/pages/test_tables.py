@@ -132,6 +132,12 @@ def test_an_audited_row_is_ranked_on_the_whole_split(record: Make) -> None:
     assert doubts(first)[0] == f"at least {first.record.result.audit.at_least:,} robust: the audit broke 0 of 299"
 
 
+def test_an_audit_that_left_nothing_out_raises_no_doubt(record: Make) -> None:
+    """Of a network that withstands nothing."""
+    (group,) = arrange([Row(path=PurePosixPath("x"), record=audited([False] * 10_000, record))])
+    assert not [doubt for doubt in doubts(group.entries[0]) if "audit" in doubt]
+
+
 def test_a_suite_for_checking_ranks_nothing(strong: Record) -> None:
     """The suite quick claims no robustness."""
     (entry,) = table(dataclasses.replace(strong, suite="quick-v1")).entries
