@@ -439,25 +439,27 @@ def test_a_run_of_the_default_suite_ends_with_what_all_images_would_take(capsys)
     """One command with a time, where there are more images than the run had; no other suite says so."""
     root = Path(__file__).resolve().parents[2] / "leaderboard"
     path = root / "standard-v1" / "digits" / "Linf-1_10" / "pgd-at.json"
+    record = leaderboard.read(path)
+    n = record.result.n_examples
     ran = Ran(
         evaluation=None,
-        record=leaderboard.read(path),
+        record=record,
         outcome=Outcome.WRITTEN,
         path=path,
         notice=None,
         warnings=(),
-        extent=Extent(n_examples=64, n_asked=64),
-        n_split=360,
+        extent=Extent(n_examples=n, n_asked=n),
+        n_split=1000,
     )
     show_runs(["pgd-at"], [ran], as_json=False)
     shown = capsys.readouterr().out
     told = (
-        r"  bench run --suite swift-v1 --samples 360\n    tells of all 360 test images, .* in about .* of one process"
+        r"  bench run --suite swift-v1 --samples 1000\n    tells of all 1,000 test images, .* in about .* of one process"
     )
     assert re.search(told, shown)
-    seconds = [seconds_of_swift(ran.record, n) for n in (360, 720)]
-    attacked = sum(cost.seconds for cost in ran.record.cost.attacks) / 64
-    assert seconds[1] == pytest.approx(2 * seconds[0]) and 0 < seconds[0] < 360 * attacked / 5
-    for other in (replace(ran, n_split=64), replace(ran, record=replace(ran.record, suite="adaptive-v1"))):
+    seconds = [seconds_of_swift(record, count) for count in (1000, 2000)]
+    attacked = sum(cost.seconds for cost in record.cost.attacks) / n
+    assert seconds[1] == pytest.approx(2 * seconds[0]) and 0 < seconds[0] < 1000 * attacked / 5
+    for other in (replace(ran, n_split=n), replace(ran, record=replace(ran.record, suite="adaptive-v1"))):
         show_runs(["pgd-at"], [other], as_json=False)
         assert "swift-v1" not in capsys.readouterr().out
